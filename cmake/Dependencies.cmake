@@ -1,0 +1,21 @@
+# Every library we stand on; docs/architecture.md gives the reason for each.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+pkg_check_modules(rabbitmq REQUIRED IMPORTED_TARGET librabbitmq>=0.11)
+pkg_check_modules(cjson REQUIRED IMPORTED_TARGET libcjson)
+
+# libev ships no pkg-config file.
+find_path(EV_INCLUDE_DIR ev.h REQUIRED)
+find_library(EV_LIBRARY ev REQUIRED)
+add_library(ev UNKNOWN IMPORTED)
+set_target_properties(ev PROPERTIES IMPORTED_LOCATION ${EV_LIBRARY})
+
+if(WHIPPET_CONTEXT STREQUAL "fcontext")
+  # The static archive: two small assembly routines, and no libstdc++ at run time.
+  find_library(BOOST_CONTEXT_ARCHIVE NAMES libboost_context.a REQUIRED)
+  add_library(fcontext UNKNOWN IMPORTED)
+  set_target_properties(fcontext PROPERTIES IMPORTED_LOCATION ${BOOST_CONTEXT_ARCHIVE})
+elseif(NOT WHIPPET_CONTEXT STREQUAL "ucontext")
+  message(FATAL_ERROR "WHIPPET_CONTEXT is '${WHIPPET_CONTEXT}'; it must be fcontext or ucontext")
+endif()
