@@ -1,0 +1,41 @@
+#include <base/clock.h>
+#include <base/random.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+static uint64_t seed(void)
+{
+    uint64_t bits;
+    if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) == (ssize_t)sizeof bits)
+        return bits;
+    double now = clock_wall();
+    memcpy(&bits, &now, sizeof bits);
+    return bits ^ (uint64_t)getpid() << 48;
+}
+
+/* SplitMix64, one state for each thread. */
+static uint64_t next_bits(void)
+{
+    static _Thread_local bool seeded;
+    static _Thread_local uint64_t state;
+    if (!seeded) {
+        state = seed();
+        seeded = true;
+    }
+    state += 0x9e3779b97f4a7c15u;
+    uint64_t bits = state;
+    bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9u;
+    bits = (bits ^ bits >> 27) * 0x94d049bb133111ebu;
+    return bits ^ bits >> 31;
+}
+
+double random_unit(void)
+{
+    enum {
+        MANTISSA_BITS = 53
+    };
+    return (double)(next_bits() >> (64 - MANTISSA_BITS)) / (double)(UINT64_C(1) << MANTISSA_BITS);
+}
