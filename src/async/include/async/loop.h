@@ -1,0 +1,76 @@
+/* The event loop: libev under the scheduler. One per thread.
+ *
+ * It wakes up for descriptors, signals, offloaded work and the next timer, and for nothing else; libev alone
+ * looks around once a minute. */
+#ifndef ASYNC_LOOP_H
+#define ASYNC_LOOP_H
+
+#include <async/scheduler.h>
+#include <async/task.h>
+#include <base/failure.h>
+#include <stdbool.h>
+
+struct loop; /* owns a scheduler and an ev_loop */
+
+/* NULL with the failure filled. */
+struct loop *loop_create(size_t stack_size, struct whippet_failure *failure);
+
+/* No task may be alive; watches must have been destroyed. Waits for the end of offloaded work that still
+ * runs: whoever can't wait leaves the process without destroying the loop. */
+void loop_destroy(struct loop *loop);
+
+struct scheduler *loop_scheduler(struct loop *loop);
+
+/* The loop whose scheduler runs the task; NULL when that one is driven by something else. */
+struct loop *loop_of_task(const whippet_task *task);
+
+/* Turns until loop_stop: waits for I/O or the next timer, handles it, then scheduler_turn. loop_stop lets the
+ * turn come to its end; before loop_run, it makes that return at once. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* The moment this turn began, in seconds of clock_monotonic; loop_refresh_now reads the clock anew. What is
+ * started before loop_run should follow a loop_refresh_now, or its sleeps and deadlines count from
+ * loop_create. */
+double loop_now(const struct loop *loop);
+double loop_refresh_now(struct loop *loop);
+
+/* While above 0, the loop waits at least `seconds` between two polls, so that small reads come in batches. */
+void loop_set_gather(struct loop *loop, double seconds);
+
+/* --- Descriptors -----------------------------------------------------------------------------------------*/
+
+struct watch; /* one descriptor's registration */
+
+/* `events`: WHIPPET_READABLE | WHIPPET_WRITABLE, those of the watched ones that are there; all of them after
+ * an error, which the next read or write then reports. On the loop's own stack. */
+typedef void watch_function(void *owner, int events);
+
+/* Not watching anything at first. NULL when memory is short. The descriptor stays the caller's, and must stay
+ * open for as long as anything is watched. */
+struct watch *watch_create(struct loop *loop, int descriptor, watch_function *function, void *owner);
+void watch_set(struct watch *watch, int events); /* 0: nothing */
+void watch_destroy(struct watch *watch);         /* also from inside its own function; NULL is fine */
+
+/* --- Signals ---------------------------------------------------------------------------------------------*/
+
+/* Calls the function on the loop's stack when the process gets the signal, until the loop is destroyed. One
+ * function a signal, and one loop in a process. False when memory is short, the signal cannot be caught, or
+ * has a function. */
+bool loop_on_signal(struct loop *loop, int signal_number, void (*function)(void *owner), void *owner);
+
+/* --- Work off the loop -----------------------------------------------------------------------------------*/
+
+/* Runs function(arg) in a thread and awaits it. Threads come when they are needed, at most
+ * LOOP_OFFLOAD_THREADS of them; what comes while all are busy waits its turn. They block every signal. When
+ * the await is cut short (TIMEOUT, CANCELLED) the work goes on alone, or is left out if it had not begun:
+ * `release(arg)` (may be NULL) is then called on the loop's stack when that is over; otherwise `arg` stays
+ * the caller's. Returns 0 when the function has run; MEMORY or SYSTEM when no thread could be had,
+ * UNAVAILABLE without a loop. */
+int loop_offload(whippet_task *task, void (*function)(void *arg), void *arg, void (*release)(void *arg));
+
+enum {
+    LOOP_OFFLOAD_THREADS = 4
+};
+
+#endif

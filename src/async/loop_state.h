@@ -1,0 +1,40 @@
+/* What a loop is made of. */
+#ifndef ASYNC_LOOP_STATE_H
+#define ASYNC_LOOP_STATE_H
+
+#include <async/loop.h>
+#include <ev.h>
+#include <pthread.h>
+
+/* Work off the loop: a queue, a few threads, and what they have done. */
+struct offload {
+    struct ev_loop *ev;
+    ev_async wake; /* threads → loop: something is done */
+
+    pthread_mutex_t mutex; /* guards all below, and the state of jobs */
+    pthread_cond_t wanted; /* something is queued, or the threads are to end */
+    struct list queued;
+    struct list done;
+    pthread_t threads[LOOP_OFFLOAD_THREADS];
+    size_t thread_count;
+    size_t unfinished; /* jobs queued or running */
+    bool stopping;
+};
+
+struct loop {
+    struct scheduler scheduler;
+    struct ev_loop *ev; /* owned */
+    ev_check check;     /* reads the clock once a turn, before anything is handled */
+    ev_timer timer;     /* the scheduler's next timer */
+    double timer_at;    /* the moment that `timer` is set for */
+    double polled_at;   /* when libev last read its clock */
+    struct list signals;
+    struct offload offload;
+    bool stopped;
+};
+
+/* Its wake-up keeps the loop waiting even where nothing else is watched. */
+void offload_init(struct offload *offload, struct ev_loop *ev);
+void offload_destroy(struct offload *offload);
+
+#endif

@@ -1,0 +1,167 @@
+/* Work that blocks, in threads beside the loop. */
+#include "loop_state.h"
+#include <base/memory.h>
+#include <math.h>
+#include <signal.h>
+
+/* One piece of work: made by the loop, which also frees it once it is done. */
+struct job {
+    struct list link; /* among those queued or done */
+    void (*function)(void *arg);
+    void *arg;
+    void (*release)(void *arg); /* may be NULL */
+    bool abandoned;             /* nobody waits any more */
+    struct waiter waiter;       /* the loop's only */
+};
+
+/* --- In the threads --------------------------------------------------------------------------------------*/
+
+/* The next job, or NULL when the thread is to end. With the mutex held. */
+static struct job *take_job(struct offload *offload)
+{
+    while (list_empty(&offload->queued) && !offload->stopping)
+        pthread_cond_wait(&offload->wanted, &offload->mutex);
+    struct list *link = list_take_first(&offload->queued);
+    return link != NULL ? list_entry(link, struct job, link) : NULL;
+}
+
+static void *run_jobs(void *argument)
+{
+    struct offload *offload = argument;
+    pthread_mutex_lock(&offload->mutex);
+    struct job *job;
+    while ((job = take_job(offload)) != NULL) {
+        bool wanted = !job->abandoned && !offload->stopping;
+        pthread_mutex_unlock(&offload->mutex);
+        if (wanted)
+            job->function(job->arg);
+        pthread_mutex_lock(&offload->mutex);
+        list_append(&offload->done, &job->link);
+        offload->unfinished--;
+        ev_async_send(offload->ev, &offload->wake);
+    }
+    pthread_mutex_unlock(&offload->mutex);
+    return NULL;
+}
+
+/* --- On the loop -----------------------------------------------------------------------------------------*/
+
+static void finish_done(struct offload *offload)
+{
+    struct list done;
+    list_init(&done);
+    pthread_mutex_lock(&offload->mutex);
+    list_append_all(&done, &offload->done);
+    pthread_mutex_unlock(&offload->mutex);
+
+    struct list *link;
+    while ((link = list_take_first(&done)) != NULL) {
+        struct job *job = list_entry(link, struct job, link);
+        if (!job->abandoned) {
+            waiter_wake(&job->waiter, 0);
+            continue;
+        }
+        if (job->release != NULL)
+            job->release(job->arg);
+        memory_free(job);
+    }
+}
+
+static void on_wake(struct ev_loop *ev, ev_async *wake, int events)
+{
+    (void)ev, (void)events;
+    finish_done(list_entry(wake, struct offload, wake));
+}
+
+void offload_init(struct offload *offload, struct ev_loop *ev)
+{
+    offload->ev = ev;
+    list_init(&offload->queued);
+    list_init(&offload->done);
+    pthread_mutex_init(&offload->mutex, NULL);
+    pthread_cond_init(&offload->wanted, NULL);
+    ev_async_init(&offload->wake, on_wake);
+    ev_async_start(ev, &offload->wake);
+}
+
+void offload_destroy(struct offload *offload)
+{
+    pthread_mutex_lock(&offload->mutex);
+    offload->stopping = true;
+    pthread_cond_broadcast(&offload->wanted);
+    pthread_mutex_unlock(&offload->mutex);
+    for (size_t i = 0; i < offload->thread_count; i++)
+        pthread_join(offload->threads[i], NULL);
+    finish_done(offload);
+    ev_async_stop(offload->ev, &offload->wake);
+    pthread_cond_destroy(&offload->wanted);
+    pthread_mutex_destroy(&offload->mutex);
+}
+
+/* A thread of ours must never be the one that the kernel picks for a signal. */
+static bool start_thread(struct offload *offload)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&offload->threads[offload->thread_count], NULL, run_jobs, offload);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        offload->thread_count++;
+    return error == 0;
+}
+
+/* False when there is no thread, and none can be had. */
+static bool queue_job(struct offload *offload, struct job *job)
+{
+    pthread_mutex_lock(&offload->mutex);
+    bool all_busy = offload->unfinished >= offload->thread_count;
+    if (all_busy && offload->thread_count < LOOP_OFFLOAD_THREADS)
+        start_thread(offload);
+    bool possible = offload->thread_count > 0;
+    if (possible) {
+        offload->unfinished++;
+        list_append(&offload->queued, &job->link);
+        pthread_cond_signal(&offload->wanted);
+    }
+    pthread_mutex_unlock(&offload->mutex);
+    return possible;
+}
+
+/* From here on the thread leaves it out, or the loop frees it when it is done: once more where it was done
+ * between what cut the await short and this. */
+static void abandon(struct offload *offload, struct job *job)
+{
+    pthread_mutex_lock(&offload->mutex);
+    job->abandoned = true;
+    if (job->waiter.woken) {
+        list_append(&offload->done, &job->link);
+        ev_async_send(offload->ev, &offload->wake);
+    }
+    pthread_mutex_unlock(&offload->mutex);
+}
+
+int loop_offload(whippet_task *task, void (*function)(void *arg), void *arg, void (*release)(void *arg))
+{
+    struct loop *loop = loop_of_task(task);
+    if (loop == NULL)
+        return WHIPPET_E_UNAVAILABLE;
+    if (loop->scheduler.running != task)
+        return WHIPPET_E_INVALID;
+    struct job *job = memory_allocate(sizeof *job);
+    if (job == NULL)
+        return WHIPPET_E_MEMORY;
+    *job = (struct job){
+        .function = function, .arg = arg, .release = release, .abandoned = task_struck(task) != 0};
+    if (!queue_job(&loop->offload, job)) {
+        memory_free(job);
+        return WHIPPET_E_SYSTEM;
+    }
+    int error = waiter_wait(task, &job->waiter, INFINITY, "waiting for a thread");
+    if (error != 0)
+        abandon(&loop->offload, job);
+    else
+        memory_free(job);
+    return error;
+}

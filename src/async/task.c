@@ -1,0 +1,316 @@
+/* Tasks: how they come, belong together and go. How they wait is waiter.c. */
+#include "task_state.h"
+#include <base/memory.h>
+#include <base/utf8.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    CACHE_LINE = 64,
+    REASON_SIZE = 1025, /* bytes, the NUL included */
+};
+
+/* --- Running ---------------------------------------------------------------------------------------------*/
+
+void task_make_ready(whippet_task *task)
+{
+    list_append(&task->scheduler->ready, &task->ready);
+}
+
+void task_suspend(whippet_task *task, const char *activity)
+{
+    task->activity = activity;
+    context_switch(&task->context, &task->scheduler->home);
+    task->activity = "running";
+}
+
+/* Gives the stack back, and with it the task. */
+static void task_free(whippet_task *task)
+{
+    struct scheduler *scheduler = task->scheduler;
+    task->parent = NULL;
+    scheduler->tasks--;
+    stack_release(scheduler->stacks, task->stack);
+    if (stack_pool_idle(scheduler->stacks) > SCHEDULER_KEPT_STACKS && !timer_armed(&scheduler->trim))
+        scheduler_trim_later(scheduler);
+}
+
+/* What an `ended` function starts runs after it, and not inside it: so a chain of tasks that never suspend,
+ * each started by the end of the one before, takes no more of the loop's stack than two of them. */
+static void call_ended(struct scheduler *scheduler, task_ended *ended, void *arg, int result)
+{
+    if (scheduler->ending) {
+        ended(arg, result);
+        return;
+    }
+    scheduler->ending = true;
+    ended(arg, result);
+    struct list *link;
+    while ((link = list_take_first(&scheduler->starting)) != NULL)
+        task_resume(list_entry(link, whippet_task, ready));
+    scheduler->ending = false;
+}
+
+static void root_end(whippet_task *task)
+{
+    struct scheduler *scheduler = task->scheduler;
+    task_ended *ended = task->ended;
+    void *arg = task->arg;
+    int result = task->result;
+    if (task->arena.blocks != NULL)
+        arena_clear(&task->arena);
+    task_free(task);
+    if (ended != NULL)
+        call_ended(scheduler, ended, arg, result);
+}
+
+bool task_resume(whippet_task *task)
+{
+    struct scheduler *scheduler = task->scheduler;
+    scheduler->running = task;
+    context_switch(&scheduler->home, &task->context);
+    scheduler->running = NULL;
+    if (!task->finished)
+        return true;
+    context_destroy(&task->context);
+    if (task->parent == NULL)
+        root_end(task);
+    else
+        waiter_wake(&task->end, 0);
+    return false;
+}
+
+/* No child outlives its parent's function. */
+static void end_children(whippet_task *task)
+{
+    list_each (link, &task->children)
+        whippet_cancel(list_entry(link, whippet_task, sibling));
+    struct list *link;
+    while ((link = task->children.next) != &task->children) {
+        whippet_task *child = list_entry(link, whippet_task, sibling);
+        waiter_wait_shielded(task, &child->end, "ending its children");
+        list_remove(&child->sibling);
+        task_free(child);
+    }
+}
+
+static void task_main(void *argument)
+{
+    whippet_task *task = argument;
+    task->activity = "running";
+    task->result = task->function(task, task->arg);
+    if (!list_empty(&task->children))
+        end_children(task);
+    task->activity = "ended";
+    task->finished = true;
+    context_finish(&task->context, &task->scheduler->home);
+}
+
+/* --- Coming ----------------------------------------------------------------------------------------------*/
+
+/* Field by field: zeroing all of it first would be a fifth of what a short task costs. */
+static void task_init(whippet_task *task, struct scheduler *scheduler, struct stack stack)
+{
+    task->scheduler = scheduler;
+    list_init(&task->ready);
+    task->activity = "starting";
+    task->finished = false;
+    task->cancelled = false;
+    task->waiter = NULL;
+    task->shielded = false;
+    task->timer.place = 0;
+    task->timer.function = task_time_out;
+    task->scope = (struct scope){.deadline = INFINITY};
+    task->parent = NULL;
+    task->root = task;
+    list_init(&task->sibling);
+    list_init(&task->children);
+    waiter_init(&task->end);
+    task->stack = stack;
+    task->fields = NULL;
+    task->ended = NULL;
+    task->arena.blocks = NULL;
+    task->reason = NULL;
+}
+
+/* A root without deadline, that nothing resumes yet. */
+static whippet_task *task_create(struct scheduler *scheduler, whippet_task_function *function, void *arg)
+{
+    struct stack stack;
+    /* Each task keeps room for its timer, so that no await can fail for want of memory. */
+    if (!timers_reserve(&scheduler->timers, scheduler->tasks + 1) ||
+        !stack_acquire(scheduler->stacks, &stack))
+        return NULL;
+    uintptr_t place = ((uintptr_t)stack.high - sizeof(whippet_task)) & ~(uintptr_t)(CACHE_LINE - 1);
+    whippet_task *task = (whippet_task *)place;
+    task_init(task, scheduler, stack);
+    task->function = function;
+    task->arg = arg;
+    context_init(&task->context, stack.low, task, task_main, task);
+    scheduler->tasks++;
+    return task;
+}
+
+whippet_task *task_start(struct scheduler *scheduler, whippet_task_function *function, void *arg,
+                         double deadline, const struct log_fields *fields, task_ended *ended, bool *started)
+{
+    whippet_task *task = task_create(scheduler, function, arg);
+    if (started != NULL)
+        *started = task != NULL;
+    if (task == NULL)
+        return NULL;
+    task->scope.deadline = deadline;
+    task->fields = fields;
+    task->ended = ended;
+    if (scheduler->ending) {
+        list_append(&scheduler->starting, &task->ready);
+        return task;
+    }
+    return task_resume(task) ? task : NULL;
+}
+
+whippet_task *whippet_spawn(whippet_task *task, whippet_task_function *function, void *arg)
+{
+    whippet_task *child = task_create(task->scheduler, function, arg);
+    if (child == NULL)
+        return NULL;
+    child->parent = task;
+    child->root = task->root;
+    child->scope.deadline = task->scope.deadline;
+    child->cancelled = task->cancelled;
+    list_append(&task->children, &child->sibling);
+    task_make_ready(child);
+    return child;
+}
+
+/* --- Joining ---------------------------------------------------------------------------------------------*/
+
+static int take_result(whippet_task *child)
+{
+    int result = child->result;
+    list_remove(&child->sibling);
+    task_free(child);
+    return result;
+}
+
+int whippet_join(whippet_task *task, whippet_task *child, int *result)
+{
+    if (child == NULL || child->parent != task)
+        return WHIPPET_E_INVALID;
+    int error = waiter_wait(task, &child->end, INFINITY, "waiting for a child");
+    if (error != 0)
+        return error;
+    int value = take_result(child);
+    if (result != NULL)
+        *result = value;
+    return 0;
+}
+
+int whippet_join_all(whippet_task *task)
+{
+    int struck = task_strike(task);
+    if (struck != 0)
+        return struck;
+    list_each (link, &task->children) {
+        whippet_task *child = list_entry(link, whippet_task, sibling);
+        int error = waiter_wait(task, &child->end, INFINITY, "waiting for its children");
+        if (error != 0)
+            return error;
+    }
+    int first = 0;
+    while (!list_empty(&task->children)) {
+        int result = take_result(list_entry(task->children.next, whippet_task, sibling));
+        if (first == 0 && result < 0)
+            first = result;
+    }
+    return first;
+}
+
+/* --- Cancelling ------------------------------------------------------------------------------------------*/
+
+/* The task after `task` in the tree below `top`, parents before children, with or without what is below
+ * `task`; NULL after the last. Not recursive: a tree may be deeper than a stack. */
+static whippet_task *next_in_tree(whippet_task *task, const whippet_task *top, bool below)
+{
+    if (below && !list_empty(&task->children))
+        return list_entry(task->children.next, whippet_task, sibling);
+    while (task != top) {
+        if (task->sibling.next != &task->parent->children)
+            return list_entry(task->sibling.next, whippet_task, sibling);
+        task = task->parent;
+    }
+    return NULL;
+}
+
+void whippet_cancel(whippet_task *child)
+{
+    bool below;
+    for (whippet_task *task = child; task != NULL; task = next_in_tree(task, child, below)) {
+        /* The children of a cancelled task are cancelled: then, or when they were spawned. */
+        below = !task->cancelled;
+        task->cancelled = true;
+        if (below && task->waiter != NULL && !task->shielded) {
+            task->scope.struck = WHIPPET_E_CANCELLED;
+            task_unpark(task, WHIPPET_E_CANCELLED);
+        }
+    }
+}
+
+void task_cancel(whippet_task *task)
+{
+    whippet_cancel(task);
+}
+
+/* --- What a task knows -----------------------------------------------------------------------------------*/
+
+struct scheduler *task_scheduler(const whippet_task *task)
+{
+    return task->scheduler;
+}
+
+const struct log_fields *task_log_fields(const whippet_task *task)
+{
+    return task != NULL ? task->root->fields : NULL;
+}
+
+double task_deadline(const whippet_task *task)
+{
+    return task->scope.deadline;
+}
+
+const char *task_activity(const whippet_task *task)
+{
+    return task->activity;
+}
+
+size_t task_stack_used(const whippet_task *task)
+{
+    return stack_used(task->stack);
+}
+
+void *whippet_alloc(whippet_task *task, size_t size)
+{
+    return arena_allocate(&task->root->arena, size);
+}
+
+void task_set_reason(whippet_task *task, const char *format, va_list arguments)
+{
+    /* Formatted apart: the reason so far may be among the arguments. */
+    char text[REASON_SIZE + 1];
+    whippet_task *root = task->root;
+    if (root->reason == NULL)
+        root->reason = arena_allocate(&root->arena, REASON_SIZE);
+    if (root->reason == NULL || vsnprintf(text, sizeof text, format, arguments) < 0)
+        return;
+    size_t kept = utf8_cut(text, strlen(text), REASON_SIZE - 1);
+    memcpy(root->reason, text, kept);
+    root->reason[kept] = '\0';
+}
+
+const char *task_reason(const whippet_task *task)
+{
+    const char *reason = task->root->reason;
+    return reason != NULL ? reason : "";
+}

@@ -1,0 +1,72 @@
+/* What a task is made of. It lives at the top of its own stack, so that a task which suspends soon costs one
+ * page. */
+#ifndef ASYNC_TASK_STATE_H
+#define ASYNC_TASK_STATE_H
+
+#include "arena.h"
+#include <async/scheduler.h>
+#include <async/task.h>
+
+/* What ends a wait: the narrowest deadline of the scopes the task is in, and what has already struck it
+ * there. */
+struct scope {
+    double deadline; /* a moment; INFINITY: none */
+    int struck;      /* 0, or the TIMEOUT or CANCELLED that every later await in this scope returns */
+};
+
+struct whippet_task {
+    struct context context;
+    struct scheduler *scheduler;
+    struct list ready; /* its place among the ready or starting tasks, when it is there */
+    const char *activity;
+    whippet_task_function *function;
+    void *arg;
+    int result; /* what the function returned */
+    bool finished;
+    bool cancelled;
+
+    /* The await it is in. */
+    struct waiter *waiter; /* NULL: running, ready or finished */
+    int outcome;           /* what the await returns */
+    bool shielded;
+    struct timer timer; /* armed while it waits with a limit */
+    struct scope scope;
+
+    /* Its family. */
+    whippet_task *parent; /* NULL: a root */
+    whippet_task *root;   /* itself, for a root */
+    struct list sibling;  /* its place among its parent's children */
+    struct list children; /* not joined yet, in the order they were spawned */
+    struct waiter end;    /* woken when it has finished; its parent waits there */
+    struct stack stack;
+
+    /* A root's. */
+    const struct log_fields *fields; /* borrowed; may be NULL */
+    task_ended *ended;               /* may be NULL */
+    struct arena arena;
+    char *reason; /* in the arena; NULL: none */
+};
+
+/* Runs the task until it suspends (true) or ends (false; a root is gone then). From the loop's own stack. */
+bool task_resume(whippet_task *task);
+
+/* Puts it among those that the next turn resumes. */
+void task_make_ready(whippet_task *task);
+
+/* Goes back to the loop; returns when the task is resumed. From the task itself. */
+void task_suspend(whippet_task *task, const char *activity);
+
+/* task_struck, for an await that is about to return it: nothing that happens later in this scope changes it
+ * then. */
+int task_strike(whippet_task *task);
+
+/* Ends the await of a parked task: it is ready, and the await returns `outcome`. */
+void task_unpark(whippet_task *task, int outcome);
+
+/* Has the stacks that a burst of tasks left looked at in a while. */
+void scheduler_trim_later(struct scheduler *scheduler);
+
+/* Its timer's function: ends the await with TIMEOUT. */
+void task_time_out(struct timer *timer);
+
+#endif
