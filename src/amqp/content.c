@@ -1,0 +1,270 @@
+/* Messages: put together from method, content header and body frames (section 4.2.6), and taken apart into
+ * them. */
+#include "session_internal.h"
+#include <base/memory.h>
+
+/* class-id, weight, body size; then the properties (section 4.2.6.1). */
+enum {
+    CONTENT_HEADER_SIZE = 12
+};
+
+/* --- In
+ * ------------------------------------------------------------------------------------------------------------*/
+
+static void content_begin(struct content *content, bool is_return, whippet_bytes exchange,
+                          whippet_bytes routing_key)
+{
+    content->stage = CONTENT_AWAITS_HEADER;
+    content->is_return = is_return;
+    content->is_oversized = false;
+    content->received = 0;
+    short_text_set(&content->exchange, exchange);
+    short_text_set(&content->routing_key, routing_key);
+}
+
+void content_begin_delivery(struct session *session, struct session_channel *channel, whippet_bytes arguments)
+{
+    amqp_basic_deliver_t *deliver = session_decode(session, AMQP_BASIC_DELIVER_METHOD, arguments);
+    if (deliver == NULL)
+        return;
+    whippet_bytes consumer_tag = bytes_of_amqp(deliver->consumer_tag);
+    if (!channel->consuming || !bytes_equal(consumer_tag, short_text_bytes(&channel->consumer_tag))) {
+        session_violation(session, AMQP_COMMAND_INVALID,
+                          "a delivery on channel %u for the unknown consumer tag \"%.*s\"", channel->number,
+                          (int)consumer_tag.len, (const char *)consumer_tag.data);
+        return;
+    }
+    channel->content.delivery_tag = deliver->delivery_tag;
+    channel->content.redelivered = deliver->redelivered;
+    content_begin(&channel->content, false, bytes_of_amqp(deliver->exchange),
+                  bytes_of_amqp(deliver->routing_key));
+}
+
+void content_begin_return(struct session *session, struct session_channel *channel, whippet_bytes arguments)
+{
+    amqp_basic_return_t *returned = session_decode(session, AMQP_BASIC_RETURN_METHOD, arguments);
+    if (returned == NULL)
+        return;
+    channel->content.reply_code = returned->reply_code;
+    short_text_set(&channel->content.reply_text, bytes_of_amqp(returned->reply_text));
+    content_begin(&channel->content, true, bytes_of_amqp(returned->exchange),
+                  bytes_of_amqp(returned->routing_key));
+}
+
+static struct oversized oversized_of(const struct content *content)
+{
+    return (struct oversized){.message = content->message, .body_size = content->body_size};
+}
+
+static void content_complete(struct session *session, struct session_channel *channel)
+{
+    struct content *content = &channel->content;
+    struct message *message = content->message;
+    uint16_t number = channel->number;
+    content->stage = CONTENT_NONE;
+    content->message = NULL;
+    if (content->is_oversized) {
+        struct oversized oversized = {.message = message, .body_size = content->body_size};
+        session->events->oversized_end(session->owner, number, &oversized, true);
+        message_destroy(message);
+    } else if (content->is_return) {
+        struct channel_reason reason = {.code = content->reply_code,
+                                        .text = short_text_bytes(&content->reply_text)};
+        session->events->returned(session->owner, number, &reason, message);
+        message_destroy(message);
+    } else {
+        session->events->delivered(session->owner, number, message);
+    }
+}
+
+/* What a return brings is at most what was published; what a delivery brings beyond the limit is never held.
+ */
+static bool body_size_is_sound(struct session *session, const struct session_channel *channel)
+{
+    const struct content *content = &channel->content;
+    if (!content->is_return || content->body_size <= channel->largest_published)
+        return true;
+    session_violation(session, AMQP_UNEXPECTED_FRAME,
+                      "a return of %llu bytes on channel %u, where no such message was published",
+                      (unsigned long long)content->body_size, channel->number);
+    return false;
+}
+
+static struct message *message_begin(const struct content *content, whippet_bytes properties,
+                                     size_t body_size)
+{
+    struct message *message = message_create(short_text_bytes(&content->exchange),
+                                             short_text_bytes(&content->routing_key), properties, body_size);
+    if (message == NULL)
+        return NULL;
+    message->delivery_tag = content->delivery_tag;
+    message->redelivered = content->redelivered;
+    message->headers = properties_check(properties);
+    return message;
+}
+
+static bool content_header_is_sound(struct session *session, const struct session_channel *channel,
+                                    whippet_bytes payload)
+{
+    if (channel->content.stage != CONTENT_AWAITS_HEADER) {
+        session_violation(session, AMQP_UNEXPECTED_FRAME,
+                          "a content header on channel %u that follows no method", channel->number);
+        return false;
+    }
+    if (payload.len < CONTENT_HEADER_SIZE || read_u16(payload.data) != AMQP_BASIC_CLASS ||
+        properties_check(bytes_of((const char *)payload.data + CONTENT_HEADER_SIZE,
+                                  payload.len - CONTENT_HEADER_SIZE)) == PROPERTIES_MALFORMED) {
+        session_violation(session, AMQP_SYNTAX_ERROR, "a content header on channel %u that can't be decoded",
+                          channel->number);
+        return false;
+    }
+    return true;
+}
+
+void content_header(struct session *session, struct session_channel *channel, whippet_bytes payload)
+{
+    if (channel->state == CHANNEL_STATE_CLOSING || !content_header_is_sound(session, channel, payload))
+        return;
+    struct content *content = &channel->content;
+    const uint8_t *at = payload.data;
+    content->body_size = read_u64(at + 4);
+    if (!body_size_is_sound(session, channel))
+        return;
+    content->is_oversized = !content->is_return && content->body_size > channel->max_message_size;
+    content->message =
+        message_begin(content, bytes_of(at + CONTENT_HEADER_SIZE, payload.len - CONTENT_HEADER_SIZE),
+                      content->is_oversized ? 0 : (size_t)content->body_size);
+    if (content->message == NULL) {
+        session_out_of_memory(session);
+        return;
+    }
+    content->stage = CONTENT_AWAITS_BODY;
+    if (content->is_oversized) {
+        struct oversized oversized = oversized_of(content);
+        session->events->oversized_begin(session->owner, channel->number, &oversized);
+    } else if (content->body_size == 0) {
+        content_complete(session, channel);
+    }
+}
+
+void content_body(struct session *session, struct session_channel *channel, whippet_bytes payload)
+{
+    struct content *content = &channel->content;
+    if (channel->state == CHANNEL_STATE_CLOSING)
+        return;
+    if (content->stage != CONTENT_AWAITS_BODY) {
+        session_violation(session, AMQP_UNEXPECTED_FRAME,
+                          "a body frame on channel %u that follows no content header", channel->number);
+        return;
+    }
+    if (payload.len > content->body_size - content->received) {
+        session_violation(session, AMQP_UNEXPECTED_FRAME,
+                          "a body on channel %u longer than the %llu bytes announced", channel->number,
+                          (unsigned long long)content->body_size);
+        return;
+    }
+    if (content->is_oversized) {
+        struct oversized oversized = oversized_of(content);
+        session->events->oversized_part(session->owner, channel->number, &oversized, payload);
+        if (content->message == NULL)
+            return; /* the handler closed the channel */
+    } else if (payload.len > 0) {
+        memcpy(message_body_storage(content->message) + content->received, payload.data, payload.len);
+    }
+    content->received += payload.len;
+    if (content->received == content->body_size)
+        content_complete(session, channel);
+}
+
+void content_drop(struct session *session, struct session_channel *channel)
+{
+    struct content *content = &channel->content;
+    struct message *message = content->message;
+    bool tell = message != NULL && content->is_oversized && session->state != SESSION_CLOSED;
+    struct oversized oversized = oversized_of(content);
+    content->stage = CONTENT_NONE;
+    content->message = NULL;
+    if (tell)
+        session->events->oversized_end(session->owner, channel->number, &oversized, false);
+    message_destroy(message);
+}
+
+/* --- Out
+ * -----------------------------------------------------------------------------------------------------------*/
+
+static int content_frames(struct session *session, uint16_t channel, whippet_bytes body)
+{
+    size_t part_max = session->frame_max - SESSION_FRAME_OVERHEAD;
+    while (body.len > 0) {
+        whippet_bytes part = bytes_of(body.data, body.len < part_max ? body.len : part_max);
+        if (!codec_write_frame(&session->output, FRAME_BODY, channel, (whippet_bytes){0}, part))
+            return WHIPPET_E_MEMORY;
+        body = bytes_of((const char *)body.data + part.len, body.len - part.len);
+    }
+    return 0;
+}
+
+int session_publish_begin(struct session *session, uint16_t number, const char *exchange,
+                          const char *routing_key, whippet_bytes properties, uint64_t body_size)
+{
+    struct session_channel *channel =
+        session->state == SESSION_OPEN ? session_channel(session, number) : NULL;
+    if (channel == NULL || channel->state != CHANNEL_STATE_OPEN)
+        return WHIPPET_E_CLOSED;
+    if (strlen(exchange) > 255 || strlen(routing_key) > 255 || channel->body_owed > 0)
+        return WHIPPET_E_INVALID;
+    if (CONTENT_HEADER_SIZE + properties.len > session->frame_max - SESSION_FRAME_OVERHEAD)
+        return WHIPPET_E_LIMIT;
+
+    size_t before = buffer_length(&session->output);
+    amqp_basic_publish_t publish = {
+        .exchange = amqp_of_text(exchange), .routing_key = amqp_of_text(routing_key), .mandatory = 1};
+    uint8_t head[CONTENT_HEADER_SIZE] = {0};
+    write_u16(head, AMQP_BASIC_CLASS);
+    write_u64(head + 4, body_size);
+    int error = session_send_method(session, number, AMQP_BASIC_PUBLISH_METHOD, &publish);
+    if (error == 0 && !codec_write_frame(&session->output, FRAME_CONTENT_HEADER, number,
+                                         bytes_of(head, sizeof head), properties))
+        error = WHIPPET_E_MEMORY;
+    if (error != 0) {
+        /* Half a message must not go out: the channel would be out of step for ever. */
+        buffer_shorten(&session->output, before);
+        return error;
+    }
+    channel->body_owed = body_size;
+    if (body_size > channel->largest_published)
+        channel->largest_published = body_size;
+    return 0;
+}
+
+int session_publish_part(struct session *session, uint16_t number, whippet_bytes part)
+{
+    struct session_channel *channel =
+        session->state == SESSION_OPEN ? session_channel(session, number) : NULL;
+    if (channel == NULL || channel->state != CHANNEL_STATE_OPEN)
+        return WHIPPET_E_CLOSED;
+    if (part.len > channel->body_owed)
+        return WHIPPET_E_INVALID;
+    size_t before = buffer_length(&session->output);
+    int error = content_frames(session, number, part);
+    if (error != 0)
+        buffer_shorten(&session->output, before);
+    else
+        channel->body_owed -= part.len;
+    return error;
+}
+
+int session_publish(struct session *session, uint16_t number, const char *exchange, const char *routing_key,
+                    whippet_bytes properties, whippet_bytes body)
+{
+    size_t before = buffer_length(&session->output);
+    int error = session_publish_begin(session, number, exchange, routing_key, properties, body.len);
+    if (error != 0)
+        return error;
+    error = session_publish_part(session, number, body);
+    if (error != 0) {
+        buffer_shorten(&session->output, before);
+        session_channel(session, number)->body_owed = 0;
+    }
+    return error;
+}

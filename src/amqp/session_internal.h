@@ -1,0 +1,121 @@
+/* What the files of a session share: session.c (frames, heartbeats, the end), handshake.c, channel.c
+ * (requests and replies), content.c (messages, both ways). */
+#ifndef AMQP_SESSION_INTERNAL_H
+#define AMQP_SESSION_INTERNAL_H
+
+#include "codec.h"
+#include <amqp/session.h>
+
+/* Which part of a message is awaited on a channel. */
+enum content_stage {
+    CONTENT_NONE,
+    CONTENT_AWAITS_HEADER,
+    CONTENT_AWAITS_BODY
+};
+
+/* A short string of the protocol (section 4.2.5.3), kept past the frame it came in. */
+struct short_text {
+    uint8_t length;
+    char text[256]; /* NUL-terminated */
+};
+
+/* A message that is being put together. */
+struct content {
+    enum content_stage stage;
+    bool is_return; /* of a basic.return; else of a basic.deliver */
+    bool is_oversized;
+    bool redelivered;
+    uint16_t reply_code;          /* of a return */
+    struct short_text reply_text; /* of a return */
+    struct short_text exchange;
+    struct short_text routing_key;
+    uint64_t delivery_tag;
+    uint64_t body_size;
+    uint64_t received;
+    struct message *message; /* owned, from its header on */
+};
+
+enum channel_state {
+    CHANNEL_STATE_OPENING,
+    CHANNEL_STATE_OPEN,
+    CHANNEL_STATE_CLOSING
+};
+
+struct session_channel {
+    uint16_t number;
+    enum channel_state state;
+    uint32_t awaited; /* the reply to the request under way, as a method; 0: none */
+    bool consuming;
+    struct short_text consumer_tag;
+    uint64_t max_message_size;
+    uint64_t largest_published; /* what a return can be at most */
+    uint64_t body_owed;         /* of session_publish_begin: what session_publish_part has still to bring */
+    struct content content;
+};
+
+struct session {
+    char *user;
+    char *password;
+    char *vhost;
+    char *connection_name;
+    char *version;
+    double heartbeat_offered;
+    const struct session_events *events;
+    void *owner;
+
+    enum session_state state;
+    double now;
+    double received_at; /* when the last bytes came */
+    double sent_at;     /* when the last bytes went */
+    struct codec codec;
+    struct buffer output;
+    uint32_t frame_max;
+    uint16_t channel_max;
+    double heartbeat;
+    bool blocked;
+    struct short_text server;
+    struct short_text cluster;
+
+    struct session_channel **channels; /* by number; owned */
+    size_t channel_capacity;
+};
+
+void short_text_set(struct short_text *to, whippet_bytes from);
+
+static inline whippet_bytes short_text_bytes(const struct short_text *text)
+{
+    return bytes_of(text->text, text->length);
+}
+
+/* session.c: ends it at once with the closed event; nothing may be done with the session after it but return.
+ */
+void session_end(struct session *session, enum session_end end, int code, whippet_bytes text);
+void session_violation(struct session *session, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void session_out_of_memory(struct session *session);
+void session_method_out_of_place(struct session *session, uint16_t channel, uint32_t method);
+
+/* session.c: queues one method; 0, MEMORY or LIMIT. */
+int session_send_method(struct session *session, uint16_t channel, uint32_t method, void *decoded);
+
+/* session.c: decodes a method's arguments; NULL after it ended the session because they made no sense. */
+void *session_decode(struct session *session, uint32_t method, whippet_bytes arguments);
+
+/* handshake.c: a method on channel 0 before the session is open. */
+void handshake_method(struct session *session, uint32_t method, whippet_bytes arguments);
+
+/* channel.c */
+struct session_channel *session_channel(const struct session *session, uint16_t number); /* NULL: none */
+void channel_method(struct session *session, struct session_channel *channel, uint32_t method,
+                    whippet_bytes arguments);
+void channel_destroy(struct session *session, struct session_channel *channel);
+
+/* content.c */
+void content_begin_delivery(struct session *session, struct session_channel *channel,
+                            whippet_bytes arguments);
+void content_begin_return(struct session *session, struct session_channel *channel, whippet_bytes arguments);
+void content_header(struct session *session, struct session_channel *channel, whippet_bytes payload);
+void content_body(struct session *session, struct session_channel *channel, whippet_bytes payload);
+void content_drop(struct session *session, struct session_channel *channel);
+
+#endif
