@@ -1,0 +1,159 @@
+#include <async/loop.h>
+#include <base/memory.h>
+#include <errno.h>
+#include <io/dial.h>
+#include <math.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* --- Resolving
+ * -----------------------------------------------------------------------------------------------------*/
+
+/* Of its own in memory: a thread that hangs in getaddrinfo may outlive the task that asked. */
+struct resolution {
+    char *host;
+    char service[8];
+    int status; /* of getaddrinfo */
+    int system_error;
+    struct addrinfo *addresses;
+};
+
+static void resolution_run(void *arg)
+{
+    struct resolution *resolution = arg;
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    resolution->status = getaddrinfo(resolution->host, resolution->service, &hints, &resolution->addresses);
+    resolution->system_error = errno;
+}
+
+static void resolution_destroy(void *arg)
+{
+    struct resolution *resolution = arg;
+    if (resolution->addresses != NULL)
+        freeaddrinfo(resolution->addresses);
+    memory_free(resolution->host);
+    memory_free(resolution);
+}
+
+static struct resolution *resolution_create(const char *host, uint16_t port)
+{
+    struct resolution *resolution = memory_allocate_zeroed(sizeof *resolution);
+    if (resolution == NULL)
+        return NULL;
+    resolution->host = memory_copy_text(host);
+    if (resolution->host == NULL) {
+        memory_free(resolution);
+        return NULL;
+    }
+    snprintf(resolution->service, sizeof resolution->service, "%u", port);
+    return resolution;
+}
+
+/* NULL with the failure filled; otherwise the caller's. */
+static struct resolution *resolve(whippet_task *task, const char *host, uint16_t port,
+                                  struct whippet_failure *failure)
+{
+    struct resolution *resolution = resolution_create(host, port);
+    if (resolution == NULL) {
+        failure_set(failure, WHIPPET_E_MEMORY, "resolving %s: out of memory", host);
+        return NULL;
+    }
+    int error = loop_offload(task, resolution_run, resolution, resolution_destroy);
+    if (error != 0) {
+        failure_set(failure, error, "resolving %s: %s", host, whippet_error_text(error));
+        if (error != WHIPPET_E_TIMEOUT && error != WHIPPET_E_CANCELLED)
+            resolution_destroy(resolution);
+        return NULL;
+    }
+    if (resolution->status != 0) {
+        failure_set(failure, WHIPPET_E_SYSTEM, "resolving %s: %s", host,
+                    resolution->status == EAI_SYSTEM ? strerror(resolution->system_error)
+                                                     : gai_strerror(resolution->status));
+        resolution_destroy(resolution);
+        return NULL;
+    }
+    return resolution;
+}
+
+/* --- Connecting
+ * ----------------------------------------------------------------------------------------------------*/
+
+static void address_format(const struct addrinfo *address, char *text, size_t size)
+{
+    char host[64], service[8];
+    if (getnameinfo(address->ai_addr, address->ai_addrlen, host, sizeof host, service, sizeof service,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        snprintf(text, size, "?");
+    else
+        snprintf(text, size, address->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, service);
+}
+
+static int await_writable(whippet_task *task, void *arg)
+{
+    return whippet_wait_fd(task, *(int *)arg, WHIPPET_WRITABLE);
+}
+
+/* 0, or an error: SYSTEM with `*reason` an errno, or that of the await. */
+static int connect_socket(whippet_task *task, int descriptor, const struct addrinfo *address, double seconds,
+                          int *reason)
+{
+    if (connect(descriptor, address->ai_addr, address->ai_addrlen) == 0)
+        return 0;
+    *reason = errno;
+    if (errno != EINPROGRESS)
+        return WHIPPET_E_SYSTEM;
+    int ready = isfinite(seconds) ? whippet_with_timeout(task, seconds, await_writable, &descriptor)
+                                  : await_writable(task, &descriptor);
+    if (ready < 0)
+        return ready;
+    socklen_t size = sizeof *reason;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ERROR, reason, &size) != 0)
+        *reason = errno;
+    return *reason == 0 ? 0 : WHIPPET_E_SYSTEM;
+}
+
+/* One address: the descriptor, or an error with the failure filled. */
+static int dial_address(whippet_task *task, const char *host, const struct addrinfo *address, double seconds,
+                        struct whippet_failure *failure)
+{
+    char text[80];
+    int reason = 0;
+    address_format(address, text, sizeof text);
+    int descriptor =
+        socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, address->ai_protocol);
+    if (descriptor < 0)
+        return failure_set(failure, WHIPPET_E_SYSTEM, "connecting to %s (%s): no socket: %s", host, text,
+                           strerror(errno));
+    int on = 1;
+    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    int error = connect_socket(task, descriptor, address, seconds, &reason);
+    if (error == 0)
+        return descriptor;
+    close(descriptor);
+    return failure_set(failure, error, "connecting to %s (%s): %s", host, text,
+                       error == WHIPPET_E_SYSTEM ? strerror(reason) : whippet_error_text(error));
+}
+
+int dial(whippet_task *task, const char *host, uint16_t port, struct whippet_failure *failure)
+{
+    struct resolution *resolution = resolve(task, host, port, failure);
+    if (resolution == NULL)
+        return failure->error;
+    int left = 0;
+    for (const struct addrinfo *address = resolution->addresses; address != NULL; address = address->ai_next)
+        left++;
+    int result = failure_set(failure, WHIPPET_E_SYSTEM, "resolving %s: it has no address", host);
+    for (const struct addrinfo *address = resolution->addresses; address != NULL;
+         address = address->ai_next) {
+        result = dial_address(task, host, address, whippet_time_left(task) / left--, failure);
+        if (result >= 0 || result == WHIPPET_E_CANCELLED)
+            break;
+    }
+    resolution_destroy(resolution);
+    return result;
+}
