@@ -1,0 +1,22 @@
+/* What a configuration owns: it is allocated piece by piece and freed at once. */
+#ifndef CONFIG_ARENA_H
+#define CONFIG_ARENA_H
+
+#include "document.h"
+#include <stddef.h>
+
+struct arena_block;
+
+struct config_arena {
+    struct arena_block *blocks;
+    struct document document; /* the file as it was read */
+};
+
+struct config_arena *config_arena_create(void);
+void config_arena_destroy(struct config_arena *arena); /* NULL is fine */
+
+/* Zeroed, aligned for any type, valid as long as the arena. NULL when memory is short. */
+void *config_arena_allocate(struct config_arena *arena, size_t size);
+char *config_arena_copy(struct config_arena *arena, const char *text, size_t length);
+
+#endif

@@ -1,0 +1,314 @@
+#include "errors.h"
+#include "limits.h"
+#include "prepare.h"
+#include "queue.h"
+#include "reader.h"
+#include "url.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_URL           "amqp://guest:guest@localhost:5672/"
+#define DEFAULT_RECONNECT_MIN 0.5     /* seconds */
+#define DEFAULT_RECONNECT_MAX 30.0    /* seconds */
+#define LONGEST_HEARTBEAT     65535.0 /* seconds; 16 bits of AMQP */
+
+enum {
+    SMALLEST_STACK = 32 << 10, /* bytes */
+    LARGEST_STACK = 64 << 20,  /* bytes */
+};
+
+static const struct choice levels[] = {
+    {"debug", WHIPPET_DEBUG},  {"info", WHIPPET_INFO},   {"warning", WHIPPET_WARNING},
+    {"warn", WHIPPET_WARNING}, {"error", WHIPPET_ERROR},
+};
+
+static const struct choice formats[] = {
+    {"auto", CONFIG_LOG_AUTO},
+    {"text", CONFIG_LOG_TEXT},
+    {"json", CONFIG_LOG_JSON},
+};
+
+static key_read read_urls, read_heartbeat, read_stack_size, read_folders;
+
+#define CONFIG(member) offsetof(struct config, member)
+
+static const struct key reconnect_keys[] = {
+    KEY("min", key_read_duration, CONFIG(reconnect_min), .lowest = SHORTEST_TIME, .highest = LONGEST_TIME),
+    KEY("max", key_read_duration, CONFIG(reconnect_max), .lowest = SHORTEST_TIME, .highest = LONGEST_TIME),
+};
+
+static const struct key amqp_keys[] = {
+    KEY("url", read_urls, 0),
+    KEY("heartbeat", read_heartbeat, CONFIG(heartbeat), .lowest = 0, .highest = LONGEST_HEARTBEAT),
+    KEY("connect_timeout", key_read_duration, CONFIG(connect_timeout), .lowest = SHORTEST_TIME,
+        .highest = LONGEST_TIME),
+    KEY("reconnect", key_read_section, 0, KEY_SECTION(reconnect_keys)),
+    KEY_LATER("password_file"),
+    KEY_LATER("tls"),
+};
+
+static const struct key log_keys[] = {
+    KEY("level", key_read_choice, CONFIG(log_level), KEY_CHOICES(levels)),
+    KEY("format", key_read_choice, CONFIG(log_format), KEY_CHOICES(formats)),
+};
+
+static const struct key root_keys[] = {
+    KEY("amqp", key_read_section, 0, KEY_SECTION(amqp_keys)),
+    KEY("queues", key_read_queues, 0),
+    KEY("processor_path", read_folders, 0),
+    KEY("stack_size", read_stack_size, CONFIG(stack_size), .lowest = SMALLEST_STACK,
+        .highest = LARGEST_STACK),
+    KEY("shutdown_timeout", key_read_duration, CONFIG(shutdown_timeout), .lowest = SHORTEST_TIME,
+        .highest = LONGEST_TIME),
+    KEY("log", key_read_section, 0, KEY_SECTION(log_keys)),
+    KEY("$schema", key_read_ignored, 0),
+    KEY_LATER("threads"),
+    KEY_LATER("state_dir"),
+    KEY_LATER("admin"),
+};
+
+static const struct config defaults = {
+    .heartbeat = 20,
+    .connect_timeout = 10,
+    .reconnect_min = DEFAULT_RECONNECT_MIN,
+    .reconnect_max = DEFAULT_RECONNECT_MAX,
+    .stack_size = 256 << 10,
+    .shutdown_timeout = 25,
+    .log_level = WHIPPET_INFO,
+    .log_format = CONFIG_LOG_AUTO,
+};
+
+/* One URL into the next free address. */
+static void read_url(struct reader *reader, const struct place *place, cJSON *value, struct config *config)
+{
+    struct whippet_failure failure;
+    if (!cJSON_IsString(value)) {
+        reader_expected(reader, place, value, "a URL");
+        return;
+    }
+    if (flag_is_faulty(value))
+        return;
+    int result =
+        url_parse(value->valuestring, reader->arena, &config->addresses[config->address_count], &failure);
+    if (result == WHIPPET_E_MEMORY)
+        errors_out_of_memory(reader->errors);
+    else if (result != 0)
+        reader_fault(reader, place, value, "%s", failure.text);
+    else
+        config->address_count++;
+}
+
+static void read_urls(struct reader *reader, const struct place *place, cJSON *value, const struct key *key,
+                      void *target)
+{
+    struct config *config = target;
+    size_t count = cJSON_IsArray(value)    ? (size_t)cJSON_GetArraySize(value)
+                   : cJSON_IsString(value) ? 1
+                                           : 0,
+           index = 0;
+    (void)key;
+    if (count == 0) {
+        reader_expected(reader, place, value, "a URL or a list of them");
+        return;
+    }
+    config->addresses = reader_allocate(reader, count, sizeof *config->addresses);
+    if (config->addresses == NULL)
+        return;
+    if (cJSON_IsString(value))
+        read_url(reader, place, value, config);
+    for (cJSON *item = value->child; item != NULL; item = item->next, index++) {
+        struct place inner = {.outer = place, .index = index};
+        read_url(reader, &inner, item, config);
+    }
+}
+
+static void read_heartbeat(struct reader *reader, const struct place *place, cJSON *value,
+                           const struct key *key, void *target)
+{
+    double seconds = -1;
+    key_read_duration(reader, place, value, key, &seconds);
+    if (seconds >= 0 && seconds != floor(seconds))
+        reader_expected(reader, place, value, "whole seconds, as AMQP has no other heartbeats");
+    else if (seconds >= 0)
+        *(double *)target = seconds;
+}
+
+static void read_stack_size(struct reader *reader, const struct place *place, cJSON *value,
+                            const struct key *key, void *target)
+{
+    uint64_t bytes = 0;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    key_read_size(reader, place, value, key, &bytes);
+    if (bytes % page != 0)
+        reader_fault(reader, place, value, "expected a multiple of the page size, %u bytes", (unsigned)page);
+    else if (bytes > 0)
+        *(uint64_t *)target = bytes;
+}
+
+static void read_folders(struct reader *reader, const struct place *place, cJSON *value,
+                         const struct key *key, void *target)
+{
+    static const struct key folder = {.lowest = 1, .highest = LONGEST_TEXT};
+    struct config *config = target;
+    size_t count = cJSON_IsArray(value)    ? (size_t)cJSON_GetArraySize(value)
+                   : cJSON_IsString(value) ? 1
+                                           : 0,
+           index = 0;
+    (void)key;
+    if (count == 0) {
+        reader_expected(reader, place, value, "a folder or a list of them");
+        return;
+    }
+    const char **folders = reader_allocate(reader, count, sizeof *folders);
+    if (folders == NULL)
+        return;
+    if (cJSON_IsString(value))
+        key_read_string(reader, place, value, &folder, &folders[0]);
+    for (cJSON *item = value->child; item != NULL; item = item->next, index++) {
+        struct place inner = {.outer = place, .index = index};
+        if (!flag_is_faulty(item))
+            key_read_string(reader, &inner, item, &folder, &folders[index]);
+    }
+    config->processor_path = folders;
+    config->processor_path_count = count;
+}
+
+/* The first of the variables that is set and not empty, or NULL. */
+static const char *find_variable(const char *const *names, size_t count, const char **name)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *value = getenv(names[i]);
+        *name = names[i];
+        if (value != NULL && *value != '\0')
+            return value;
+    }
+    return NULL;
+}
+
+/* Where the file names no broker. */
+static void settle_addresses(struct reader *reader, const cJSON *amqp, struct config *config)
+{
+    static const char *const names[] = {"AMQP_URL", "RABBITMQ_URL"};
+    struct whippet_failure failure;
+    const char *name;
+    if (reader_has(amqp, "url"))
+        return;
+    const char *url = find_variable(names, COUNT(names), &name);
+    config->addresses = reader_allocate(reader, 1, sizeof *config->addresses);
+    if (config->addresses == NULL)
+        return;
+    int result = url_parse(url != NULL ? url : DEFAULT_URL, reader->arena, config->addresses, &failure);
+    if (result == WHIPPET_E_MEMORY)
+        errors_out_of_memory(reader->errors);
+    else if (result != 0)
+        errors_add(reader->errors, 0, "", "the environment variable %s, which stands in for amqp.url: %s",
+                   name, failure.text);
+    else
+        config->address_count = 1;
+}
+
+static void settle_reconnect(struct reader *reader, const cJSON *amqp, struct config *config)
+{
+    static const struct place outer = {.key = "amqp"};
+    struct place place = {.outer = &outer, .key = "reconnect"};
+    const cJSON *section = cJSON_GetObjectItemCaseSensitive(amqp, "reconnect");
+    if (config->reconnect_min <= config->reconnect_max)
+        return;
+    if (!reader_has(section, "max"))
+        config->reconnect_max = config->reconnect_min;
+    else if (!reader_has(section, "min"))
+        config->reconnect_min = config->reconnect_max;
+    else if (reader_is_sound(section, "min") && reader_is_sound(section, "max"))
+        reader_fault_key(reader, &place, section, "max", "is less than min; raise it or lower min");
+}
+
+static void settle_log_level(struct reader *reader, const cJSON *log, struct config *config)
+{
+    static const char *const names[] = {"LOG_LEVEL"};
+    const char *name;
+    const char *level = reader_has(log, "level") ? NULL : find_variable(names, COUNT(names), &name);
+    if (level != NULL && !log_level_parse(level, &config->log_level))
+        errors_add(
+            reader->errors, 0, "",
+            "the environment variable LOG_LEVEL: expected debug, info, warning or error, found \"%.40s\"",
+            level);
+}
+
+static void read_root(struct reader *reader, struct config *config)
+{
+    const cJSON *root = reader->arena->document.root;
+    static const struct place queues = {.key = "queues"};
+    reader_read_object(reader, NULL, root, root_keys, COUNT(root_keys), config);
+    if (!reader_has(root, "queues"))
+        reader_fault(reader, &queues, NULL, "is missing; name at least one: \"queues\": " QUEUES_EXAMPLE);
+    settle_addresses(reader, cJSON_GetObjectItemCaseSensitive(root, "amqp"), config);
+    settle_reconnect(reader, cJSON_GetObjectItemCaseSensitive(root, "amqp"), config);
+    settle_log_level(reader, cJSON_GetObjectItemCaseSensitive(root, "log"), config);
+}
+
+/* Of an arena whose document was read. */
+static struct config *read_config(struct config_arena *arena, const char *file, struct config_errors *errors)
+{
+    struct reader reader = {.arena = arena, .errors = errors};
+    struct config *config = reader_allocate(&reader, 1, sizeof *config);
+    if (config == NULL || !document_parse(&arena->document, errors))
+        return NULL;
+    *config = defaults;
+    config->arena = arena;
+    config->file = reader_copy(&reader, file);
+    prepare_tree(&reader);
+    read_root(&reader, config);
+    return errors->count == 0 ? config : NULL;
+}
+
+/* From `text`, or where that is NULL from the file. */
+static struct config *open_config(const char *text, const char *file, struct config_errors *errors)
+{
+    struct config_arena *arena = config_arena_create();
+    if (arena == NULL) {
+        errors_out_of_memory(errors);
+        return NULL;
+    }
+    bool opened = text != NULL ? document_copy(&arena->document, text, errors)
+                               : document_read(&arena->document, file, errors);
+    struct config *config = opened ? read_config(arena, file, errors) : NULL;
+    if (config == NULL)
+        config_arena_destroy(arena);
+    return config;
+}
+
+const char *config_default_file(void)
+{
+    bool is_missing = access(CONFIG_LOCAL_FILE, F_OK) != 0 && errno == ENOENT;
+    return is_missing ? CONFIG_INSTALLED_FILE : CONFIG_LOCAL_FILE;
+}
+
+struct config *config_load(const char *file, struct config_errors *errors)
+{
+    *errors = (struct config_errors){0};
+    if (file != NULL)
+        return open_config(NULL, file, errors);
+    file = config_default_file();
+    if (access(file, F_OK) != 0 && errno == ENOENT) {
+        errors_add(errors, 0, "",
+                   "there is no configuration: neither %s in this folder nor %s exists; name one with -c",
+                   CONFIG_LOCAL_FILE, CONFIG_INSTALLED_FILE);
+        return NULL;
+    }
+    return open_config(NULL, file, errors);
+}
+
+struct config *config_parse(const char *text, const char *file, struct config_errors *errors)
+{
+    *errors = (struct config_errors){0};
+    return open_config(text, file, errors);
+}
+
+void config_destroy(struct config *config)
+{
+    if (config != NULL)
+        config_arena_destroy(config->arena);
+}

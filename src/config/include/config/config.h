@@ -1,0 +1,125 @@
+/* The configuration: one validated struct. Everything is owned by it and never changes after config_load. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <base/log.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <whippet/retry.h>
+
+struct cJSON;
+
+enum queue_declare {
+    QUEUE_DECLARE_IF_MISSING,
+    QUEUE_DECLARE_PASSIVE,
+    QUEUE_DECLARE_CREATE
+};
+enum queue_type {
+    QUEUE_TYPE_QUORUM,
+    QUEUE_TYPE_CLASSIC,
+    QUEUE_TYPE_STREAM
+};
+enum on_failure {
+    ON_FAILURE_DEAD_LETTER,
+    ON_FAILURE_DISCARD
+};
+
+/* A broker's address, taken apart from an amqp:// URL. */
+struct broker_address {
+    const char *host;
+    uint16_t port;
+    const char *user;
+    const char *password; /* never printed */
+    const char *vhost;
+    char *display; /* the URL without its password, for logs: "amqp://guest@localhost:5672/" */
+};
+
+/* Arguments, here and below, are a free-form table as a JSON object, or NULL: strings, numbers (whole ones to 2^53),
+ * booleans, null, lists, objects; names of at most 255 bytes. */
+struct binding_config {
+    const char *exchange;
+    const char *exchange_type; /* NULL: the exchange must exist */
+    const char *routing_key;   /* "" when none is given */
+    const struct cJSON *arguments;
+};
+
+struct queue_config {
+    const char *name;
+    const char *processor;
+    const struct cJSON *settings; /* an object, or NULL */
+    enum queue_declare declare;
+    enum queue_type type;
+    const struct cJSON *arguments;
+    struct binding_config *bindings;
+    size_t binding_count;
+    unsigned concurrency; /* attempts at once */
+    unsigned prefetch;    /* 1 to 65535 */
+    int priority;         /* the consumer's, -2^31 … */
+    bool exclusive;
+    const struct cJSON *consume_arguments;
+    double timeout; /* seconds, for one attempt */
+    whippet_retry_policy retry;
+    enum on_failure on_failure;
+    const char *dead_letter;   /* queue; NULL with ON_FAILURE_DISCARD */
+    uint64_t max_message_size; /* bytes */
+    int line;                  /* where it starts in the file */
+};
+
+struct config {
+    const char *file;
+    struct broker_address *addresses; /* at least one, tried in turn */
+    size_t address_count;
+    double heartbeat; /* seconds; 0: none */
+    double connect_timeout;
+    double reconnect_min;
+    double reconnect_max;
+    struct queue_config *queues;
+    size_t queue_count;
+    uint64_t stack_size;
+    const char **processor_path; /* folders, to be searched in this order; at least one */
+    size_t processor_path_count;
+    double shutdown_timeout;
+    enum whippet_log_level log_level;
+    enum {
+        CONFIG_LOG_AUTO,
+        CONFIG_LOG_TEXT,
+        CONFIG_LOG_JSON
+    } log_format;
+    struct config_arena *arena; /* owns everything above */
+};
+
+/* One thing that is wrong. */
+struct config_error {
+    int line;   /* from 1; 0: no place in the file */
+    char *path; /* "queues[1].retry.delay"; "" for the file as a whole */
+    char *text; /* "expected a duration such as \"3s\", found true" */
+};
+
+struct config_errors {
+    struct config_error *items;
+    size_t count;
+};
+
+/* What is read when no file is named: whippet.json where there is one, else /etc/whippet/whippet.json. */
+const char *config_default_file(void);
+
+/* Reads and validates `file`; NULL: config_default_file(). NULL when anything is wrong, with every error
+ * there is in `errors`, in the order of their lines. `errors` need not be initialised; config_errors_destroy
+ * it in either case. */
+struct config *config_load(const char *file, struct config_errors *errors);
+
+/* The same from text; `file` is only a name for messages. */
+struct config *config_parse(const char *text, const char *file, struct config_errors *errors);
+void config_destroy(struct config *config);
+
+/* For what is found wrong later with the same file: a processor that is unknown, its settings. The line is
+ * looked up from the path. */
+void config_errors_add(struct config_errors *errors, const struct config *config, const char *path,
+                       const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* "whippet.json:12: queues[1].retry.delay: expected …", one a line, to the stream, a FILE *. `file` as
+ * config_load was given it. */
+void config_errors_print(const struct config_errors *errors, const char *file, void *stream);
+void config_errors_destroy(struct config_errors *errors);
+
+#endif
