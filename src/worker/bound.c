@@ -1,0 +1,34 @@
+#include <amqp/session.h>
+#include <io/publisher.h>
+#include <worker/bound.h>
+
+enum {
+    /* Envelope, properties and headers come in one frame; the delivery's own book-keeping is far below the rest. */
+    ENVELOPE_MAX = SESSION_FRAME_MAX + 1024,
+    /* Two connections, each with a read buffer of two frames. */
+    READ_BUFFERS = 2 * 2 * (SESSION_FRAME_MAX + SESSION_FRAME_OVERHEAD),
+};
+
+struct memory_bound bound_of_queue(const struct config *config, const struct queue_config *queue)
+{
+    return (struct memory_bound){
+        .messages = (uint64_t)queue->prefetch * (queue->max_message_size + ENVELOPE_MAX),
+        .stacks = (uint64_t)queue->concurrency * config->stack_size,
+    };
+}
+
+struct memory_bound bound_of_config(const struct config *config)
+{
+    struct memory_bound total = {.buffers = READ_BUFFERS + PUBLISHER_BACKLOG_MAX};
+    uint64_t largest = 0;
+    for (size_t i = 0; i < config->queue_count; i++) {
+        struct memory_bound queue = bound_of_queue(config, &config->queues[i]);
+        total.messages += queue.messages;
+        total.stacks += queue.stacks;
+        if (config->queues[i].max_message_size > largest)
+            largest = config->queues[i].max_message_size;
+    }
+    /* A dead letter is copied into the output queue, which takes none beyond its limit but may overshoot by one. */
+    total.buffers += largest;
+    return total;
+}

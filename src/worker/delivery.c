@@ -1,0 +1,337 @@
+/* The way of a message: delivered, attempted, perhaps again, settled once. */
+#include "worker_internal.h"
+#include <async/retry.h>
+#include <base/clock.h>
+#include <base/log.h>
+#include <base/memory.h>
+#include <base/random.h>
+#include <config/units.h>
+#include <math.h>
+
+static const double NO_TASK_PAUSE = 0.1; /* seconds until a start is tried again that memory was too short for */
+
+static void delivery_start(struct delivery *delivery);
+static void retry_due(struct timer *timer);
+
+static struct timers *timers_of(const struct subscription *subscription)
+{
+    return &loop_scheduler(subscription->worker->loop)->timers;
+}
+
+/* --- Arrival -------------------------------------------------------------------------------------------------------*/
+
+struct delivery *delivery_create(struct subscription *subscription, struct message *message)
+{
+    struct delivery *delivery = memory_allocate_zeroed(sizeof *delivery);
+    if (delivery == NULL)
+        return NULL;
+    delivery->message = (struct whippet_message){.content = message,
+                                                 .queue = subscription->config->name,
+                                                 .attempts = subscription->config->retry.attempts};
+    delivery->subscription = subscription;
+    delivery->generation = subscription->generation;
+    delivery->arrived_at = loop_now(subscription->worker->loop);
+    delivery->retry.function = retry_due;
+    delivery->fields = (struct log_fields){.queue = subscription->config->name,
+                                           .processor = subscription->config->processor,
+                                           .message_id = whippet_message_id(&delivery->message)};
+    list_init(&delivery->link);
+    return delivery;
+}
+
+/* A message that there is no memory to handle goes back to its queue. */
+static void return_unhandled(struct subscription *subscription, struct message *message)
+{
+    struct log_fields fields = {.queue = subscription->config->name, .error = "out of memory"};
+    log_event(WHIPPET_ERROR, &fields, "a message was returned to its queue unhandled");
+    settlement_return(&subscription->settlement, message->delivery_tag);
+    channel_nack(&subscription->channel, message->delivery_tag, false, true);
+    counter_subtract(&subscription->counters.in_flight, 1);
+    counter_add(&subscription->counters.outcomes[OUTCOME_RETURNED], 1);
+    message_destroy(message);
+}
+
+void delivery_arrived(struct subscription *subscription, struct message *message)
+{
+    counter_add(&subscription->counters.consumed, 1);
+    counter_add(&subscription->counters.in_flight, 1);
+    struct delivery *delivery = delivery_create(subscription, message);
+    if (delivery == NULL) {
+        return_unhandled(subscription, message);
+        return;
+    }
+    delivery->state = DELIVERY_WAITING;
+    counter_add(&subscription->counters.waiting, 1);
+    list_append(&subscription->waiting, &delivery->link);
+    subscription_dispatch(subscription);
+}
+
+/* --- The end -------------------------------------------------------------------------------------------------------*/
+
+bool delivery_is_current(const struct delivery *delivery)
+{
+    const struct subscription *subscription = delivery->subscription;
+    return subscription->channel.is_open && subscription->generation == delivery->generation;
+}
+
+/* Tells the broker; returns the outcome that it comes to. What came by a channel that has gone is back in its queue. */
+static enum delivery_outcome settle(const struct delivery *delivery, enum delivery_outcome outcome)
+{
+    struct subscription *subscription = delivery->subscription;
+    uint64_t tag = delivery->message.content->delivery_tag;
+    if (!delivery_is_current(delivery)) {
+        if (outcome != OUTCOME_RETURNED)
+            counter_add(&subscription->counters.stale_settlements, 1);
+        return OUTCOME_RETURNED;
+    }
+    if (outcome == OUTCOME_RETURNED) {
+        if (settlement_return(&subscription->settlement, tag) == SETTLEMENT_DONE)
+            channel_nack(&subscription->channel, tag, false, true);
+    } else if (settlement_ack(&subscription->settlement, tag) == SETTLEMENT_DONE) {
+        pace_ack_pending(subscription);
+    }
+    return outcome;
+}
+
+static counter *gauge_of(struct subscription *subscription, enum delivery_state state)
+{
+    switch (state) {
+    case DELIVERY_WAITING: return &subscription->counters.waiting;
+    case DELIVERY_RETRYING: return &subscription->counters.retrying;
+    default: return &subscription->counters.running;
+    }
+}
+
+void delivery_end(struct delivery *delivery, enum delivery_outcome outcome)
+{
+    struct subscription *subscription = delivery->subscription;
+    outcome = settle(delivery, outcome);
+    counter_add(&subscription->counters.outcomes[outcome], 1);
+    counter_subtract(&subscription->counters.in_flight, 1);
+    counter_subtract(gauge_of(subscription, delivery->state), 1);
+    timer_stop(timers_of(subscription), &delivery->retry);
+    list_remove(&delivery->link);
+    message_destroy(delivery->message.content);
+    memory_free(delivery->reason);
+    memory_free(delivery);
+    if (subscription->worker->stopping)
+        worker_progressed(subscription->worker);
+}
+
+/* --- Attempts ------------------------------------------------------------------------------------------------------*/
+
+static void move_to(struct delivery *delivery, enum delivery_state state, struct list *list)
+{
+    struct subscription *subscription = delivery->subscription;
+    counter_subtract(gauge_of(subscription, delivery->state), 1);
+    counter_add(gauge_of(subscription, state), 1);
+    delivery->state = state;
+    list_remove(&delivery->link);
+    list_append(list, &delivery->link);
+}
+
+static void keep_reason(struct delivery *delivery, const whippet_task *task)
+{
+    const char *reason = task_reason(task);
+    memory_free(delivery->reason);
+    delivery->reason = *reason != '\0' ? memory_copy_text(reason) : NULL;
+    delivery->struck = task_struck(task);
+}
+
+/* The attempt, on a task's stack. */
+static int attempt(whippet_task *task, void *arg)
+{
+    struct delivery *delivery = arg;
+    struct subscription *subscription = delivery->subscription;
+    const struct processor *processor = &subscription->processor;
+    delivery->started_at = fmax(subscription->worker->clock, loop_now(subscription->worker->loop));
+    delivery->verdict = processor->plugin->descriptor.process(task, &delivery->message, processor->state);
+    delivery->duration = worker_read_clock(subscription->worker) - delivery->started_at;
+    if (delivery->verdict != WHIPPET_ACK)
+        keep_reason(delivery, task);
+    return 0;
+}
+
+static enum attempt_result result_of(const struct delivery *delivery)
+{
+    if (delivery->verdict == WHIPPET_ACK)
+        return ATTEMPT_OK;
+    if (delivery->verdict == WHIPPET_REJECT)
+        return ATTEMPT_REJECT;
+    if (delivery->struck == WHIPPET_E_TIMEOUT)
+        return ATTEMPT_TIMEOUT;
+    return delivery->struck == WHIPPET_E_CANCELLED ? ATTEMPT_CANCELLED : ATTEMPT_RETRY;
+}
+
+static const char *reason_text(const struct delivery *delivery)
+{
+    if (delivery->reason != NULL)
+        return delivery->reason;
+    switch (result_of(delivery)) {
+    case ATTEMPT_TIMEOUT: return "timed out";
+    case ATTEMPT_REJECT: return "rejected, without a reason";
+    default: return "failed, without a reason";
+    }
+}
+
+static void release_slot(struct subscription *subscription)
+{
+    subscription->running--;
+    subscription_dispatch(subscription);
+}
+
+static void failed_for_good(struct delivery *delivery, const char *reason)
+{
+    struct subscription *subscription = delivery->subscription;
+    if (subscription->config->on_failure == ON_FAILURE_DEAD_LETTER && delivery_is_current(delivery)) {
+        dead_letter_begin(delivery, reason);
+        return;
+    }
+    if (delivery_is_current(delivery)) {
+        struct log_fields fields = delivery->fields;
+        fields.error = reason_text(delivery);
+        fields.outcome = delivery_outcome_label(OUTCOME_DISCARDED);
+        log_event(WHIPPET_ERROR, &fields, "discarded (%s): on_failure is \"discard\"", reason);
+    }
+    delivery_end(delivery, OUTCOME_DISCARDED);
+    release_slot(subscription);
+}
+
+static void retry_due(struct timer *timer)
+{
+    struct delivery *delivery = list_entry(timer, struct delivery, retry);
+    move_to(delivery, DELIVERY_WAITING, &delivery->subscription->waiting);
+    subscription_dispatch(delivery->subscription);
+}
+
+static void retry_later(struct delivery *delivery)
+{
+    struct subscription *subscription = delivery->subscription;
+    double delay = retry_delay(&subscription->config->retry, delivery->message.attempt, random_unit());
+    struct log_fields fields = delivery->fields;
+    char next[UNITS_TEXT_SIZE];
+    duration_format(delay, next);
+    fields.error = reason_text(delivery);
+    fields.duration = delivery->duration;
+    fields.has_duration = true;
+    log_event(WHIPPET_WARNING, &fields, "attempt %u of %u failed; next in %s", delivery->message.attempt,
+              delivery->message.attempts, next);
+    move_to(delivery, DELIVERY_RETRYING, &subscription->retrying);
+    if (!timer_start(timers_of(subscription), &delivery->retry, loop_now(subscription->worker->loop) + delay))
+        delivery_end(delivery, OUTCOME_RETURNED);
+    release_slot(subscription);
+}
+
+static void attempt_failed(struct delivery *delivery, enum attempt_result result)
+{
+    if (result == ATTEMPT_REJECT)
+        failed_for_good(delivery, "rejected");
+    else if (!retry_exhausted(&delivery->subscription->config->retry, delivery->message.attempt))
+        retry_later(delivery);
+    else
+        failed_for_good(delivery, result == ATTEMPT_TIMEOUT ? "timeout" : "retry-exhausted");
+}
+
+/* On the loop's own stack, when the attempt's task is gone. */
+static void attempt_ended(void *arg, int ignored)
+{
+    struct delivery *delivery = arg;
+    struct subscription *subscription = delivery->subscription;
+    enum attempt_result result = result_of(delivery);
+    (void)ignored;
+    delivery->task = NULL;
+    counter_add(&subscription->counters.attempts[result], 1);
+    counters_observe_duration(&subscription->counters, delivery->duration);
+    if (result == ATTEMPT_OK) {
+        delivery_end(delivery, OUTCOME_ACKED);
+        release_slot(subscription);
+    } else if (result == ATTEMPT_CANCELLED || !delivery_is_current(delivery) ||
+               (subscription->worker->stopping && result != ATTEMPT_REJECT)) {
+        /* Stopping, or its channel is gone: somebody else is to have the next attempt. */
+        delivery_end(delivery, OUTCOME_RETURNED);
+        release_slot(subscription);
+    } else {
+        attempt_failed(delivery, result);
+    }
+}
+
+static void put_back(struct delivery *delivery)
+{
+    struct subscription *subscription = delivery->subscription;
+    delivery->message.attempt--;
+    subscription->running--;
+    move_to(delivery, DELIVERY_RETRYING, &subscription->retrying);
+    if (!timer_start(timers_of(subscription), &delivery->retry,
+                     loop_now(subscription->worker->loop) + NO_TASK_PAUSE))
+        delivery_end(delivery, OUTCOME_RETURNED);
+}
+
+static void reject_unreadable(struct delivery *delivery)
+{
+    bool deep = delivery->message.content->headers == PROPERTIES_HEADERS_TOO_DEEP;
+    delivery->verdict = WHIPPET_REJECT;
+    delivery->reason = memory_copy_text(deep ? "the headers are nested more than 32 levels deep; no attempt was made"
+                                             : "the headers can't be decoded; no attempt was made, and they are left "
+                                               "out of this copy");
+    failed_for_good(delivery, "rejected");
+}
+
+static void delivery_start(struct delivery *delivery)
+{
+    struct subscription *subscription = delivery->subscription;
+    struct worker *worker = subscription->worker;
+    bool started = false;
+    move_to(delivery, DELIVERY_RUNNING, &subscription->at_work);
+    subscription->running++;
+    if (delivery->message.content->headers != PROPERTIES_SOUND) {
+        reject_unreadable(delivery);
+        return;
+    }
+    delivery->message.attempt++;
+    delivery->fields.attempt = delivery->message.attempt;
+    delivery->verdict = WHIPPET_RETRY;
+    delivery->struck = 0;
+    whippet_task *task =
+        task_start(loop_scheduler(worker->loop), attempt, delivery, loop_now(worker->loop) + subscription->config->timeout,
+                   &delivery->fields, attempt_ended, &started);
+    if (task != NULL)
+        delivery->task = task;
+    else if (!started)
+        put_back(delivery);
+}
+
+/* --- The subscription's share ----------------------------------------------------------------------------------------*/
+
+void subscription_dispatch(struct subscription *subscription)
+{
+    while (!subscription->worker->stopping && subscription->running < subscription->config->concurrency) {
+        struct list *link = subscription->waiting.next;
+        if (link == &subscription->waiting)
+            return;
+        delivery_start(list_entry(link, struct delivery, link));
+    }
+}
+
+static void return_all(struct list *deliveries)
+{
+    while (!list_empty(deliveries))
+        delivery_end(list_entry(deliveries->next, struct delivery, link), OUTCOME_RETURNED);
+}
+
+void subscription_return_resting(struct subscription *subscription)
+{
+    return_all(&subscription->waiting);
+    return_all(&subscription->retrying);
+}
+
+void delivery_log_in_flight(const struct delivery *delivery, double now)
+{
+    static const char *const STATES[] = {
+        [DELIVERY_WAITING] = "waiting for its turn",
+        [DELIVERY_RUNNING] = "running",
+        [DELIVERY_RETRYING] = "between two attempts",
+        [DELIVERY_DEAD_LETTERING] = "on its way to the dead-letter queue",
+    };
+    const char *activity = delivery->task != NULL ? task_activity(delivery->task) : STATES[delivery->state];
+    log_event(WHIPPET_INFO, &delivery->fields, "in flight: %s; age %.1f s", activity, now - delivery->arrived_at);
+}

@@ -1,0 +1,15 @@
+/* A message as a processor sees it: what was delivered, and which attempt this is. */
+#ifndef WORKER_MESSAGE_H
+#define WORKER_MESSAGE_H
+
+#include <amqp/message.h>
+#include <whippet/message.h>
+
+struct whippet_message {
+    struct message *content; /* owned by whoever owns this */
+    const char *queue;
+    unsigned attempt;  /* from 1 */
+    unsigned attempts; /* at most */
+};
+
+#endif

@@ -1,0 +1,39 @@
+/* The worker: its connections, its subscriptions, and their beginning and end. */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include <async/loop.h>
+#include <config/config.h>
+#include <worker/counters.h>
+#include <worker/plugin.h>
+
+struct worker;
+
+/* Loads the processor of the queue with that index and checks its settings, without setting it up. False when anything
+ * is wrong, with all of it in `errors`; otherwise both are the caller's. */
+bool queue_prepare(const struct config *config, size_t index, struct plugin **plugin, whippet_settings **settings,
+                   struct config_errors *errors);
+
+/* Loads and sets up every queue's processor. `config` and `loop` are borrowed. NULL when anything is wrong, with all of
+ * it in `errors`. */
+struct worker *worker_create(struct loop *loop, const struct config *config, const char *version,
+                             struct config_errors *errors);
+void worker_destroy(struct worker *worker); /* it must have ended, or never begun */
+
+/* Connects and consumes; from now on loop_run turns it. False when memory is short. */
+bool worker_start(struct worker *worker);
+
+/* Begins to stop: consumers are cancelled, what has not started is returned, what has is finished, and at
+ * shutdown_timeout what is left is cancelled and returned. Then the loop is stopped. Once; again changes nothing. */
+void worker_stop(struct worker *worker);
+
+/* True when worker_stop has come to its end by itself, and every delivery has. */
+bool worker_has_ended(const struct worker *worker);
+
+/* Logs every message in flight: queue, processor, message id, attempt, state, age. */
+void worker_log_in_flight(const struct worker *worker);
+
+/* One line for each queue, with counters that add up; for the log at the end. */
+void worker_log_summary(const struct worker *worker);
+
+#endif

@@ -1,0 +1,314 @@
+/* A message over max_message_size: its body passes from the one connection to the other, part by part, into the
+ * dead-letter queue, and only what is between the two sockets is ever held. */
+#include "worker_internal.h"
+#include <base/log.h>
+#include <base/memory.h>
+#include <math.h>
+#include <stdio.h>
+
+enum {
+    /* Held of a body at most, before the consume connection is not read for a moment. */
+    RELAY_HELD_MAX = 256 * 1024,
+    /* Queued on the publish connection before the relay waits for its socket. */
+    RELAY_BACKLOG_MAX = 1024 * 1024,
+};
+
+static const double STALL_SECONDS = 10;   /* without a byte moving, before the relay gives up */
+static const double CONFIRM_SECONDS = 60; /* from the last byte */
+
+struct relay {
+    struct list link; /* in worker->relays */
+    struct delivery *delivery;
+    whippet_task *task;
+    struct waiter changed; /* the task waits here: more has come, more has gone, the end, the confirm */
+    struct buffer held;    /* has come, and not gone yet */
+    uint64_t body_size;
+    bool arrived;          /* all of it has come, or nothing more will */
+    bool complete;         /* and it was all */
+    bool given_up;         /* what still comes is dropped */
+    bool paused;           /* this one keeps reading paused */
+    struct channel channel;
+    bool answered; /* the broker confirmed, nacked or returned it */
+    struct whippet_failure failure;
+};
+
+static struct worker *worker_of(const struct relay *relay)
+{
+    return relay->delivery->subscription->worker;
+}
+
+static void relay_wake(struct relay *relay)
+{
+    waiter_wake(&relay->changed, 0);
+}
+
+static void relay_pause(struct relay *relay, bool paused)
+{
+    struct worker *worker = worker_of(relay);
+    if (relay->paused == paused)
+        return;
+    relay->paused = paused;
+    worker->paused_relays += paused ? 1 : -1u;
+    if (connection_session(worker->consume) != NULL)
+        connection_pause_reading(worker->consume, worker->paused_relays > 0);
+}
+
+/* --- Its channel -------------------------------------------------------------------------------------------------------*/
+
+static void on_closed(void *owner, const struct whippet_failure *why)
+{
+    struct relay *relay = owner;
+    failure_set(&relay->failure, WHIPPET_E_CLOSED, "%s", why->text);
+    relay_wake(relay);
+}
+
+static void on_returned(void *owner, const struct channel_reason *reason, const struct message *message)
+{
+    struct relay *relay = owner;
+    (void)message;
+    failure_set(&relay->failure, WHIPPET_E_UNROUTABLE, "no dead-letter queue took it: %d %.*s", reason->code,
+                (int)reason->text.len, (const char *)reason->text.data);
+}
+
+static void on_confirmed(void *owner, uint64_t delivery_tag, bool multiple, bool nacked)
+{
+    struct relay *relay = owner;
+    (void)delivery_tag;
+    (void)multiple;
+    if (nacked)
+        failure_set(&relay->failure, WHIPPET_E_NACKED, "the broker could not take it (basic.nack)");
+    relay->answered = true;
+    relay_wake(relay);
+}
+
+static const struct channel_handlers HANDLERS = {
+    .closed = on_closed, .returned = on_returned, .confirmed = on_confirmed};
+
+/* --- Its task ----------------------------------------------------------------------------------------------------------*/
+
+static int relay_wait(whippet_task *task, struct relay *relay, double seconds, const char *activity)
+{
+    waiter_init(&relay->changed);
+    int error = waiter_wait(task, &relay->changed, loop_now(worker_of(relay)->loop) + seconds, activity);
+    return error != 0 ? failure_set(&relay->failure, error, "%s: %s", activity, whippet_error_text(error)) : 0;
+}
+
+static int open_channel(whippet_task *task, struct relay *relay)
+{
+    struct worker *worker = worker_of(relay);
+    if (connection_is_blocked(worker->publish))
+        return failure_set(&relay->failure, WHIPPET_E_UNAVAILABLE,
+                           "the broker has raised an alarm and takes no messages");
+    int error = channel_open(task, &relay->channel, worker->publish, &HANDLERS, relay, STALL_SECONDS);
+    if (error == 0)
+        error = channel_confirm_select(task, &relay->channel, STALL_SECONDS);
+    return error == 0 ? 0
+                      : failure_set(&relay->failure, error, "opening a channel to publish on: %s",
+                                    whippet_error_text(error));
+}
+
+static int publish_head(struct relay *relay)
+{
+    struct buffer properties;
+    buffer_init(&properties);
+    int error = WHIPPET_E_LIMIT;
+    /* With the original headers if they fit a frame together with ours, else without. */
+    for (int with_headers = 1; with_headers >= 0 && error == WHIPPET_E_LIMIT; with_headers--) {
+        buffer_clear(&properties);
+        error = dead_letter_properties(relay->delivery, "too-large", with_headers != 0, &properties);
+        if (error == 0)
+            error = channel_publish_begin(&relay->channel, "", relay->delivery->subscription->config->dead_letter,
+                                          bytes_of(buffer_begin(&properties), buffer_length(&properties)),
+                                          relay->body_size);
+    }
+    buffer_destroy(&properties);
+    return error == 0 ? 0 : failure_set(&relay->failure, error, "publishing: %s", whippet_error_text(error));
+}
+
+/* Sends on what is held; 0 when all of the body has gone. */
+static int pass_body(whippet_task *task, struct relay *relay)
+{
+    struct worker *worker = worker_of(relay);
+    while (relay->failure.error == 0) {
+        size_t held = buffer_length(&relay->held);
+        if (held == 0 && relay->arrived)
+            break;
+        if (held == 0 || connection_backlog(worker->publish) >= RELAY_BACKLOG_MAX) {
+            int error = relay_wait(task, relay, STALL_SECONDS, "passing on a message over max_message_size");
+            if (error != 0)
+                return error;
+            continue;
+        }
+        int error = channel_publish_part(&relay->channel, bytes_of(buffer_begin(&relay->held), held));
+        if (error != 0)
+            return failure_set(&relay->failure, error, "publishing: %s", whippet_error_text(error));
+        buffer_consume(&relay->held, held);
+        relay_pause(relay, false);
+    }
+    if (relay->failure.error == 0 && !relay->complete)
+        failure_set(&relay->failure, WHIPPET_E_CLOSED, "the rest of it did not come");
+    return relay->failure.error;
+}
+
+static int await_confirm(whippet_task *task, struct relay *relay)
+{
+    while (!relay->answered && relay->failure.error == 0) {
+        int error = relay_wait(task, relay, CONFIRM_SECONDS, "waiting for the broker's confirm");
+        if (error != 0)
+            return error;
+    }
+    return relay->failure.error;
+}
+
+static int pass_on(whippet_task *task, struct relay *relay)
+{
+    int error = open_channel(task, relay);
+    if (error == 0)
+        error = publish_head(relay);
+    if (error == 0)
+        error = pass_body(task, relay);
+    if (error == 0)
+        error = await_confirm(task, relay);
+    return error;
+}
+
+/* The body's remainder is still to come by, and the message is not to come again at once. */
+static void wait_it_out(whippet_task *task, struct relay *relay)
+{
+    struct log_fields fields = relay->delivery->fields;
+    const whippet_retry_policy *retry = &relay->delivery->subscription->config->retry;
+    fields.error = relay->failure.text;
+    log_event(WHIPPET_WARNING, &fields, "a message of %llu bytes, over max_message_size, could not be dead-lettered; "
+                                        "it goes back to its queue",
+              (unsigned long long)relay->body_size);
+    relay->given_up = true;
+    buffer_destroy(&relay->held);
+    relay_pause(relay, false);
+    while (!relay->arrived && waiter_wait(task, &relay->changed, INFINITY, "skipping a message") == 0)
+        waiter_init(&relay->changed);
+    whippet_sleep(task, fmax(retry->delay, 1));
+}
+
+static int relay_main(whippet_task *task, void *arg)
+{
+    struct relay *relay = arg;
+    int error = pass_on(task, relay);
+    if (error == 0) {
+        struct log_fields fields = relay->delivery->fields;
+        fields.error = relay->delivery->reason;
+        fields.outcome = delivery_outcome_label(OUTCOME_DEAD_LETTERED);
+        log_event(WHIPPET_ERROR, &fields, "dead-lettered to %s (too-large)",
+                  relay->delivery->subscription->config->dead_letter);
+    } else if (error == WHIPPET_E_UNROUTABLE) {
+        struct whippet_failure ignored;
+        topology_ensure_dead_letter(task, worker_of(relay)->publish, relay->delivery->subscription->config, &ignored);
+    }
+    /* A channel that is in the middle of a body can't be used for anything else. */
+    channel_abandon(&relay->channel);
+    if (error != 0)
+        wait_it_out(task, relay);
+    return error;
+}
+
+static void relay_ended(void *arg, int result)
+{
+    struct relay *relay = arg;
+    struct subscription *subscription = relay->delivery->subscription;
+    relay_pause(relay, false);
+    if (subscription->relay == relay)
+        subscription->relay = NULL;
+    list_remove(&relay->link);
+    relay->delivery->task = NULL;
+    delivery_end(relay->delivery, result == 0 ? OUTCOME_DEAD_LETTERED : OUTCOME_RETURNED);
+    buffer_destroy(&relay->held);
+    memory_free(relay);
+}
+
+/* --- What comes --------------------------------------------------------------------------------------------------------*/
+
+static struct delivery *oversized_delivery(struct subscription *subscription, const struct oversized *oversized)
+{
+    const struct message *head = oversized->message;
+    struct message *message = message_create(head->exchange, head->routing_key, head->properties, 0);
+    if (message == NULL)
+        return NULL;
+    message->delivery_tag = head->delivery_tag;
+    message->redelivered = head->redelivered;
+    message->headers = head->headers;
+    struct delivery *delivery = delivery_create(subscription, message);
+    if (delivery == NULL) {
+        message_destroy(message);
+        return NULL;
+    }
+    char reason[128];
+    snprintf(reason, sizeof reason, "%llu bytes, over max_message_size (%llu)",
+             (unsigned long long)oversized->body_size, (unsigned long long)subscription->config->max_message_size);
+    delivery->reason = memory_copy_text(reason);
+    delivery->state = DELIVERY_DEAD_LETTERING;
+    list_append(&subscription->at_work, &delivery->link);
+    counter_add(&subscription->counters.running, 1);
+    return delivery;
+}
+
+static void refuse(struct subscription *subscription)
+{
+    session_abort(connection_session(subscription->channel.connection), "out of memory for a message over max_message_size");
+}
+
+void oversized_begin(struct subscription *subscription, const struct oversized *oversized)
+{
+    struct relay *relay = memory_allocate_zeroed(sizeof *relay);
+    if (relay == NULL) {
+        refuse(subscription);
+        return;
+    }
+    counter_add(&subscription->counters.consumed, 1);
+    counter_add(&subscription->counters.in_flight, 1);
+    relay->delivery = oversized_delivery(subscription, oversized);
+    if (relay->delivery == NULL) {
+        counter_subtract(&subscription->counters.in_flight, 1);
+        counter_add(&subscription->counters.outcomes[OUTCOME_RETURNED], 1);
+        memory_free(relay);
+        refuse(subscription);
+        return;
+    }
+    relay->body_size = oversized->body_size;
+    buffer_init(&relay->held);
+    waiter_init(&relay->changed);
+    list_append(&subscription->worker->relays, &relay->link);
+    subscription->relay = relay;
+    bool started = false;
+    relay->task = task_start(loop_scheduler(subscription->worker->loop), relay_main, relay, INFINITY,
+                             &relay->delivery->fields, relay_ended, &started);
+    if (!started)
+        relay_ended(relay, WHIPPET_E_MEMORY);
+    else if (relay->task != NULL)
+        relay->delivery->task = relay->task;
+}
+
+void oversized_part(struct subscription *subscription, whippet_bytes part)
+{
+    struct relay *relay = subscription->relay;
+    if (relay == NULL || relay->given_up)
+        return;
+    if (!buffer_append(&relay->held, part.data, part.len))
+        failure_set(&relay->failure, WHIPPET_E_MEMORY, "out of memory");
+    relay_pause(relay, buffer_length(&relay->held) > RELAY_HELD_MAX);
+    relay_wake(relay);
+}
+
+void oversized_end(struct subscription *subscription, bool complete)
+{
+    struct relay *relay = subscription->relay;
+    subscription->relay = NULL;
+    if (relay == NULL)
+        return;
+    relay->arrived = true;
+    relay->complete = complete;
+    relay_wake(relay);
+}
+
+void relays_poke(struct worker *worker)
+{
+    list_each(link, &worker->relays) relay_wake(list_entry(link, struct relay, link));
+}

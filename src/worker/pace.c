@@ -1,0 +1,128 @@
+/* The pace: acks are gathered, and while there is a lot to do so are reads.
+ *
+ * Both wait for more to come, and both only while more is coming. Each ack costs the broker most of what a message
+ * costs it, and each small read costs us most of what a message costs us (docs/performance.md), so under load a
+ * little patience buys throughput; a lone message must not pay for it. */
+#include "worker_internal.h"
+#include <base/clock.h>
+#include <math.h>
+
+/* How long the loop lets input gather between two polls, and when that is worth it: with as many deliveries expected
+ * meanwhile, of which the broker must have this many times as many left to send before it has to wait for acks. A
+ * prefetch below their product is never slowed down. */
+static const double GATHER_SECONDS = 300e-6;
+static const double GATHER_DELIVERIES = 8;
+static const double GATHER_CREDIT = 4;
+
+/* While gathering, acks are held until they are an eighth of the prefetch, or this old, or nothing comes. */
+enum { ACK_SHARE = 8 };
+static const double ACK_SECONDS = 0.010;
+static const double ACK_QUIET_SECONDS = 0.001;
+
+static const double RATE_SMOOTHING = 0.2; /* the newest turn's weight */
+
+static void on_ack_timer(struct timer *timer)
+{
+    struct worker *worker = list_entry(timer, struct worker, ack_timer);
+    if (connection_session(worker->consume) != NULL)
+        connection_touch(worker->consume);
+}
+
+void pace_init(struct worker *worker)
+{
+    worker->ack_timer.function = on_ack_timer;
+    worker->last_flush = loop_now(worker->loop);
+}
+
+void pace_ack_pending(struct subscription *subscription)
+{
+    struct worker *worker = subscription->worker;
+    if (settlement_pending(&subscription->settlement) == 1)
+        subscription->oldest_ack_at = loop_now(worker->loop);
+    connection_touch(worker->consume);
+}
+
+/* --- Acks ------------------------------------------------------------------------------------------------------------*/
+
+static void send_ack(void *owner, uint64_t tag, bool multiple)
+{
+    struct subscription *subscription = owner;
+    channel_ack(&subscription->channel, tag, multiple);
+}
+
+static bool acks_are_due(const struct subscription *subscription, double now)
+{
+    size_t pending = settlement_pending(&subscription->settlement);
+    return !subscription->worker->gathering || pending * ACK_SHARE >= subscription->config->prefetch ||
+           now - subscription->oldest_ack_at >= ACK_SECONDS;
+}
+
+void pace_flush_acks(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->subscription_count; i++) {
+        struct subscription *subscription = &worker->subscriptions[i];
+        if (subscription->channel.is_open)
+            settlement_flush(&subscription->settlement, send_ack, subscription);
+    }
+}
+
+/* True when some are held back. */
+static bool flush_due_acks(struct worker *worker, double now)
+{
+    bool held = false;
+    for (size_t i = 0; i < worker->subscription_count; i++) {
+        struct subscription *subscription = &worker->subscriptions[i];
+        if (settlement_pending(&subscription->settlement) == 0 || !subscription->channel.is_open)
+            continue;
+        if (acks_are_due(subscription, now))
+            settlement_flush(&subscription->settlement, send_ack, subscription);
+        else
+            held = true;
+    }
+    return held;
+}
+
+/* --- Gathering -------------------------------------------------------------------------------------------------------*/
+
+/* Deliveries that the broker may still send before it has to wait for acks. */
+static size_t credit_left(const struct worker *worker)
+{
+    size_t credit = 0;
+    for (size_t i = 0; i < worker->subscription_count; i++) {
+        const struct subscription *subscription = &worker->subscriptions[i];
+        size_t used = settlement_unacknowledged(&subscription->settlement);
+        if (subscription->state == SUBSCRIPTION_CONSUMING && used < subscription->config->prefetch)
+            credit += subscription->config->prefetch - used;
+    }
+    return credit;
+}
+
+static void measure_rate(struct worker *worker, double now)
+{
+    double elapsed = now - worker->last_flush;
+    if (elapsed <= 0)
+        return;
+    double rate = (double)worker->turn_deliveries / elapsed;
+    worker->delivery_rate += RATE_SMOOTHING * (rate - worker->delivery_rate);
+    worker->last_flush = now;
+    worker->turn_deliveries = 0;
+}
+
+static void decide_gathering(struct worker *worker)
+{
+    double expected = worker->delivery_rate * GATHER_SECONDS;
+    worker->gathering = !worker->stopping && expected >= GATHER_DELIVERIES &&
+                        expected * GATHER_CREDIT <= (double)credit_left(worker);
+    loop_set_gather(worker->loop, worker->gathering ? GATHER_SECONDS : 0);
+}
+
+void pace_turn_ends(struct worker *worker)
+{
+    struct timers *timers = &loop_scheduler(worker->loop)->timers;
+    double now = worker_read_clock(worker);
+    measure_rate(worker, now);
+    decide_gathering(worker);
+    bool held = flush_due_acks(worker, now);
+    if (!held || !timer_start(timers, &worker->ack_timer, now + ACK_QUIET_SECONDS))
+        timer_stop(timers, &worker->ack_timer);
+}

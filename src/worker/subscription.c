@@ -1,0 +1,257 @@
+/* One queue's consumer: a task that walks from idle to consuming, and starts over whenever something is lost. */
+#include "arguments.h"
+#include "worker_internal.h"
+#include <base/log.h>
+#include <base/random.h>
+#include <math.h>
+#include <stdio.h>
+
+static const double REQUEST_SECONDS = 10;
+static const double BACKOFF_MIN = 1; /* seconds after a first failure, doubled up to */
+static const double BACKOFF_MAX = 30;
+
+const char *subscription_state_name(enum subscription_state state)
+{
+    static const char *const NAMES[] = {
+        [SUBSCRIPTION_IDLE] = "idle",           [SUBSCRIPTION_OPENING] = "opening",
+        [SUBSCRIPTION_DECLARING] = "declaring", [SUBSCRIPTION_CONSUMING] = "consuming",
+        [SUBSCRIPTION_DRAINING] = "draining",   [SUBSCRIPTION_FAILED] = "failed",
+        [SUBSCRIPTION_CLOSED] = "closed",
+    };
+    return NAMES[state];
+}
+
+void subscription_wake(struct subscription *subscription)
+{
+    waiter_wake(&subscription->changed, 0);
+}
+
+/* --- The channel's events ------------------------------------------------------------------------------------------*/
+
+static void on_delivered(void *owner, struct message *message)
+{
+    struct subscription *subscription = owner;
+    subscription->worker->turn_deliveries++;
+    switch (settlement_delivered(&subscription->settlement, message->delivery_tag)) {
+    case SETTLEMENT_DONE: delivery_arrived(subscription, message); return;
+    case SETTLEMENT_MEMORY:
+        session_abort(connection_session(subscription->channel.connection), "out of memory for a delivery tag");
+        break;
+    case SETTLEMENT_UNKNOWN:
+        session_abort(connection_session(subscription->channel.connection), "a delivery tag came twice, or out of all order");
+        break;
+    }
+    message_destroy(message);
+}
+
+static void on_cancelled(void *owner)
+{
+    struct subscription *subscription = owner;
+    subscription->cancelled = true;
+    subscription_wake(subscription);
+}
+
+static void on_closed(void *owner, const struct whippet_failure *why)
+{
+    struct subscription *subscription = owner;
+    (void)why;
+    oversized_end(subscription, false);
+    subscription_return_resting(subscription);
+    subscription_wake(subscription);
+}
+
+static void on_oversized_begin(void *owner, const struct oversized *oversized)
+{
+    struct subscription *subscription = owner;
+    subscription->worker->turn_deliveries++;
+    if (settlement_delivered(&subscription->settlement, oversized->message->delivery_tag) == SETTLEMENT_DONE)
+        oversized_begin(subscription, oversized);
+    else
+        session_abort(connection_session(subscription->channel.connection), "a delivery that can't be kept account of");
+}
+
+static void on_oversized_part(void *owner, const struct oversized *oversized, whippet_bytes part)
+{
+    (void)oversized;
+    oversized_part(owner, part);
+}
+
+static void on_oversized_end(void *owner, const struct oversized *oversized, bool complete)
+{
+    (void)oversized;
+    oversized_end(owner, complete);
+}
+
+static const struct channel_handlers HANDLERS = {
+    .closed = on_closed,
+    .cancelled = on_cancelled,
+    .delivered = on_delivered,
+    .oversized_begin = on_oversized_begin,
+    .oversized_part = on_oversized_part,
+    .oversized_end = on_oversized_end,
+};
+
+/* --- From idle to consuming ------------------------------------------------------------------------------------------*/
+
+static int fail_request(struct subscription *subscription, int error, const char *what)
+{
+    const struct channel *channel = &subscription->channel;
+    return failure_set(&subscription->failure, error, "%s: %s", what,
+                       error == WHIPPET_E_CLOSED && channel->closed_by.error != 0 ? channel->closed_by.text
+                                                                                  : whippet_error_text(error));
+}
+
+static int open_channel(whippet_task *task, struct subscription *subscription)
+{
+    if (subscription->channel.is_open)
+        return 0;
+    subscription->state = SUBSCRIPTION_OPENING;
+    settlement_reset(&subscription->settlement);
+    subscription->generation++;
+    int error = channel_open(task, &subscription->channel, subscription->worker->consume, &HANDLERS, subscription,
+                             REQUEST_SECONDS);
+    return error == 0 ? 0 : fail_request(subscription, error, "opening a channel");
+}
+
+static int write_consume_arguments(const struct queue_config *config, struct buffer *entries)
+{
+    if (config->priority != 0 && !table_add_integer(entries, bytes_of_text("x-priority"), config->priority))
+        return WHIPPET_E_MEMORY;
+    return arguments_write(entries, config->consume_arguments);
+}
+
+static int consume(whippet_task *task, struct subscription *subscription)
+{
+    const struct queue_config *config = subscription->config;
+    struct buffer arguments;
+    buffer_init(&arguments);
+    int error = channel_qos(task, &subscription->channel, (uint16_t)config->prefetch, REQUEST_SECONDS);
+    if (error == 0)
+        error = write_consume_arguments(config, &arguments);
+    if (error == 0) {
+        struct consumption consumption = {
+            .queue = config->name,
+            .consumer_tag = subscription->consumer_tag,
+            .exclusive = config->exclusive,
+            .arguments = bytes_of(buffer_begin(&arguments), buffer_length(&arguments)),
+            .max_message_size = config->max_message_size,
+        };
+        error = channel_consume(task, &subscription->channel, &consumption, REQUEST_SECONDS);
+    }
+    buffer_destroy(&arguments);
+    return error == 0 ? 0 : fail_request(subscription, error, "consuming");
+}
+
+static int begin(whippet_task *task, struct subscription *subscription)
+{
+    struct worker *worker = subscription->worker;
+    subscription->state = SUBSCRIPTION_DECLARING;
+    int error = topology_ensure(task, worker->consume, subscription->config, &subscription->failure);
+    if (error == 0)
+        error = open_channel(task, subscription);
+    if (error == 0) {
+        subscription->cancelled = false;
+        error = consume(task, subscription);
+    }
+    if (error != 0) {
+        channel_abandon(&subscription->channel);
+        subscription_return_resting(subscription);
+    }
+    return error;
+}
+
+static void report_consuming(const struct subscription *subscription)
+{
+    const struct queue_config *config = subscription->config;
+    struct log_fields fields = {.queue = config->name, .processor = config->processor};
+    log_event(WHIPPET_INFO, &fields, "consuming: concurrency %u, prefetch %u", config->concurrency, config->prefetch);
+}
+
+static void stay_until_lost(whippet_task *task, struct subscription *subscription)
+{
+    subscription->state = SUBSCRIPTION_CONSUMING;
+    subscription->failures = 0;
+    report_consuming(subscription);
+    while (subscription->channel.is_open && !subscription->cancelled && !subscription->worker->stopping) {
+        waiter_init(&subscription->changed);
+        if (waiter_wait(task, &subscription->changed, INFINITY, "consuming") != 0)
+            return;
+    }
+    if (subscription->worker->stopping)
+        return;
+    struct log_fields fields = {.queue = subscription->config->name,
+                                .processor = subscription->config->processor,
+                                .error = subscription->cancelled ? "the broker cancelled the consumer: the queue was deleted "
+                                                                   "or moved to another node"
+                                                                 : subscription->channel.closed_by.text};
+    log_event(WHIPPET_WARNING, &fields, "no longer consuming; subscribing again");
+}
+
+static int await_connection(whippet_task *task, struct subscription *subscription)
+{
+    subscription->state = SUBSCRIPTION_IDLE;
+    waiter_init(&subscription->changed);
+    return waiter_wait(task, &subscription->changed, INFINITY, "waiting for the connection");
+}
+
+/* Waits before the next try, unless the connection is what went: then its coming back is waited for. */
+static int back_off(whippet_task *task, struct subscription *subscription)
+{
+    if (connection_session(subscription->worker->consume) == NULL)
+        return 0;
+    double delay = fmin(BACKOFF_MIN * exp2(fmin(subscription->failures++, 16)), BACKOFF_MAX);
+    delay *= 0.5 + 0.5 * random_unit();
+    struct log_fields fields = {.queue = subscription->config->name,
+                                .processor = subscription->config->processor,
+                                .error = subscription->failure.text};
+    subscription->state = SUBSCRIPTION_FAILED;
+    log_event(WHIPPET_ERROR, &fields, "not consuming; trying again in %.1f s", delay);
+    waiter_init(&subscription->changed);
+    int error = waiter_wait(task, &subscription->changed, loop_now(subscription->worker->loop) + delay, "backing off");
+    return error == WHIPPET_E_CANCELLED ? error : 0;
+}
+
+static void drain(whippet_task *task, struct subscription *subscription)
+{
+    subscription->state = SUBSCRIPTION_DRAINING;
+    if (subscription->channel.is_open && !subscription->cancelled)
+        channel_cancel(task, &subscription->channel, REQUEST_SECONDS);
+    subscription_return_resting(subscription);
+}
+
+static int subscription_main(whippet_task *task, void *arg)
+{
+    struct subscription *subscription = arg;
+    struct worker *worker = subscription->worker;
+    int error = 0;
+    while (!worker->stopping && error != WHIPPET_E_CANCELLED) {
+        if (connection_session(worker->consume) == NULL)
+            error = await_connection(task, subscription);
+        else if ((error = begin(task, subscription)) == 0)
+            stay_until_lost(task, subscription);
+        else if (error != WHIPPET_E_CANCELLED && !worker->stopping)
+            error = back_off(task, subscription);
+    }
+    drain(task, subscription);
+    return 0;
+}
+
+static void main_ended(void *arg, int result)
+{
+    struct subscription *subscription = arg;
+    (void)result;
+    subscription->task = NULL;
+    worker_progressed(subscription->worker);
+}
+
+bool subscription_start(struct subscription *subscription)
+{
+    bool started = false;
+    snprintf(subscription->consumer_tag, sizeof subscription->consumer_tag, "whippet:%s:%u", subscription->worker->host,
+             (unsigned)(subscription - subscription->worker->subscriptions));
+    whippet_task *task = task_start(loop_scheduler(subscription->worker->loop), subscription_main, subscription,
+                                    INFINITY, NULL, main_ended, &started);
+    if (started && task != NULL)
+        subscription->task = task;
+    return started;
+}

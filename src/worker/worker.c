@@ -1,0 +1,394 @@
+#include "worker_internal.h"
+#include <base/clock.h>
+#include <base/log.h>
+#include <base/memory.h>
+#include <math.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <worker/publishing.h>
+
+static const double CANCEL_SECONDS = 1; /* for tasks to come to their end once they were cancelled */
+
+/* --- The connections' events -------------------------------------------------------------------------------------------*/
+
+static void wake_subscriptions(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->subscription_count; i++)
+        subscription_wake(&worker->subscriptions[i]);
+}
+
+static void on_consume_opened(void *owner)
+{
+    wake_subscriptions(owner);
+}
+
+static void on_consume_flushing(void *owner)
+{
+    pace_turn_ends(owner);
+}
+
+static const struct connection_handlers CONSUME_HANDLERS = {
+    .opened = on_consume_opened,
+    .flushing = on_consume_flushing,
+};
+
+static void on_publish_changed(struct worker *worker)
+{
+    publisher_connection_changed(worker->dead_letters);
+    publisher_connection_changed(worker->publications);
+    relays_poke(worker);
+}
+
+static void on_publish_opened(void *owner)
+{
+    on_publish_changed(owner);
+}
+
+static void on_publish_blocked(void *owner, bool blocked)
+{
+    (void)blocked;
+    on_publish_changed(owner);
+}
+
+static void on_publish_flushed(void *owner)
+{
+    on_publish_changed(owner);
+}
+
+static const struct connection_handlers PUBLISH_HANDLERS = {
+    .opened = on_publish_opened,
+    .blocked = on_publish_blocked,
+    .flushed = on_publish_flushed,
+};
+
+/* --- Creation --------------------------------------------------------------------------------------------------------*/
+
+static bool make_connections(struct worker *worker)
+{
+    const struct config *config = worker->config;
+    worker->endpoints = memory_allocate_zeroed(config->address_count * sizeof *worker->endpoints);
+    if (worker->endpoints == NULL)
+        return false;
+    for (size_t i = 0; i < config->address_count; i++) {
+        const struct broker_address *address = &config->addresses[i];
+        worker->endpoints[i] = (struct endpoint){.host = address->host,
+                                                 .port = address->port,
+                                                 .user = address->user,
+                                                 .password = address->password,
+                                                 .vhost = address->vhost,
+                                                 .display = address->display};
+    }
+    struct connection_options options = {
+        .name = "consume",
+        .version = worker->version,
+        .endpoints = worker->endpoints,
+        .endpoint_count = config->address_count,
+        .heartbeat = config->heartbeat,
+        .connect_timeout = config->connect_timeout,
+        .reconnect_min = config->reconnect_min,
+        .reconnect_max = config->reconnect_max,
+    };
+    worker->consume = connection_create(worker->loop, &options, &CONSUME_HANDLERS, worker);
+    options.name = "publish";
+    worker->publish = connection_create(worker->loop, &options, &PUBLISH_HANDLERS, worker);
+    if (worker->consume == NULL || worker->publish == NULL)
+        return false;
+    worker->dead_letters = publisher_create(worker->publish, "dead letters");
+    worker->publications = publisher_create(worker->publish, "processors");
+    return worker->dead_letters != NULL && worker->publications != NULL;
+}
+
+static void subscription_init(struct subscription *subscription, struct worker *worker,
+                              const struct queue_config *config)
+{
+    subscription->worker = worker;
+    subscription->config = config;
+    list_init(&subscription->waiting);
+    list_init(&subscription->at_work);
+    list_init(&subscription->retrying);
+    waiter_init(&subscription->changed);
+    settlement_init(&subscription->settlement);
+}
+
+static void make_processor(struct subscription *subscription, size_t index, struct config_errors *errors)
+{
+    struct whippet_failure failure;
+    struct plugin *plugin;
+    whippet_settings *settings;
+    char path[64];
+    if (!queue_prepare(subscription->worker->config, index, &plugin, &settings, errors))
+        return;
+    if (processor_setup(&subscription->processor, plugin, settings, &failure) == 0)
+        return;
+    snprintf(path, sizeof path, "queues[%zu].processor", index);
+    config_errors_add(errors, subscription->worker->config, path, "\"%s\" could not be set up: %s",
+                      subscription->config->processor, failure.text);
+    settings_destroy(settings);
+    plugin_unload(plugin);
+}
+
+static bool make_subscriptions(struct worker *worker, struct config_errors *errors)
+{
+    const struct config *config = worker->config;
+    worker->subscriptions = memory_allocate_zeroed(config->queue_count * sizeof *worker->subscriptions);
+    if (worker->subscriptions == NULL)
+        return false;
+    for (size_t i = 0; i < config->queue_count; i++)
+        subscription_init(&worker->subscriptions[i], worker, &config->queues[i]);
+    worker->subscription_count = config->queue_count;
+    for (size_t i = 0; i < config->queue_count; i++)
+        make_processor(&worker->subscriptions[i], i, errors);
+    return true;
+}
+
+/* Each attempt takes a stack, and so do the tasks that keep connections and subscriptions up. */
+static void check_stacks(const struct worker *worker, struct config_errors *errors)
+{
+    const struct config *config = worker->config;
+    size_t needed = 16 + 2 * config->queue_count;
+    size_t limit = stack_pool_limit(loop_scheduler(worker->loop)->stacks);
+    for (size_t i = 0; i < config->queue_count; i++)
+        needed += config->queues[i].concurrency;
+    if (needed > limit)
+        config_errors_add(errors, config, "queues",
+                          "concurrency adds up to %zu tasks, and this machine has room for %zu guarded stacks: lower "
+                          "concurrency, or raise vm.max_map_count (sysctl) above %zu",
+                          needed, limit, 2 * needed);
+}
+
+static int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication);
+
+struct worker *worker_create(struct loop *loop, const struct config *config, const char *version,
+                             struct config_errors *errors)
+{
+    struct worker *worker = memory_allocate_zeroed(sizeof *worker);
+    if (worker == NULL) {
+        config_errors_add(errors, config, "", "out of memory");
+        return NULL;
+    }
+    worker->loop = loop;
+    worker->config = config;
+    worker->version = version;
+    list_init(&worker->relays);
+    waiter_init(&worker->progress);
+    if (gethostname(worker->host, sizeof worker->host - 1) != 0)
+        snprintf(worker->host, sizeof worker->host, "unknown");
+    pace_init(worker);
+    if (!make_connections(worker) || !make_subscriptions(worker, errors))
+        config_errors_add(errors, config, "", "out of memory");
+    check_stacks(worker, errors);
+    if (errors->count > 0) {
+        worker_destroy(worker);
+        return NULL;
+    }
+    publishing_install(publish_for_processor, worker);
+    return worker;
+}
+
+void worker_destroy(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    publishing_install(NULL, NULL);
+    for (size_t i = 0; i < worker->subscription_count; i++) {
+        struct subscription *subscription = &worker->subscriptions[i];
+        if (subscription->processor.plugin != NULL)
+            processor_teardown(&subscription->processor);
+        settlement_destroy(&subscription->settlement);
+    }
+    memory_free(worker->subscriptions);
+    publisher_destroy(worker->dead_letters);
+    publisher_destroy(worker->publications);
+    connection_destroy(worker->consume);
+    connection_destroy(worker->publish);
+    memory_free(worker->endpoints);
+    memory_free(worker);
+}
+
+/* --- What processors publish -------------------------------------------------------------------------------------------*/
+
+static whippet_bytes text_or_nothing(const char *text)
+{
+    return text != NULL ? bytes_of_text(text) : (whippet_bytes){0};
+}
+
+static int write_publication_properties(const whippet_publication *publication, struct buffer *entries,
+                                        struct buffer *properties)
+{
+    for (size_t i = 0; i < publication->header_count; i++)
+        if (!table_add_text(entries, bytes_of_text(publication->headers[i].name),
+                            bytes_of_text(publication->headers[i].value)))
+            return WHIPPET_E_MEMORY;
+    struct properties_draft draft = {
+        .content_type = text_or_nothing(publication->content_type),
+        .message_id = text_or_nothing(publication->message_id),
+        .correlation_id = text_or_nothing(publication->correlation_id),
+        .reply_to = text_or_nothing(publication->reply_to),
+        .type = text_or_nothing(publication->type),
+        .delivery_mode = publication->transient ? DELIVERY_MODE_TRANSIENT : DELIVERY_MODE_PERSISTENT,
+        .header_entries = bytes_of(buffer_begin(entries), buffer_length(entries)),
+    };
+    return properties_write(properties, &draft);
+}
+
+static int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication)
+{
+    struct worker *worker = owner;
+    struct buffer entries, properties;
+    buffer_init(&entries);
+    buffer_init(&properties);
+    int error = write_publication_properties(publication, &entries, &properties);
+    if (error == 0) {
+        struct whippet_failure failure;
+        struct publishing publishing = {
+            .exchange = publication->exchange != NULL ? publication->exchange : "",
+            .routing_key = publication->routing_key != NULL ? publication->routing_key : "",
+            .properties = bytes_of(buffer_begin(&properties), buffer_length(&properties)),
+            .body = publication->body,
+        };
+        error = publisher_publish(task, worker->publications, &publishing, INFINITY, &failure);
+    }
+    buffer_destroy(&entries);
+    buffer_destroy(&properties);
+    return error;
+}
+
+/* --- Beginning -------------------------------------------------------------------------------------------------------*/
+
+bool worker_start(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->subscription_count; i++)
+        if (!subscription_start(&worker->subscriptions[i]))
+            return false;
+    return publisher_start(worker->dead_letters) && publisher_start(worker->publications) &&
+           connection_start(worker->consume) && connection_start(worker->publish);
+}
+
+double worker_read_clock(struct worker *worker)
+{
+    worker->clock = clock_monotonic();
+    return worker->clock;
+}
+
+/* --- Stopping --------------------------------------------------------------------------------------------------------*/
+
+void worker_progressed(struct worker *worker)
+{
+    waiter_wake(&worker->progress, 0);
+}
+
+static bool subscriptions_have_ended(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->subscription_count; i++)
+        if (worker->subscriptions[i].task != NULL)
+            return false;
+    return true;
+}
+
+static uint64_t in_flight(const struct worker *worker)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < worker->subscription_count; i++)
+        count += counter_get(&worker->subscriptions[i].counters.in_flight);
+    return count;
+}
+
+bool worker_has_ended(const struct worker *worker)
+{
+    return worker->ended && in_flight(worker) == 0;
+}
+
+/* Waits until nothing is at work any more, at most until `until`. */
+static void await_quiet(whippet_task *task, struct worker *worker, double until)
+{
+    while (!subscriptions_have_ended(worker) || in_flight(worker) > 0) {
+        waiter_init(&worker->progress);
+        if (waiter_wait(task, &worker->progress, until, "stopping") != 0)
+            return;
+    }
+}
+
+static void cancel_at_work(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->subscription_count; i++) {
+        struct subscription *subscription = &worker->subscriptions[i];
+        list_each(link, &subscription->at_work)
+        {
+            struct delivery *delivery = list_entry(link, struct delivery, link);
+            if (delivery->task != NULL)
+                task_cancel(delivery->task);
+        }
+        if (subscription->task != NULL)
+            task_cancel(subscription->task);
+    }
+}
+
+static int stop_main(whippet_task *task, void *arg)
+{
+    struct worker *worker = arg;
+    double until = loop_now(worker->loop) + worker->config->shutdown_timeout;
+    wake_subscriptions(worker);
+    await_quiet(task, worker, until);
+    if (!subscriptions_have_ended(worker) || in_flight(worker) > 0) {
+        log_event(WHIPPET_WARNING, NULL, "shutdown_timeout is over: what is still at work is cancelled and returned");
+        worker->aborting = true;
+        cancel_at_work(worker);
+        await_quiet(task, worker, loop_refresh_now(worker->loop) + CANCEL_SECONDS);
+    }
+    pace_flush_acks(worker);
+    publisher_stop(task, worker->dead_letters);
+    publisher_stop(task, worker->publications);
+    double closing = fmax(until, loop_now(worker->loop) + CANCEL_SECONDS);
+    connection_stop(task, worker->consume, closing);
+    connection_stop(task, worker->publish, closing);
+    worker->ended = true;
+    loop_stop(worker->loop);
+    return 0;
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (worker->stopping)
+        return;
+    worker->stopping = true;
+    loop_set_gather(worker->loop, 0);
+    log_event(WHIPPET_INFO, NULL, "stopping: %llu in flight", (unsigned long long)in_flight(worker));
+    bool started = false;
+    task_start(loop_scheduler(worker->loop), stop_main, worker, INFINITY, NULL, NULL, &started);
+    if (!started)
+        loop_stop(worker->loop);
+}
+
+/* --- Words -----------------------------------------------------------------------------------------------------------*/
+
+void worker_log_in_flight(const struct worker *worker)
+{
+    double now = loop_now(worker->loop);
+    log_event(WHIPPET_INFO, NULL, "%llu in flight", (unsigned long long)in_flight(worker));
+    for (size_t i = 0; i < worker->subscription_count; i++) {
+        const struct subscription *subscription = &worker->subscriptions[i];
+        const struct list *const lists[] = {&subscription->at_work, &subscription->retrying, &subscription->waiting};
+        for (size_t j = 0; j < sizeof lists / sizeof lists[0]; j++)
+            list_each(link, lists[j]) delivery_log_in_flight(list_entry(link, struct delivery, link), now);
+    }
+}
+
+void worker_log_summary(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->subscription_count; i++) {
+        const struct queue_counters *counters = &worker->subscriptions[i].counters;
+        const counter *outcomes = counters->outcomes;
+        struct log_fields fields = {.queue = worker->subscriptions[i].config->name,
+                                    .processor = worker->subscriptions[i].config->processor};
+        log_event(WHIPPET_INFO, &fields,
+                  "consumed %llu = acked %llu + retried %llu + dead-lettered %llu + discarded %llu + returned %llu + in "
+                  "flight %llu",
+                  (unsigned long long)counter_get(&counters->consumed),
+                  (unsigned long long)counter_get(&outcomes[OUTCOME_ACKED]),
+                  (unsigned long long)counter_get(&outcomes[OUTCOME_RETRIED]),
+                  (unsigned long long)counter_get(&outcomes[OUTCOME_DEAD_LETTERED]),
+                  (unsigned long long)counter_get(&outcomes[OUTCOME_DISCARDED]),
+                  (unsigned long long)counter_get(&outcomes[OUTCOME_RETURNED]),
+                  (unsigned long long)counter_get(&counters->in_flight));
+    }
+}

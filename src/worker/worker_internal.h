@@ -1,0 +1,165 @@
+/* What the files of the worker share. Each part's own functions stand in its own section. */
+#ifndef WORKER_WORKER_INTERNAL_H
+#define WORKER_WORKER_INTERNAL_H
+
+#include <base/list.h>
+#include <io/publisher.h>
+#include <worker/message.h>
+#include <worker/settlement.h>
+#include <worker/worker.h>
+
+enum subscription_state {
+    SUBSCRIPTION_IDLE,      /* there is no connection */
+    SUBSCRIPTION_OPENING,   /* its channel */
+    SUBSCRIPTION_DECLARING, /* exchanges, queue, bindings, dead-letter queue */
+    SUBSCRIPTION_CONSUMING, /* the broker has said consume-ok */
+    SUBSCRIPTION_DRAINING,  /* it takes no more; what was delivered comes to its end */
+    SUBSCRIPTION_FAILED,    /* the failure says why; it is tried again with backoff */
+    SUBSCRIPTION_CLOSED,
+};
+
+/* One queue's consumer. */
+struct subscription {
+    struct worker *worker;
+    const struct queue_config *config;
+    struct processor processor;
+    struct queue_counters counters;
+
+    enum subscription_state state;
+    struct whippet_failure failure; /* why it FAILED last */
+    unsigned failures;              /* in a row */
+    whippet_task *task;             /* subscription_main; NULL when it does not run */
+    struct waiter changed;          /* the task waits here for anything below to change */
+    bool cancelled;                 /* by the broker, and not consumed anew yet */
+    char consumer_tag[128];
+
+    struct channel channel;
+    uint64_t generation; /* counts the channels opened; a delivery belongs to one */
+    struct settlement settlement;
+    double oldest_ack_at; /* when the oldest pending ack came to be pending */
+
+    unsigned running;     /* slots taken, of config->concurrency */
+    struct list waiting;  /* struct delivery, oldest first */
+    struct list at_work;  /* struct delivery: attempts, and failures on their way to the dead-letter queue */
+    struct list retrying; /* struct delivery: between two attempts */
+    struct relay *relay;  /* of the oversized message that comes in at the moment; NULL: none */
+};
+
+struct worker {
+    struct loop *loop;
+    const struct config *config;
+    const char *version;
+    struct endpoint *endpoints; /* owned */
+    struct connection *consume;
+    struct connection *publish;
+    struct publisher *dead_letters; /* of our own making: to the default exchange only */
+    struct publisher *publications; /* of processors: their mistakes close this channel, not the one above */
+    struct subscription *subscriptions;
+    size_t subscription_count;
+    char host[64];
+
+    double clock;               /* read last; never behind the loop's turn */
+    uint64_t turn_deliveries;   /* since the last flush */
+    double last_flush;          /* a moment */
+    double delivery_rate;       /* per second, smoothed */
+    bool gathering;
+    struct timer ack_timer;     /* the end of the time that acks may be held back */
+    struct list relays;         /* struct relay */
+    unsigned paused_relays;     /* those that want reading paused */
+
+    bool stopping;
+    bool aborting; /* past shutdown_timeout: whatever is at work is being cancelled */
+    bool ended;
+    struct waiter progress; /* worker_stop's task waits here for deliveries and subscriptions to end */
+};
+
+/* --- delivery.c: from delivery to outcome --------------------------------------------------------------------------*/
+
+enum delivery_state { DELIVERY_WAITING, DELIVERY_RUNNING, DELIVERY_RETRYING, DELIVERY_DEAD_LETTERING };
+
+struct delivery {
+    struct whippet_message message;
+    struct subscription *subscription;
+    struct list link; /* in the subscription's list for its state */
+    uint64_t generation;
+    enum delivery_state state;
+    whippet_verdict verdict; /* of the last attempt */
+    int struck;              /* TIMEOUT or CANCELLED when that ended the last attempt's awaits; else 0 */
+    char *reason;            /* of the last failure, in words; owned, NULL: none given */
+    whippet_task *task;      /* the attempt's or the dead letter's; NULL: none */
+    struct timer retry;
+    double arrived_at;
+    double started_at; /* the last attempt */
+    double duration;   /* of the last attempt, seconds */
+    struct log_fields fields;
+};
+
+void delivery_arrived(struct subscription *subscription, struct message *message);
+
+/* Ends it with that outcome: the broker is told where it is still to be told, it is counted, and freed. */
+void delivery_end(struct delivery *delivery, enum delivery_outcome outcome);
+
+/* True while the channel that it came by is the one that is open: it can still be settled. */
+bool delivery_is_current(const struct delivery *delivery);
+
+/* Makes one without starting anything: NULL when memory is short. The message is taken over then only. */
+struct delivery *delivery_create(struct subscription *subscription, struct message *message);
+
+/* Starts what may be started; returns what must be returned. */
+void subscription_dispatch(struct subscription *subscription);
+
+/* Ends all that is not at work: waiting, and between attempts. */
+void subscription_return_resting(struct subscription *subscription);
+
+void delivery_log_in_flight(const struct delivery *delivery, double now);
+
+/* --- dead_letter.c: what failed for good -----------------------------------------------------------------------------*/
+
+/* Begins to publish the copy; ends the delivery once that is confirmed. `reason` is whippet-reason's value, a static
+ * string. The delivery holds a slot until then. */
+void dead_letter_begin(struct delivery *delivery, const char *reason);
+
+/* The copy's properties: the message's own, less what must not be sent again, and the whippet-… headers. 0, or MEMORY. */
+int dead_letter_properties(const struct delivery *delivery, const char *reason, bool with_original_headers,
+                           struct buffer *properties);
+
+/* --- oversized.c: messages over max_message_size -----------------------------------------------------------------------*/
+
+void oversized_begin(struct subscription *subscription, const struct oversized *oversized);
+void oversized_part(struct subscription *subscription, whippet_bytes part);
+void oversized_end(struct subscription *subscription, bool complete);
+void relays_poke(struct worker *worker);
+
+/* --- subscription.c ----------------------------------------------------------------------------------------------------*/
+
+bool subscription_start(struct subscription *subscription);
+const char *subscription_state_name(enum subscription_state state);
+void subscription_wake(struct subscription *subscription);
+
+/* --- topology.c: what must exist at the broker ------------------------------------------------------------------------*/
+
+/* Looks for, or declares, the queue with its exchanges and bindings, and the dead-letter queue. Suspends. 0, or an
+ * error with the failure naming the queue, the broker's words and what to do. */
+int topology_ensure(whippet_task *task, struct connection *connection, const struct queue_config *config,
+                    struct whippet_failure *failure);
+
+/* The dead-letter queue alone: for when it was deleted meanwhile. */
+int topology_ensure_dead_letter(whippet_task *task, struct connection *connection, const struct queue_config *config,
+                                struct whippet_failure *failure);
+
+/* --- pace.c: when acks go out, and when the loop gathers -----------------------------------------------------------*/
+
+void pace_init(struct worker *worker);
+void pace_ack_pending(struct subscription *subscription); /* one more ack waits */
+void pace_turn_ends(struct worker *worker);               /* the consume connection is about to be flushed */
+void pace_flush_acks(struct worker *worker);              /* all of them, now */
+
+/* --- worker.c ------------------------------------------------------------------------------------------------------------*/
+
+/* The time, read anew; worker->clock keeps it. */
+double worker_read_clock(struct worker *worker);
+
+/* Something ended that worker_stop may wait for. */
+void worker_progressed(struct worker *worker);
+
+#endif
