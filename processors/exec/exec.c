@@ -1,0 +1,239 @@
+/* Runs a command for each message. What the command sees and how it answers is in README.md beside this file.
+ */
+#include "environment.h"
+#include "metadata.h"
+#include "program.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <whippet/processor.h>
+
+static const whippet_option options[] = {
+    {
+        .name = "command",
+        .type = WHIPPET_OPTION_STRINGS,
+        .required = true,
+        .help = "the program and its arguments, e.g. [\"./send-mail\", \"--quiet\"]; no shell is involved",
+    },
+    {
+        .name = "directory",
+        .type = WHIPPET_OPTION_STRING,
+        .help = "the folder it runs in; without it, the worker's own",
+    },
+    {
+        .name = "environment",
+        .type = WHIPPET_OPTION_MAP,
+        .help = "variables added to the worker's own environment",
+    },
+    {
+        .name = "output",
+        .type = WHIPPET_OPTION_STRING,
+        .default_value = "info",
+        .help = "what becomes of its standard output: the level at which it is logged, or \"discard\"",
+    },
+    {
+        .name = "output_limit",
+        .type = WHIPPET_OPTION_SIZE,
+        .default_value = "64KiB",
+        .help = "how much of its output is logged; the rest is read and dropped",
+    },
+    {.name = NULL},
+};
+
+/* Exit statuses that say what is to become of the message; any other but 0 means retry. */
+enum {
+    STATUS_REJECT = 3,
+    STATUS_NACK = 5,
+};
+
+enum {
+    ERROR_LIMIT = 8192, /* bytes of standard error that are kept */
+    REASON_LIMIT = 900, /* bytes of them that go into the reason */
+};
+
+/* Of one queue. */
+struct settings {
+    const char *const *command; /* borrowed */
+    const char *directory;      /* borrowed; NULL: the worker's own */
+    char **environment;         /* owned */
+    bool logs_output;
+    enum whippet_log_level output_level;
+    size_t output_limit;
+};
+
+/* --- Settings ---------------------------------------------------------------------------------------- */
+
+static bool read_output(struct settings *settings, const char *output, whippet_failure *failure)
+{
+    static const char *const levels[] = {[WHIPPET_DEBUG] = "debug",
+                                         [WHIPPET_INFO] = "info",
+                                         [WHIPPET_WARNING] = "warning",
+                                         [WHIPPET_ERROR] = "error"};
+    settings->logs_output = strcmp(output, "discard") != 0;
+    if (!settings->logs_output)
+        return true;
+    for (int level = WHIPPET_DEBUG; level <= WHIPPET_ERROR; level++) {
+        if (strcmp(output, levels[level]) == 0) {
+            settings->output_level = (enum whippet_log_level)level;
+            return true;
+        }
+    }
+    whippet_fail(failure,
+                 "output: expected \"debug\", \"info\", \"warning\", \"error\" or \"discard\", found \"%s\"",
+                 output);
+    return false;
+}
+
+static bool read_settings(struct settings *settings, const whippet_settings *given, whippet_failure *failure)
+{
+    size_t count;
+    const char *directory = whippet_setting_string(given, "directory");
+    settings->command = whippet_setting_strings(given, "command", &count);
+    settings->directory = *directory != '\0' ? directory : NULL;
+    settings->output_limit = whippet_setting_size(given, "output_limit");
+    if (count == 0) {
+        whippet_fail(failure, "command: the list is empty; expected a program and its arguments");
+        return false;
+    }
+    if (!read_output(settings, whippet_setting_string(given, "output"), failure) ||
+        !program_check(settings->command[0], directory, failure))
+        return false;
+    settings->environment = environment_create(whippet_setting_strings(given, "environment", NULL), failure);
+    return settings->environment != NULL;
+}
+
+static int setup(const whippet_settings *given, void **state, whippet_failure *failure)
+{
+    struct settings *settings = calloc(1, sizeof *settings);
+    if (settings == NULL) {
+        whippet_fail(failure, "out of memory");
+        return -1;
+    }
+    if (!read_settings(settings, given, failure)) {
+        free(settings);
+        return -1;
+    }
+    *state = settings;
+    return 0;
+}
+
+static void teardown(void *state)
+{
+    struct settings *settings = state;
+    environment_destroy(settings->environment);
+    free(settings);
+}
+
+/* --- Its output -------------------------------------------------------------------------------------- */
+
+static whippet_bytes without_blanks_at_end(whippet_bytes text)
+{
+    const char *data = text.data;
+    while (text.len > 0 && strchr(" \t\r\n", data[text.len - 1]) != NULL)
+        text.len--;
+    return text;
+}
+
+/* As much of the end as fits a reason, from the beginning of a line where there is one. */
+static whippet_bytes last_lines(whippet_bytes text)
+{
+    text = without_blanks_at_end(text);
+    if (text.len <= REASON_LIMIT)
+        return text;
+    const char *from = (const char *)text.data + text.len - REASON_LIMIT;
+    const char *newline = memchr(from, '\n', REASON_LIMIT);
+    const char *end = (const char *)text.data + text.len;
+    if (newline != NULL)
+        from = newline + 1;
+    return (whippet_bytes){.data = from, .len = (size_t)(end - from)};
+}
+
+static void log_lines(whippet_task *task, enum whippet_log_level level, whippet_bytes text)
+{
+    const char *at = text.data;
+    const char *end = at + text.len;
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        const char *line_end = newline != NULL ? newline : end;
+        if (line_end > at)
+            whippet_log(task, level, "%.*s", (int)(line_end - at), at);
+        at = newline != NULL ? newline + 1 : end;
+    }
+}
+
+/* A NUL would end the text too early wherever it goes. The memory is the task's, and so ours. */
+static void replace_nuls(whippet_bytes text)
+{
+    char *data = (char *)text.data;
+    for (size_t i = 0; i < text.len; i++)
+        data[i] = data[i] != '\0' ? data[i] : ' ';
+}
+
+static void log_output(whippet_task *task, const struct settings *settings,
+                       const whippet_command_result *result, bool failed)
+{
+    if (!settings->logs_output)
+        return;
+    log_lines(task, settings->output_level, result->output);
+    if (result->output_truncated)
+        whippet_log(task, WHIPPET_WARNING, "the command wrote more than %zu bytes, the rest was dropped",
+                    settings->output_limit);
+    /* When it failed, the end of it is in the reason. */
+    if (!failed)
+        log_lines(task, WHIPPET_WARNING, result->error);
+}
+
+/* --- Its end ----------------------------------------------------------------------------------------- */
+
+static whippet_verdict retry_after_signal(whippet_task *task, int number, whippet_bytes lines)
+{
+    const char *name = sigabbrev_np(number);
+    return whippet_retry_later(task, "ended by signal %d (SIG%s)%s%.*s", number, name != NULL ? name : "?",
+                               lines.len > 0 ? ": " : "", (int)lines.len, (const char *)lines.data);
+}
+
+static whippet_verdict verdict_of(whippet_task *task, const whippet_command_result *result)
+{
+    whippet_bytes lines = last_lines(result->error);
+    if (result->signalled)
+        return retry_after_signal(task, result->status, lines);
+    if (result->status == 0)
+        return WHIPPET_ACK;
+    if (result->status == STATUS_REJECT || result->status == STATUS_NACK)
+        return whippet_reject(task, "exit status %d%s%.*s", result->status, lines.len > 0 ? ": " : "",
+                              (int)lines.len, (const char *)lines.data);
+    return whippet_retry_later(task, "exit status %d%s%.*s", result->status, lines.len > 0 ? ": " : "",
+                               (int)lines.len, (const char *)lines.data);
+}
+
+static whippet_verdict process(whippet_task *task, const whippet_message *message, void *state)
+{
+    const struct settings *settings = state;
+    whippet_bytes metadata = metadata_make(task, message);
+    const char *const *environment = environment_for_message(task, message, settings->environment);
+    whippet_command_result result;
+    if (metadata.data == NULL || environment == NULL)
+        return whippet_retry_later(task, "out of memory");
+    whippet_command command = {
+        .arguments = settings->command,
+        .environment = environment,
+        .directory = settings->directory,
+        .input = whippet_body(message),
+        .extra_input = metadata,
+        .output_limit = settings->logs_output ? settings->output_limit : 0,
+        .error_limit = ERROR_LIMIT,
+    };
+    int error = whippet_exec(task, &command, &result);
+    if (error == WHIPPET_E_SYSTEM)
+        return whippet_retry_later(task, "%.*s", (int)result.error.len, (const char *)result.error.data);
+    if (error != 0)
+        return whippet_retry_later(task, "the command %s was ended: %s", settings->command[0],
+                                   whippet_error_text(error));
+    replace_nuls(result.output);
+    replace_nuls(result.error);
+    log_output(task, settings, &result, result.signalled || result.status != 0);
+    return verdict_of(task, &result);
+}
+
+WHIPPET_PROCESSOR(.name = "exec", .version = "1.0", .summary = "runs a command for each message",
+                  .options = options, .setup = setup, .process = process, .teardown = teardown);

@@ -1,0 +1,12 @@
+/* Looking for the program of a command before it is needed. */
+#ifndef EXEC_PROGRAM_H
+#define EXEC_PROGRAM_H
+
+#include <stdbool.h>
+#include <whippet/processor.h>
+
+/* Whether `program` can be run from `directory` ("": the worker's own): as a path when it has a slash, else
+ * from PATH. False with the failure saying what is missing. */
+bool program_check(const char *program, const char *directory, whippet_failure *failure);
+
+#endif
