@@ -1,0 +1,113 @@
+/* whippet check: what the configuration comes to, without running it. */
+#include "commands.h"
+#include "configuration.h"
+#include "exit_codes.h"
+#include "options.h"
+#include <config/units.h>
+#include <stdio.h>
+#include <worker/bound.h>
+#include <worker/worker.h>
+
+/* False after everything that is wrong was printed. */
+static bool check_processors(const struct config *config)
+{
+    struct config_errors errors = {0};
+    for (size_t i = 0; i < config->queue_count; i++) {
+        struct plugin *plugin;
+        whippet_settings *settings;
+        if (!queue_prepare(config, i, &plugin, &settings, &errors))
+            continue;
+        settings_destroy(settings);
+        plugin_unload(plugin);
+    }
+    if (errors.count == 0)
+        return true;
+    configuration_report(&errors, config->file);
+    return false;
+}
+
+static void print_retry(const whippet_retry_policy *retry)
+{
+    char delay[UNITS_TEXT_SIZE], max_delay[UNITS_TEXT_SIZE];
+    duration_format(retry->delay, delay);
+    duration_format(retry->max_delay, max_delay);
+    printf("    retry        %u attempts, %s apart", retry->attempts, delay);
+    if (retry->backoff == WHIPPET_BACKOFF_EXPONENTIAL)
+        printf(" and doubling up to %s", max_delay);
+    if (retry->jitter > 0)
+        printf(", jitter %g", retry->jitter);
+    printf("\n");
+}
+
+static void print_queue(const struct config *config, const struct queue_config *queue)
+{
+    static const char *const DECLARE[] = {"declared if missing", "must exist", "declared"};
+    static const char *const TYPE[] = {"quorum", "classic", "stream"};
+    char timeout[UNITS_TEXT_SIZE], size[UNITS_TEXT_SIZE], memory[UNITS_TEXT_SIZE];
+    struct memory_bound bound = bound_of_queue(config, queue);
+    duration_format(queue->timeout, timeout);
+    size_format(queue->max_message_size, size);
+    size_format(bound.messages + bound.stacks, memory);
+    printf("  %s\n", queue->name);
+    printf("    processor    %s\n", queue->processor);
+    printf("    queue        %s, %s; %zu binding%s\n", TYPE[queue->type], DECLARE[queue->declare],
+           queue->binding_count, queue->binding_count == 1 ? "" : "s");
+    printf("    concurrency  %u attempts at once, prefetch %u\n", queue->concurrency, queue->prefetch);
+    printf("    timeout      %s an attempt\n", timeout);
+    print_retry(&queue->retry);
+    if (queue->on_failure == ON_FAILURE_DEAD_LETTER)
+        printf("    on failure   to the dead-letter queue %s\n", queue->dead_letter);
+    else
+        printf("    on failure   discarded\n");
+    printf("    messages     up to %s; what is larger is dead-lettered\n", size);
+    printf("    memory       at most %s\n", memory);
+}
+
+static void print_bound(const struct config *config)
+{
+    char messages[UNITS_TEXT_SIZE], stacks[UNITS_TEXT_SIZE], buffers[UNITS_TEXT_SIZE], total[UNITS_TEXT_SIZE];
+    struct memory_bound bound = bound_of_config(config);
+    size_format(bound.messages, messages);
+    size_format(bound.stacks, stacks);
+    size_format(bound.buffers, buffers);
+    size_format(bound.messages + bound.stacks + bound.buffers, total);
+    printf("memory bound     %s, beside what processors allocate:\n", total);
+    printf("    messages     %s if every prefetched one is as large as allowed\n", messages);
+    printf("    stacks       %s if every attempt uses all of its own (%s are resident for a small one)\n",
+           stacks, "4 KiB");
+    printf("    connections  %s\n", buffers);
+}
+
+static void print_config(const struct config *config)
+{
+    char shutdown[UNITS_TEXT_SIZE];
+    duration_format(config->shutdown_timeout, shutdown);
+    printf("%s is valid.\n\n", config->file);
+    printf("broker           %s\n", config->addresses[0].display);
+    for (size_t i = 1; i < config->address_count; i++)
+        printf("                 %s\n", config->addresses[i].display);
+    printf("shutdown         within %s\n\n", shutdown);
+    printf("queues\n");
+    for (size_t i = 0; i < config->queue_count; i++)
+        print_queue(config, &config->queues[i]);
+    printf("\n");
+    print_bound(config);
+}
+
+int command_check(int argc, char **argv)
+{
+    const char *file;
+    int code = configuration_option(argc, argv, &file);
+    if (code != OPTIONS_END)
+        return code;
+    struct config *config = configuration_load(file);
+    if (config == NULL)
+        return EXIT_CONFIGURATION;
+    code = EXIT_CONFIGURATION;
+    if (check_processors(config)) {
+        print_config(config);
+        code = EXIT_DONE;
+    }
+    config_destroy(config);
+    return code;
+}

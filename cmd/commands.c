@@ -1,0 +1,142 @@
+/* What the commands are called, and what their help says. */
+#include "commands.h"
+#include <string.h>
+
+static const char run_usage[] =
+    "Consumes the queues of the configuration until it is told to stop. This is the default\n"
+    "command: \"whippet\" and \"whippet -c FILE\" do the same.\n"
+    "\n"
+    "usage: whippet run [-c FILE]\n"
+    "\n"
+    "  -c, --config FILE   the configuration; without it whippet.json in the current folder,\n"
+    "                      else /etc/whippet/whippet.json\n"
+    "\n"
+    "It waits for the broker for as long as it takes. SIGTERM or SIGINT ends it in order:\n"
+    "what has begun is finished, what has not goes back to its queue. A second one ends it\n"
+    "at once. SIGUSR1 logs every message in flight.\n"
+    "\n"
+    "  whippet run\n"
+    "  AMQP_URL=amqp://me:secret@rabbit/ whippet run -c deploy/whippet.json\n";
+
+static const char check_usage[] =
+    "Checks the configuration, the processors and their settings; prints what it understood\n"
+    "and how much memory it can take at most. Needs no broker.\n"
+    "\n"
+    "usage: whippet check [-c FILE]\n"
+    "\n"
+    "  -c, --config FILE   the configuration; without it whippet.json in the current folder,\n"
+    "                      else /etc/whippet/whippet.json\n"
+    "\n"
+    "Exits with 78 when anything is wrong, and names all of it at once.\n"
+    "\n"
+    "  whippet check -c whippet.json && docker compose up -d\n";
+
+static const char try_usage[] =
+    "Runs one attempt of a processor on one message, as the worker would; no broker needed.\n"
+    "\n"
+    "usage: whippet try [OPTIONS] PROCESSOR\n"
+    "\n"
+    "PROCESSOR is a name (see \"whippet processors\") or the path of a shared object.\n"
+    "\n"
+    "  -s, --settings JSON       its settings, as in the configuration: '{\"option\": value}'\n"
+    "  -m, --message FILE        the body; - is standard input; without it the body is empty\n"
+    "  -H, --header NAME=VALUE   a header of the message; may be given several times\n"
+    "      --content-type TYPE   properties of the message\n"
+    "      --message-id ID\n"
+    "      --correlation-id ID\n"
+    "      --reply-to QUEUE\n"
+    "      --type TYPE\n"
+    "      --app-id ID\n"
+    "  -e, --exchange NAME       where the message seems to come from\n"
+    "  -k, --routing-key KEY\n"
+    "  -q, --queue NAME\n"
+    "  -n, --attempt N           which of five attempts it is (default 1)\n"
+    "  -a, --all-attempts        goes on, without a pause, until an attempt does not ask for\n"
+    "                            another or the fifth has failed\n"
+    "  -t, --timeout DURATION    for one attempt, e.g. 30s (default 5m)\n"
+    "  -p, --path FOLDER         where to look for processors; may be given several times\n"
+    "  -v, --verbose             shows what it logs at the level debug, too\n"
+    "\n"
+    "Prints the verdict, its reason, the time taken, how much of its stack was used, and what\n"
+    "it wanted to publish (nothing is published). Exits with 0 for ACK, 1 for RETRY and\n"
+    "REJECT, 78 when the processor cannot be loaded or its settings are wrong.\n"
+    "\n"
+    "  echo '{\"id\": 7}' | whippet try log --message -\n"
+    "  whippet try ./build/orders.so -m order.json -s '{\"database\": \"test\"}' -k orders.new\n"
+    "  whippet try exec -s '{\"command\": [\"./send-mail\"]}' -m mail.json --all-attempts\n";
+
+static const char publish_usage[] =
+    "Publishes messages and waits until the broker has confirmed each of them.\n"
+    "\n"
+    "usage: whippet publish [OPTIONS] QUEUE\n"
+    "       whippet publish [OPTIONS] --exchange NAME --routing-key KEY\n"
+    "\n"
+    "  -e, --exchange NAME       publishes to this exchange\n"
+    "  -k, --routing-key KEY     with this routing key\n"
+    "  -f, --file FILE           the body; - is standard input, as when nothing is given\n"
+    "      --body TEXT           the body itself; {n} in it becomes the message's number\n"
+    "  -n, --count N             how many messages (default 1)\n"
+    "  -r, --rate N              how many a second; without it, as fast as they are confirmed\n"
+    "  -H, --header NAME=VALUE   a header; may be given several times\n"
+    "      --content-type TYPE   properties of the messages; {n} works in the id, too\n"
+    "      --message-id ID\n"
+    "      --correlation-id ID\n"
+    "      --reply-to QUEUE\n"
+    "      --type TYPE\n"
+    "      --expiration MS       milliseconds until the broker drops it\n"
+    "      --priority N          0 to 255\n"
+    "      --transient           the broker need not keep them on disk\n"
+    "  -u, --url URL             the broker; without it AMQP_URL or RABBITMQ_URL, else localhost\n"
+    "  -q, --quiet               shows no progress\n"
+    "\n"
+    "Exits with 1 when a message was not confirmed or no queue took it, and with 69 when the\n"
+    "broker cannot be reached.\n"
+    "\n"
+    "  echo hello | whippet publish orders\n"
+    "  whippet publish orders --body 'order {n}' --count 10000 --rate 500\n"
+    "  whippet publish -e shop -k orders.new -f order.json -H tenant=acme\n";
+
+static const char processors_usage[] =
+    "Lists the processors there are, or tells what one of them takes as its settings.\n"
+    "\n"
+    "usage: whippet processors [-p FOLDER]... [NAME]\n"
+    "\n"
+    "  -p, --path FOLDER   where to look; may be given several times; without it \"processors\"\n"
+    "                      in the current folder, the build tree of the program, and the\n"
+    "                      folder that processors are installed to\n"
+    "\n"
+    "Exits with 1 when one cannot be loaded; the reason is on standard error.\n"
+    "\n"
+    "  whippet processors\n"
+    "  whippet processors exec\n"
+    "  whippet processors ./build/orders.so\n";
+
+static const char version_usage[] = "Prints the version, and what it was built from and with.\n"
+                                    "\n"
+                                    "usage: whippet version\n";
+
+static const char help_usage[] = "Tells about whippet, or about one of its commands.\n"
+                                 "\n"
+                                 "usage: whippet help [COMMAND]\n";
+
+const struct command commands[] = {
+    {"run", "consume the queues of the configuration (the default command)", run_usage, command_run},
+    {"check", "check the configuration and print the memory it may take", check_usage, command_check},
+    {"try", "run a processor on one message, without a broker", try_usage, command_try},
+    {"publish", "publish messages and wait for their confirms", publish_usage, command_publish},
+    {"processors", "list the processors there are, or the options of one", processors_usage,
+     command_processors},
+    {"version", "print the version", version_usage, command_version},
+    {"help", "tell about a command", help_usage, command_help},
+};
+
+const size_t command_count = sizeof commands / sizeof commands[0];
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < command_count; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}

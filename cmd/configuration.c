@@ -1,0 +1,45 @@
+#include "configuration.h"
+#include "exit_codes.h"
+#include "options.h"
+#include <base/log.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int configuration_option(int argc, char **argv, const char **file)
+{
+    static const struct option LONG[] = {{"config", required_argument, NULL, 'c'}, {0}};
+    const struct options options = {.command = argv[0], .short_options = "c:", .long_options = LONG};
+    int option;
+    *file = NULL;
+    while ((option = options_next(&options, argc, argv)) == 'c')
+        *file = optarg;
+    if (option == OPTIONS_HELP)
+        return EXIT_DONE;
+    if (option == OPTIONS_WRONG)
+        return EXIT_USAGE;
+    if (optind < argc)
+        return usage_error(argv[0], "it takes no \"%s\"", argv[optind]);
+    return OPTIONS_END;
+}
+
+void configuration_report(struct config_errors *errors, const char *file)
+{
+    config_errors_print(errors, file != NULL ? file : "whippet.json", stderr);
+    config_errors_destroy(errors);
+}
+
+struct config *configuration_load(const char *file)
+{
+    struct config_errors errors = {0};
+    struct config *config = config_load(file, &errors);
+    if (config == NULL)
+        configuration_report(&errors, file);
+    return config;
+}
+
+void configuration_apply_log(const struct config *config)
+{
+    bool text = config->log_format == CONFIG_LOG_TEXT ||
+                (config->log_format == CONFIG_LOG_AUTO && isatty(STDERR_FILENO) == 1);
+    log_configure(STDERR_FILENO, config->log_level, text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON);
+}

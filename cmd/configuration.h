@@ -1,0 +1,21 @@
+/* The configuration as the commands take it: -c FILE, and every error on standard error. */
+#ifndef CMD_CONFIGURATION_H
+#define CMD_CONFIGURATION_H
+
+#include <config/config.h>
+#include <stdbool.h>
+
+/* For a command that takes -c FILE and nothing else: OPTIONS_END with `*file` filled (NULL: not given), or
+ * else the exit code to end with. */
+int configuration_option(int argc, char **argv, const char **file);
+
+/* Loads it; NULL after everything that is wrong was printed. `file` NULL: the default places. */
+struct config *configuration_load(const char *file);
+
+/* Prints them all and forgets them. */
+void configuration_report(struct config_errors *errors, const char *file);
+
+/* Sends the log where the configuration wants it. */
+void configuration_apply_log(const struct config *config);
+
+#endif

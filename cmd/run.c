@@ -1,0 +1,107 @@
+/* whippet run: the worker. */
+#include "commands.h"
+#include "configuration.h"
+#include "exit_codes.h"
+#include "options.h"
+#include <async/loop.h>
+#include <base/log.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <worker/worker.h>
+
+/* --- Signals ----------------------------------------------------------------------------------------*/
+
+struct service {
+    struct worker *worker;
+    bool stopping;
+};
+
+/* The first asks for an orderly end; the second is for somebody who will not wait for it. */
+static void on_end_signal(void *owner)
+{
+    struct service *service = owner;
+    if (service->stopping) {
+        log_event(WHIPPET_WARNING, NULL,
+                  "a second signal: ending at once; the broker returns what was in flight");
+        worker_log_summary(service->worker);
+        _exit(EXIT_FAILED);
+    }
+    service->stopping = true;
+    worker_stop(service->worker);
+}
+
+static void on_usr1(void *owner)
+{
+    const struct service *service = owner;
+    worker_log_in_flight(service->worker);
+}
+
+static bool watch_signals(struct loop *loop, struct service *service)
+{
+    signal(SIGPIPE, SIG_IGN);
+    return loop_on_signal(loop, SIGTERM, on_end_signal, service) &&
+           loop_on_signal(loop, SIGINT, on_end_signal, service) &&
+           loop_on_signal(loop, SIGUSR1, on_usr1, service);
+}
+
+/* --- The work ---------------------------------------------------------------------------------------*/
+
+static int fail_internally(const char *what)
+{
+    log_event(WHIPPET_ERROR, NULL, "%s", what);
+    return EXIT_INTERNAL;
+}
+
+static int serve(struct loop *loop, struct worker *worker)
+{
+    struct service service = {.worker = worker};
+    if (!watch_signals(loop, &service) || !worker_start(worker))
+        return fail_internally("out of memory at start");
+    loop_run(loop);
+    worker_log_summary(worker);
+    if (!worker_has_ended(worker)) {
+        /* A task that does not end can't be taken apart; the broker has its message back. */
+        log_event(WHIPPET_ERROR, NULL, "some attempts did not come to an end when they were cancelled");
+        _exit(EXIT_FAILED);
+    }
+    log_event(WHIPPET_INFO, NULL, "stopped");
+    return EXIT_DONE;
+}
+
+static int run(const struct config *config)
+{
+    struct whippet_failure failure;
+    struct config_errors errors = {0};
+    struct loop *loop = loop_create(config->stack_size, &failure);
+    if (loop == NULL)
+        return fail_internally(failure.text);
+    int code = EXIT_CONFIGURATION;
+    struct worker *worker = worker_create(loop, config, WHIPPET_VERSION, &errors);
+    if (worker == NULL) {
+        configuration_report(&errors, config->file);
+    } else {
+        log_event(WHIPPET_INFO, NULL, "whippet %s (%s) starts: %zu queue%s, process %ld", WHIPPET_VERSION,
+                  WHIPPET_COMMIT, config->queue_count, config->queue_count == 1 ? "" : "s", (long)getpid());
+        code = serve(loop, worker);
+    }
+    worker_destroy(worker);
+    loop_destroy(loop);
+    return code;
+}
+
+int command_run(int argc, char **argv)
+{
+    const char *file;
+    int code = configuration_option(argc, argv, &file);
+    if (code != OPTIONS_END)
+        return code;
+    struct config *config = configuration_load(file);
+    if (config == NULL)
+        return EXIT_CONFIGURATION;
+    configuration_apply_log(config);
+    code = run(config);
+    config_destroy(config);
+    return code;
+}
