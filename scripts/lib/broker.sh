@@ -1,0 +1,173 @@
+# shellcheck shell=bash disable=SC1091
+# A private RabbitMQ: its own node, ports, data and cookie in one folder, on loopback alone. Sourced, never run.
+#
+# The folder is the broker: every function takes its path. It holds
+#   environment  what the server and rabbitmqctl need, as shell assignments; AMQP_URL and AMQP_PORT too
+#   server.pid   the emulator's process, which leads a process group of its own
+#   epmd.pid     the port mapper's
+#   server.log   what the server printed; RabbitMQ's own log lies in log/
+#   data/        queues and messages: they survive broker_kill and broker_stop
+
+broker_programs=/usr/lib/rabbitmq/bin
+broker_start_limit=90 # seconds; a start takes four when the machine is idle
+
+# Prints $1 free loopback ports, one a line. They lie below the ephemeral range: there no outgoing connection can take
+# a port away while its broker is down, nor connect to itself.
+broker_free_ports() {
+    perl -MSocket -e '
+        my @held;
+        while (@held < $ARGV[0]) {
+            my $port = 10000 + int rand 22000;
+            socket(my $socket, PF_INET, SOCK_STREAM, 0) or die "socket: $!";
+            next unless bind($socket, sockaddr_in($port, inet_aton("127.0.0.1")));
+            push @held, [$socket, $port];
+        }
+        print "$_->[1]\n" for @held;' "$1"
+}
+
+# Fills the empty folder $1 with what a broker is made of; starts nothing.
+broker_create() {
+    local folder=$1 ports
+    mapfile -t ports < <(broker_free_ports 3)
+    [ "${#ports[@]}" -eq 3 ] || return 1
+    mkdir -p "$folder"/{home,data,log,plugins} || return 1
+    echo '[].' >"$folder/enabled_plugins"
+    # Without /etc/hosts, as in a bare container, nothing else says where localhost is.
+    cat >"$folder/hosts.erl" <<-END
+	{host, {127,0,0,1}, ["localhost"]}.
+	{lookup, [file, native]}.
+	END
+    cat >"$folder/rabbitmq.conf" <<-END
+	listeners.tcp.1 = 127.0.0.1:${ports[0]}
+	disk_free_limit.absolute = 16MB
+	log.file.level = info
+	END
+    cat >"$folder/environment" <<-END
+	export AMQP_PORT=${ports[0]}
+	export AMQP_URL=amqp://guest:guest@127.0.0.1:${ports[0]}/
+	export HOME=$folder/home
+	export ERL_EPMD_ADDRESS=127.0.0.1
+	export ERL_EPMD_PORT=${ports[1]}
+	export ERL_INETRC=$folder/hosts.erl
+	export ERL_CRASH_DUMP=$folder/log/erl_crash.dump
+	export RABBITMQ_NODENAME=whippet-${ports[0]}@localhost
+	export RABBITMQ_NODE_PORT=${ports[0]}
+	export RABBITMQ_NODE_IP_ADDRESS=127.0.0.1
+	export RABBITMQ_DIST_PORT=${ports[2]}
+	export RABBITMQ_MNESIA_BASE=$folder/data
+	export RABBITMQ_LOG_BASE=$folder/log
+	export RABBITMQ_SCHEMA_DIR=$folder/data
+	export RABBITMQ_PLUGINS_EXPAND_DIR=$folder/plugins
+	export RABBITMQ_ENABLED_PLUGINS_FILE=$folder/enabled_plugins
+	export RABBITMQ_CONFIG_FILE=$folder/rabbitmq.conf
+	export RABBITMQ_ADVANCED_CONFIG_FILE=$folder/advanced.config
+	export RABBITMQ_CONF_ENV_FILE=/dev/null
+	export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}'
+	export RABBITMQ_CTL_ERL_ARGS='-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}'
+	END
+}
+
+# Starts the server in the folder $1, on the ports and the data that are there, and returns once it takes connections.
+# Does nothing where it runs already. On failure says why, and 1.
+broker_start() {
+    local folder=$1
+    broker_alive "$folder/server.pid" && return 0
+    [ -x "$broker_programs/rabbitmq-server" ] || {
+        echo "broker: RabbitMQ is not installed; scripts/setup test installs it" >&2
+        return 1
+    }
+    (
+        . "$folder/environment"
+        cd "$folder" || exit 1
+        broker_alive epmd.pid || broker_launch epmd.pid epmd -address 127.0.0.1 -port "$ERL_EPMD_PORT"
+        # So marked, the script becomes the emulator instead of staying its parent: one process to stop.
+        RUNNING_UNDER_SYSTEMD=true broker_launch server.pid "$broker_programs/rabbitmq-server" -noinput
+    )
+    broker_await_port "$folder" && return 0
+    echo "broker: RabbitMQ in $folder did not start; the end of what it said:" >&2
+    tail -n 20 "$folder/server.log" >&2
+    return 1
+}
+
+# Runs a command in a session of its own, its process number in the file $1, its output in server.log.
+broker_launch() {
+    local pid_file=$1
+    shift
+    setsid "$@" </dev/null >>server.log 2>&1 &
+    echo $! >"$pid_file"
+}
+
+# Whether the process whose number the file $1 holds runs: whether any of its threads is no zombie. In a container nobody
+# may reap the process, and until its last thread is gone its ports are taken.
+broker_alive() {
+    local pid thread stat
+    [ -r "$1" ] && read -r pid <"$1" || return 1
+    for thread in "/proc/$pid/task"/*; do
+        { read -r stat <"$thread/stat"; } 2>/dev/null && [[ $stat != *') Z '* ]] && return 0
+    done
+    return 1
+}
+
+broker_url() {
+    (. "$1/environment" && echo "$AMQP_URL")
+}
+
+broker_await_port() {
+    local folder=$1 deadline=$((SECONDS + broker_start_limit)) port
+    port=$(. "$folder/environment" && echo "$AMQP_PORT")
+    until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        broker_alive "$folder/server.pid" && [ $SECONDS -lt $deadline ] || return 1
+        sleep 0.05
+    done
+}
+
+# Ends the server with signal $2 (TERM: it stops in good order; KILL: as a power cut would) and waits until it is gone.
+broker_end() {
+    local folder=$1 signal=$2 pid deadline=$((SECONDS + 30))
+    broker_alive "$folder/server.pid" || return 0
+    read -r pid <"$folder/server.pid"
+    kill "-$signal" -- "-$pid" 2>/dev/null
+    while broker_alive "$folder/server.pid"; do
+        [ $SECONDS -lt $deadline ] || return 1
+        sleep 0.05
+    done
+}
+
+broker_stop() {
+    broker_end "$1" TERM
+}
+
+broker_kill() {
+    broker_await_names "$1"
+    broker_end "$1" KILL
+}
+
+# RabbitMQ confirms messages of a new quorum queue before it has written down which folder is that queue's; killed in
+# that half second, it starts with the queue empty (seen in 3.10.8). Waits until every folder's name is in the list.
+broker_await_names() {
+    local queue list deadline=$((SECONDS + 5))
+    for queue in "$1"/data/*/quorum/*/*/; do
+        list=$(dirname "$queue")/names.dets
+        until [ ! -e "$list" ] || grep -qaF "$(basename "$queue")" "$list" || [ $SECONDS -ge $deadline ]; do
+            sleep 0.05
+        done
+    done
+}
+
+# Runs rabbitmqctl with the arguments after $1 against the broker in that folder. A second or two of CPU each.
+broker_control() (
+    . "$1/environment"
+    shift
+    exec "$broker_programs/rabbitmqctl" --quiet "$@"
+)
+
+# Ends what runs in the folder $1 and removes it.
+broker_destroy() {
+    local folder=$1 pid
+    broker_end "$folder" KILL
+    if broker_alive "$folder/epmd.pid"; then
+        read -r pid <"$folder/epmd.pid"
+        kill -KILL "$pid" 2>/dev/null
+    fi
+    rm -rf "$folder"
+}

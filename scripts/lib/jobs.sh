@@ -1,0 +1,153 @@
+# shellcheck shell=bash
+# What scripts/test can do: each job_NAME runs from the top of the tree and adds what it found to the count of tests
+# passed and failed. A job never stops the ones after it. Sourced, never run.
+
+passed=0
+failed=0
+
+export UBSAN_OPTIONS=print_stacktrace=1:${UBSAN_OPTIONS:-}
+export TSAN_OPTIONS=halt_on_error=1:${TSAN_OPTIONS:-}
+
+# The last line that a person or a machine reads; the exit status says the same.
+jobs_report() {
+    echo "$passed passed, $failed failed"
+    [ $failed -eq 0 ] && [ $passed -gt 0 ]
+}
+
+# count_job STATUS WHAT: a job that is one test.
+count_job() {
+    if [ "$1" -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        say "FAILED: $2"
+    fi
+}
+
+# build FOLDER PRESET OPTIONS…: configures and builds build/FOLDER. Shows what the compiler said only when it fails.
+build() {
+    local folder=build/$1 log=build/$1.log generator=()
+    mkdir -p build
+    # A folder that was configured before keeps its generator.
+    [ -e "$folder/CMakeCache.txt" ] || ! command -v ninja >/dev/null || generator=(-G Ninja)
+    {
+        cmake --preset "$2" -B "$folder" "${generator[@]}" "${@:3}" && cmake --build "$folder" --parallel "$(nproc)"
+    } >"$log" 2>&1 && return 0
+    grep -E -A 12 'error|FAILED' "$log" | head -n 80 || tail -n 50 "$log"
+    return 1
+}
+
+# run_tests FOLDER OPTIONS…: runs CTest in build/FOLDER and counts. Tests wait most of the time, so more of them run at
+# once than there are processors. ${around[@]} is what to run CTest in.
+around=()
+run_tests() {
+    local report=$PWD/build/$1/tests.xml found
+    rm -f "$report"
+    "${around[@]}" ctest --test-dir "build/$1" --output-on-failure --no-tests=error --parallel $((2 * $(nproc))) \
+        --output-junit "$report" --test-output-size-passed 1000000 --test-output-size-failed 1000000 \
+        "${@:2}" </dev/null
+    read -ra found < <(count_tests "$report")
+    passed=$((passed + found[0]))
+    failed=$((failed + found[1]))
+}
+
+# One RabbitMQ for all integration tests.
+run_all_tests() {
+    local around=(scripts/broker with)
+    run_tests "$@"
+}
+
+run_unit_tests() {
+    run_tests "$@" --label-regex unit
+}
+
+# Prints how many tests passed and how many failed, from CTest's report; no report is a failure. A test of CTest's
+# counts as all that Criterion found in it, or as one. Where CTest saw more than Criterion did (a leak at the end, a
+# timeout), that is one failure.
+count_tests() {
+    [ -s "$1" ] || {
+        echo 0 1
+        return
+    }
+    awk '
+        /<testcase / {
+            good = /status="run"/
+            criterion = passing = failing = 0
+        }
+        /Synthesis: Tested:/ {
+            for (i = 1; i < NF; i++) {
+                if ($i == "Passing:") passing = $(i + 1)
+                if ($i == "Failing:") failing = $(i + 1)
+            }
+            criterion = 1
+        }
+        /<\/testcase>/ {
+            passed += criterion ? passing : good
+            failed += failing ? failing : !good
+        }
+        END { print passed + 0, failed + 0 }' "$1"
+}
+
+# build_and RUN PRESET OPTIONS…: builds a preset in the folder of its name, then runs its tests.
+build_and() {
+    if build "$2" "$2"; then
+        "$1" "${@:2}"
+    else
+        count_job 1 "the build of $2"
+    fi
+}
+
+# The project's own C files.
+sources() {
+    find src cmd include processors tests bench -name '*.[ch]' 2>/dev/null | sort
+}
+
+job_sanitized() {
+    build_and run_all_tests asan+ubsan
+}
+
+job_quick() {
+    build_and run_unit_tests asan+ubsan
+}
+
+job_ucontext() {
+    build_and run_unit_tests ucontext
+}
+
+job_release() {
+    build release release
+    count_job $? "the release build"
+}
+
+build_clang() {
+    build clang debug -DCMAKE_C_COMPILER=clang -DWHIPPET_BENCH=ON
+}
+
+job_clang() {
+    build_clang
+    count_job $? "the build with clang"
+}
+
+# The format is that of Debian 12's clang-format; others differ in small things.
+job_format() {
+    if ! clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
+        say "skipped: this needs clang-format 14"
+        return
+    fi
+    sources | xargs clang-format --dry-run -Werror
+    count_job $? "clang-format; mend it with: clang-format -i FILE…"
+}
+
+job_tsan() {
+    build_and run_all_tests tsan
+}
+
+job_valgrind() {
+    WHIPPET_TEST_PATIENCE=20 build_and run_unit_tests debug -T memcheck
+}
+
+job_tidy() {
+    build_clang && sources | grep '\.c$' | grep -E '^(src|cmd|processors)/' |
+        xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/clang
+    count_job $? "clang-tidy"
+}
