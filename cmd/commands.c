@@ -86,7 +86,7 @@ static const char publish_usage[] =
     "      --expiration MS       milliseconds until the broker drops it\n"
     "      --priority N          0 to 255\n"
     "      --transient           the broker need not keep them on disk\n"
-    "  -u, --url URL             the broker; without it AMQP_URL or RABBITMQ_URL, else localhost\n"
+    "  -u, --url URL             the broker; without it AMQP_URL, RABBITMQ_URL or localhost\n"
     "  -q, --quiet               shows no progress\n"
     "\n"
     "Exits with 1 when a message was not confirmed or no queue took it, and with 69 when the\n"

@@ -1,6 +1,7 @@
 #include "help.h"
 #include "commands.h"
 #include "exit_codes.h"
+#include "options.h"
 #include <config/value.h>
 #include <stdio.h>
 
@@ -33,13 +34,16 @@ int command_unknown(const char *name)
 
 int command_help(int argc, char **argv)
 {
-    if (argc < 2 || argv[1][0] == '-') {
+    int code = options_none("help", argc, argv);
+    if (code != OPTIONS_END)
+        return code;
+    if (optind == argc) {
         help_print();
         return EXIT_DONE;
     }
-    const struct command *command = command_find(argv[1]);
+    const struct command *command = command_find(argv[optind]);
     if (command == NULL)
-        return command_unknown(argv[1]);
+        return command_unknown(argv[optind]);
     fputs(command->usage, stdout);
     return EXIT_DONE;
 }

@@ -80,3 +80,13 @@ int options_next(const struct options *options, int argc, char **argv)
     complain(options, code, optopt, argv[optind - 1]);
     return OPTIONS_WRONG;
 }
+
+int options_none(const char *command, int argc, char **argv)
+{
+    static const struct option none[] = {{0}};
+    const struct options options = {.command = command, .short_options = "", .long_options = none};
+    int code = options_next(&options, argc, argv);
+    if (code == OPTIONS_HELP)
+        return EXIT_DONE;
+    return code == OPTIONS_END ? OPTIONS_END : EXIT_USAGE;
+}

@@ -25,6 +25,10 @@ enum {
 /* The value of the next option, its argument in optarg. */
 int options_next(const struct options *options, int argc, char **argv);
 
+/* For a command without options of its own: OPTIONS_END with the operands in argv[optind] and on, or else the
+ * exit code to end with. */
+int options_none(const char *command, int argc, char **argv);
+
 /* Explains a mistake in the command line, printf-style, and where to read more. Returns EXIT_USAGE. */
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -207,11 +207,8 @@ static int publish_all(whippet_task *task, struct publication *publication)
 
 static void report_unreachable(const struct publication *publication)
 {
-    fprintf(
-        stderr,
-        "whippet publish: %s\nIs the broker running, and is this the right address? It is taken from --url, "
-        "AMQP_URL or RABBITMQ_URL.\n",
-        connection_failure(publication->connection)->text);
+    fprintf(stderr, "whippet publish: %s\nThe address is taken from --url, AMQP_URL or RABBITMQ_URL.\n",
+            connection_failure(publication->connection)->text);
 }
 
 static int publish_main(whippet_task *task, void *arg)
@@ -317,7 +314,7 @@ static int publish_to(struct publication *publication, const struct broker_addre
     struct whippet_failure failure;
     struct endpoint endpoint;
     signal(SIGPIPE, SIG_IGN);
-    log_configure(STDERR_FILENO, WHIPPET_WARNING, LOG_FORMAT_TEXT);
+    log_configure(STDERR_FILENO, WHIPPET_ERROR, LOG_FORMAT_TEXT);
     publication->loop = loop_create(256 * 1024, &failure);
     if (publication->loop == NULL) {
         fprintf(stderr, "whippet publish: %s\n", failure.text);

@@ -154,8 +154,9 @@ static bool check_names(const struct try_request *request)
 {
     const char *const names[] = {request->exchange, request->routing_key, request->queue};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strlen(names[i]) > LONGEST_NAME) {
-            usage_error(options.command, "a name has %zu bytes; AMQP allows 255", strlen(names[i]));
+        size_t length = bytes_of_text(names[i]).len;
+        if (length > LONGEST_NAME) {
+            usage_error(options.command, "a name has %zu bytes; AMQP allows 255", length);
             return false;
         }
     }

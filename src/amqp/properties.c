@@ -73,6 +73,14 @@ static bool take_flags(whippet_bytes *rest, uint16_t *flags)
     return true;
 }
 
+/* Takes the property that comes first on the wire out of `*flags`, which must not be empty. */
+static enum property take_first(uint16_t *flags)
+{
+    enum property first = (enum property)__builtin_clz((unsigned)*flags << 16);
+    *flags &= (uint16_t) ~(0x8000u >> first);
+    return first;
+}
+
 enum properties_check properties_check(whippet_bytes properties)
 {
     whippet_bytes rest = properties;
@@ -80,10 +88,9 @@ enum properties_check properties_check(whippet_bytes properties)
     enum properties_check found = PROPERTIES_SOUND;
     if (!take_flags(&rest, &flags) || (flags & FLAGS_UNKNOWN) != 0)
         return PROPERTIES_MALFORMED;
-    for (enum property property = 0; property < PROPERTY_COUNT; property++) {
+    while (flags != 0) {
         whippet_bytes whole = {0}, content = {0};
-        if (!property_flagged(flags, property))
-            continue;
+        enum property property = take_first(&flags);
         if (!take_property(&rest, property_shape(property), &whole, &content))
             return PROPERTIES_MALFORMED;
         if (property != PROPERTY_HEADERS)
@@ -103,10 +110,12 @@ whippet_bytes properties_get(whippet_bytes properties, enum property wanted)
     uint16_t flags;
     if (!take_flags(&rest, &flags) || !property_flagged(flags, wanted))
         return (whippet_bytes){0};
-    for (enum property property = 0; property <= wanted; property++)
-        if (property_flagged(flags, property) &&
-            !take_property(&rest, property_shape(property), &whole, &content))
+    enum property property;
+    do {
+        property = take_first(&flags);
+        if (!take_property(&rest, property_shape(property), &whole, &content))
             return (whippet_bytes){0};
+    } while (property != wanted);
     return content;
 }
 

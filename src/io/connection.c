@@ -171,16 +171,26 @@ static void on_opened(void *owner)
     waiter_wake(&connection->changed, 0);
 }
 
+/* What to do about a login that the broker refused. */
+static const char *login_advice(int code)
+{
+    switch (code) {
+    case 403: return " Check user and password.";
+    case 530: return "; does the virtual host exist, and may this user use it?";
+    default: return "";
+    }
+}
+
 static void describe_end(struct connection *connection, const struct session_closing *closing)
 {
     const struct endpoint *endpoint = &connection->options.endpoints[connection->endpoint];
-    const char *what = closing->end == SESSION_END_BROKER && closing->during < SESSION_OPEN
-                           ? "the broker refused the login"
+    bool refused = closing->end == SESSION_END_BROKER && closing->during < SESSION_OPEN;
+    const char *what = refused                                 ? "the broker refused the login"
                        : closing->end == SESSION_END_BROKER    ? "the broker closed the connection"
                        : closing->end == SESSION_END_VIOLATION ? "the broker broke the protocol"
                                                                : "the connection was lost";
-    failure_set(&connection->failure, WHIPPET_E_CLOSED, "%s: %s: %.*s", endpoint->display, what,
-                (int)closing->text.len, (const char *)closing->text.data);
+    failure_set(&connection->failure, WHIPPET_E_CLOSED, "%s: %s: %.*s%s", endpoint->display, what,
+                (int)closing->text.len, (const char *)closing->text.data, refused ? login_advice(closing->code) : "");
 }
 
 static void on_closed(void *owner, const struct session_closing *closing)
@@ -578,6 +588,20 @@ void connection_touch(struct connection *connection)
 {
     if (!connection->flushing)
         scheduler_post(loop_scheduler(connection->loop), &connection->flush);
+}
+
+void connection_send_now(struct connection *connection)
+{
+    struct whippet_failure ignored;
+    struct buffer *output = connection->state == CONNECTION_OPEN ? session_output(connection->session) : NULL;
+    if (output == NULL || buffer_length(output) == 0)
+        return;
+    ssize_t count = connection->transport->kind->write(connection->transport, buffer_begin(output),
+                                                       buffer_length(output), &ignored);
+    if (count <= 0)
+        return;
+    buffer_consume(output, (size_t)count);
+    session_sent(connection->session, loop_now(connection->loop));
 }
 
 size_t connection_backlog(const struct connection *connection)

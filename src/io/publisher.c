@@ -307,6 +307,9 @@ static int await_confirm(whippet_task *task, struct publisher *publisher, struct
 int publisher_publish(whippet_task *task, struct publisher *publisher, const struct publishing *publishing,
                       double until, struct whippet_failure *failure)
 {
+    int struck = task_struck(task);
+    if (struck != 0)
+        return failure_set(failure, struck, "not published: %s", whippet_error_text(struck));
     if (!list_empty(&publisher->waiting) || !publisher_is_ready(publisher)) {
         int error = await_turn(task, publisher, until, failure);
         if (error != 0)

@@ -22,19 +22,19 @@ static struct timers *timers_of(const struct subscription *subscription)
 
 struct delivery *delivery_create(struct subscription *subscription, struct message *message)
 {
-    struct delivery *delivery = memory_allocate_zeroed(sizeof *delivery);
+    const struct queue_config *config = subscription->config;
+    struct delivery *delivery = memory_allocate(sizeof *delivery);
     if (delivery == NULL)
         return NULL;
-    delivery->message = (struct whippet_message){.content = message,
-                                                 .queue = subscription->config->name,
-                                                 .attempts = subscription->config->retry.attempts};
-    delivery->subscription = subscription;
-    delivery->generation = subscription->generation;
-    delivery->arrived_at = loop_now(subscription->worker->loop);
-    delivery->retry.function = retry_due;
-    delivery->fields = (struct log_fields){.queue = subscription->config->name,
-                                           .processor = subscription->config->processor,
-                                           .message_id = whippet_message_id(&delivery->message)};
+    *delivery = (struct delivery){
+        .message = {.content = message, .queue = config->name, .attempts = config->retry.attempts},
+        .subscription = subscription,
+        .generation = subscription->generation,
+        .arrived_at = loop_now(subscription->worker->loop),
+        .retry.function = retry_due,
+        .fields = {.queue = config->name, .processor = config->processor},
+    };
+    delivery->fields.message_id = whippet_message_id(&delivery->message);
     list_init(&delivery->link);
     return delivery;
 }
@@ -45,7 +45,7 @@ static void return_unhandled(struct subscription *subscription, struct message *
     struct log_fields fields = {.queue = subscription->config->name, .error = "out of memory"};
     log_event(WHIPPET_ERROR, &fields, "a message was returned to its queue unhandled");
     settlement_return(&subscription->settlement, message->delivery_tag);
-    channel_nack(&subscription->channel, message->delivery_tag, false, true);
+    subscription_told(subscription, channel_nack(&subscription->channel, message->delivery_tag, false, true));
     counter_subtract(&subscription->counters.in_flight, 1);
     counter_add(&subscription->counters.outcomes[OUTCOME_RETURNED], 1);
     message_destroy(message);
@@ -86,7 +86,7 @@ static enum delivery_outcome settle(const struct delivery *delivery, enum delive
     }
     if (outcome == OUTCOME_RETURNED) {
         if (settlement_return(&subscription->settlement, tag) == SETTLEMENT_DONE)
-            channel_nack(&subscription->channel, tag, false, true);
+            subscription_told(subscription, channel_nack(&subscription->channel, tag, false, true));
     } else if (settlement_ack(&subscription->settlement, tag) == SETTLEMENT_DONE) {
         pace_ack_pending(subscription);
     }
@@ -105,12 +105,12 @@ static counter *gauge_of(struct subscription *subscription, enum delivery_state 
 void delivery_end(struct delivery *delivery, enum delivery_outcome outcome)
 {
     struct subscription *subscription = delivery->subscription;
+    list_remove(&delivery->link);
     outcome = settle(delivery, outcome);
     counter_add(&subscription->counters.outcomes[outcome], 1);
     counter_subtract(&subscription->counters.in_flight, 1);
     counter_subtract(gauge_of(subscription, delivery->state), 1);
     timer_stop(timers_of(subscription), &delivery->retry);
-    list_remove(&delivery->link);
     message_destroy(delivery->message.content);
     memory_free(delivery->reason);
     memory_free(delivery);
@@ -302,14 +302,16 @@ static void delivery_start(struct delivery *delivery)
 
 /* --- The subscription's share ----------------------------------------------------------------------------------------*/
 
+/* What ends within its own start asks for this again: the loop goes on with it, and takes no more stack. */
 void subscription_dispatch(struct subscription *subscription)
 {
-    while (!subscription->worker->stopping && subscription->running < subscription->config->concurrency) {
-        struct list *link = subscription->waiting.next;
-        if (link == &subscription->waiting)
-            return;
-        delivery_start(list_entry(link, struct delivery, link));
-    }
+    if (subscription->dispatching)
+        return;
+    subscription->dispatching = true;
+    while (!subscription->worker->stopping && subscription->running < subscription->config->concurrency &&
+           !list_empty(&subscription->waiting))
+        delivery_start(list_entry(subscription->waiting.next, struct delivery, link));
+    subscription->dispatching = false;
 }
 
 static void return_all(struct list *deliveries)

@@ -75,6 +75,9 @@ const struct whippet_failure *connection_failure(const struct connection *connec
 struct session *connection_session(const struct connection *connection);
 void connection_touch(struct connection *connection);
 
+/* Has the socket take what it can at once, without waiting for the end of the turn. Errors show at that end. */
+void connection_send_now(struct connection *connection);
+
 /* Bytes that wait to be sent. */
 size_t connection_backlog(const struct connection *connection);
 
