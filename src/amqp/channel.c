@@ -81,7 +81,7 @@ static int request(struct session *session, uint16_t number, uint32_t method, vo
     struct session_channel *channel = open_channel(session, number);
     if (channel == NULL)
         return WHIPPET_E_CLOSED;
-    if (channel->awaited != 0)
+    if (channel->awaited != 0 || channel->body_owed > 0)
         return WHIPPET_E_INVALID;
     int error = session_send_method(session, number, method, arguments);
     if (error == 0)
@@ -99,9 +99,9 @@ int session_channel_close(struct session *session, uint16_t number)
     int error = session_send_method(session, number, AMQP_CHANNEL_CLOSE_METHOD, &close);
     if (error != 0)
         return error;
-    content_drop(session, channel);
     channel->state = CHANNEL_STATE_CLOSING;
     channel->awaited = AMQP_CHANNEL_CLOSE_OK_METHOD;
+    content_drop(session, channel);
     return 0;
 }
 
@@ -164,6 +164,11 @@ int session_consume(struct session *session, uint16_t number, const struct consu
 {
     if (!fits_short_text(consumption->queue) || !fits_short_text(consumption->consumer_tag))
         return WHIPPET_E_INVALID;
+    struct session_channel *channel = open_channel(session, number);
+    if (channel == NULL)
+        return WHIPPET_E_CLOSED;
+    if (channel->consuming)
+        return WHIPPET_E_INVALID;
     amqp_basic_consume_t consume = {
         .queue = amqp_of_text(consumption->queue),
         .consumer_tag = amqp_of_text(consumption->consumer_tag),
@@ -174,7 +179,6 @@ int session_consume(struct session *session, uint16_t number, const struct consu
         error = request(session, number, AMQP_BASIC_CONSUME_METHOD, &consume);
     if (error != 0)
         return error;
-    struct session_channel *channel = session_channel(session, number);
     short_text_set(&channel->consumer_tag, bytes_of_text(consumption->consumer_tag));
     channel->max_message_size = consumption->max_message_size;
     return 0;
@@ -185,6 +189,8 @@ int session_cancel(struct session *session, uint16_t number)
     struct session_channel *channel = open_channel(session, number);
     if (channel == NULL)
         return WHIPPET_E_CLOSED;
+    if (!channel->consuming)
+        return WHIPPET_E_INVALID;
     amqp_basic_cancel_t cancel = {.consumer_tag = amqp_of(short_text_bytes(&channel->consumer_tag))};
     return request(session, number, AMQP_BASIC_CANCEL_METHOD, &cancel);
 }
@@ -195,21 +201,27 @@ int session_confirm_select(struct session *session, uint16_t channel)
     return request(session, channel, AMQP_CONFIRM_SELECT_METHOD, &select);
 }
 
+/* Sends what has no reply. */
+static int tell(struct session *session, uint16_t number, uint32_t method, void *arguments)
+{
+    struct session_channel *channel = open_channel(session, number);
+    if (channel == NULL)
+        return WHIPPET_E_CLOSED;
+    return channel->body_owed == 0 ? session_send_method(session, number, method, arguments)
+                                   : WHIPPET_E_INVALID;
+}
+
 int session_ack(struct session *session, uint16_t channel, uint64_t delivery_tag, bool multiple)
 {
-    if (open_channel(session, channel) == NULL)
-        return WHIPPET_E_CLOSED;
     amqp_basic_ack_t ack = {.delivery_tag = delivery_tag, .multiple = multiple};
-    return session_send_method(session, channel, AMQP_BASIC_ACK_METHOD, &ack);
+    return tell(session, channel, AMQP_BASIC_ACK_METHOD, &ack);
 }
 
 int session_nack(struct session *session, uint16_t channel, uint64_t delivery_tag, bool multiple,
                  bool requeue)
 {
-    if (open_channel(session, channel) == NULL)
-        return WHIPPET_E_CLOSED;
     amqp_basic_nack_t nack = {.delivery_tag = delivery_tag, .multiple = multiple, .requeue = requeue};
-    return session_send_method(session, channel, AMQP_BASIC_NACK_METHOD, &nack);
+    return tell(session, channel, AMQP_BASIC_NACK_METHOD, &nack);
 }
 
 /* --- Replies
@@ -253,6 +265,7 @@ static void channel_replied(struct session *session, struct session_channel *cha
     case CHANNEL_CLOSED: channel_destroy(session, channel); break;
     case CHANNEL_CONSUMING: channel->consuming = true; break;
     case CHANNEL_CONSUMER_CANCELLED: channel->consuming = false; break;
+    case CHANNEL_CONFIRMING: channel->confirming = true; break;
     default: break;
     }
     session->events->replied(session->owner, number, &reply);
@@ -281,8 +294,11 @@ static void channel_closed_by_broker(struct session *session, struct session_cha
     /* When both sides close at once, the answer to our own close is still to come. */
     if (crossed || session->state == SESSION_CLOSED)
         return;
+    /* For the handler of what is dropped, it is closed already. */
+    channel->state = CHANNEL_STATE_CLOSING;
     channel_destroy(session, channel);
-    session->events->channel_closed(session->owner, number, &reason);
+    if (session->state != SESSION_CLOSED)
+        session->events->channel_closed(session->owner, number, &reason);
 }
 
 static void consumer_cancelled_by_broker(struct session *session, struct session_channel *channel,
@@ -298,7 +314,8 @@ static void consumer_cancelled_by_broker(struct session *session, struct session
             return;
         }
     }
-    if (!channel->consuming)
+    if (!channel->consuming ||
+        !bytes_equal(bytes_of_amqp(cancel->consumer_tag), short_text_bytes(&channel->consumer_tag)))
         return;
     channel->consuming = false;
     session->events->consumer_cancelled(session->owner, channel->number);
@@ -307,6 +324,10 @@ static void consumer_cancelled_by_broker(struct session *session, struct session
 static void confirmed(struct session *session, struct session_channel *channel, uint32_t method,
                       whippet_bytes arguments)
 {
+    if (!channel->confirming) {
+        session_method_out_of_place(session, channel->number, method);
+        return;
+    }
     void *decoded = session_decode(session, method, arguments);
     if (decoded == NULL)
         return;
@@ -322,7 +343,8 @@ static void confirmed(struct session *session, struct session_channel *channel, 
 void channel_method(struct session *session, struct session_channel *channel, uint32_t method,
                     whippet_bytes arguments)
 {
-    if (channel->content.stage != CONTENT_NONE) {
+    /* A channel may be closed at any moment; any other method says that the body came too short. */
+    if (channel->content.stage != CONTENT_NONE && method != AMQP_CHANNEL_CLOSE_METHOD) {
         session_violation(session, AMQP_UNEXPECTED_FRAME, "a method on channel %u in the middle of a message",
                           channel->number);
         return;

@@ -111,7 +111,12 @@ static bool content_header_is_sound(struct session *session, const struct sessio
                           "a content header on channel %u that follows no method", channel->number);
         return false;
     }
-    if (payload.len < CONTENT_HEADER_SIZE || read_u16(payload.data) != AMQP_BASIC_CLASS ||
+    if (payload.len >= 2 && read_u16(payload.data) != AMQP_BASIC_CLASS) {
+        session_violation(session, AMQP_UNEXPECTED_FRAME, "a content header of class %u on channel %u",
+                          read_u16(payload.data), channel->number);
+        return false;
+    }
+    if (payload.len < CONTENT_HEADER_SIZE ||
         properties_check(bytes_of((const char *)payload.data + CONTENT_HEADER_SIZE,
                                   payload.len - CONTENT_HEADER_SIZE)) == PROPERTIES_MALFORMED) {
         session_violation(session, AMQP_SYNTAX_ERROR, "a content header on channel %u that can't be decoded",
@@ -167,7 +172,7 @@ void content_body(struct session *session, struct session_channel *channel, whip
         struct oversized oversized = oversized_of(content);
         session->events->oversized_part(session->owner, channel->number, &oversized, payload);
         if (content->message == NULL)
-            return; /* the handler closed the channel */
+            return; /* the handler closed the channel, or the session */
     } else if (payload.len > 0) {
         memcpy(message_body_storage(content->message) + content->received, payload.data, payload.len);
     }
@@ -180,13 +185,18 @@ void content_drop(struct session *session, struct session_channel *channel)
 {
     struct content *content = &channel->content;
     struct message *message = content->message;
-    bool tell = message != NULL && content->is_oversized && session->state != SESSION_CLOSED;
     struct oversized oversized = oversized_of(content);
     content->stage = CONTENT_NONE;
     content->message = NULL;
-    if (tell)
+    if (message != NULL && content->is_oversized)
         session->events->oversized_end(session->owner, channel->number, &oversized, false);
     message_destroy(message);
+}
+
+void content_forget(struct session_channel *channel)
+{
+    message_destroy(channel->content.message);
+    channel->content.message = NULL;
 }
 
 /* --- Out

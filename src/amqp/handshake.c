@@ -59,7 +59,10 @@ static int encode_start_ok(struct session *session, struct buffer *properties, s
     int error =
         codec_decode_table(&session->codec, bytes_of(buffer_begin(properties), buffer_length(properties)),
                            &start_ok.client_properties);
-    return error != 0 ? error : session_send_method(session, 0, AMQP_CONNECTION_START_OK_METHOD, &start_ok);
+    /* Before tuning, no peer need take more than the least frame size (section 4.2.3). */
+    return error != 0 ? error
+                      : codec_write_method(&session->output, 0, AMQP_CONNECTION_START_OK_METHOD, &start_ok,
+                                           SESSION_FRAME_MIN);
 }
 
 static void send_start_ok(struct session *session)
@@ -73,7 +76,7 @@ static void send_start_ok(struct session *session)
     buffer_destroy(&properties);
     buffer_destroy(&response);
     if (error == WHIPPET_E_LIMIT)
-        session_abort(session, "user name and password are too long for one frame");
+        session_abort(session, "user name, password and connection name are too long for one frame");
     else if (error != 0)
         session_out_of_memory(session);
     else
@@ -187,12 +190,15 @@ static void handshake_tune(struct session *session, whippet_bytes arguments)
     amqp_connection_tune_ok_t tune_ok = {
         .channel_max = session->channel_max, .frame_max = session->frame_max, .heartbeat = heartbeat};
     amqp_connection_open_t open = {.virtual_host = amqp_of_text(session->vhost), .insist = 1};
-    if (session_send_method(session, 0, AMQP_CONNECTION_TUNE_OK_METHOD, &tune_ok) != 0 ||
-        session_send_method(session, 0, AMQP_CONNECTION_OPEN_METHOD, &open) != 0) {
+    int error = session_send_method(session, 0, AMQP_CONNECTION_TUNE_OK_METHOD, &tune_ok);
+    if (error == 0)
+        error = session_send_method(session, 0, AMQP_CONNECTION_OPEN_METHOD, &open);
+    if (error == WHIPPET_E_LIMIT)
+        session_abort(session, "the virtual host's name is over 255 bytes");
+    else if (error != 0)
         session_out_of_memory(session);
-        return;
-    }
-    session->state = SESSION_OPENING;
+    else
+        session->state = SESSION_OPENING;
 }
 
 void handshake_method(struct session *session, uint32_t method, whippet_bytes arguments)

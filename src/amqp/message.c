@@ -14,8 +14,10 @@ static whippet_bytes storage_put(char **at, whippet_bytes part)
 struct message *message_create(whippet_bytes exchange, whippet_bytes routing_key, whippet_bytes properties,
                                size_t body_size)
 {
-    struct message *message =
-        memory_allocate(sizeof *message + exchange.len + routing_key.len + properties.len + body_size);
+    size_t before_body = sizeof(struct message) + exchange.len + routing_key.len + properties.len;
+    if (body_size > SIZE_MAX - before_body)
+        return NULL;
+    struct message *message = memory_allocate(before_body + body_size);
     if (message == NULL)
         return NULL;
     char *at = message->storage;

@@ -1,6 +1,7 @@
 /* The session: frames in, heartbeats, and how it ends. */
 #include "session_internal.h"
 #include <base/memory.h>
+#include <base/utf8.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -52,8 +53,10 @@ void session_destroy(struct session *session)
         return;
     session->state = SESSION_CLOSED;
     for (size_t number = 0; number < session->channel_capacity; number++)
-        if (session->channels[number] != NULL)
+        if (session->channels[number] != NULL) {
+            content_forget(session->channels[number]);
             channel_destroy(session, session->channels[number]);
+        }
     memory_free(session->channels);
     if (session->password != NULL)
         explicit_bzero(session->password, strlen(session->password));
@@ -88,18 +91,22 @@ void session_end(struct session *session, enum session_end end, int code, whippe
     struct session_closing closing = {.end = end, .code = code, .text = text, .during = session->state};
     session->state = SESSION_CLOSED;
     session->blocked = false;
+    for (size_t number = 0; number < session->channel_capacity; number++)
+        if (session->channels[number] != NULL)
+            content_drop(session, session->channels[number]);
     session->events->closed(session->owner, &closing);
 }
 
-static void send_close(struct session *session, int code, const char *text)
+static bool send_close(struct session *session, int code, const char *text)
 {
-    amqp_connection_close_t close = {.reply_code = (uint16_t)code, .reply_text = amqp_of_text(text)};
-    session_send_method(session, 0, AMQP_CONNECTION_CLOSE_METHOD, &close);
+    size_t length = text != NULL ? utf8_cut(text, strlen(text), 255) : 0;
+    amqp_connection_close_t close = {.reply_code = (uint16_t)code,
+                                     .reply_text = amqp_of(bytes_of(text, length))};
+    return session_send_method(session, 0, AMQP_CONNECTION_CLOSE_METHOD, &close) == 0;
 }
 
 /* The broker is told why, as far as the owner still can send it, but not waited for: after a violation
- * nothing that it sends can be relied on (section 2.2.4 lets the peer that finds it close without a further
- * word). */
+ * nothing that it sends can be relied on. Before Open was sent, section 2.2.4 forbids a further word. */
 void session_violation(struct session *session, int code, const char *format, ...)
 {
     char text[256];
@@ -109,7 +116,7 @@ void session_violation(struct session *session, int code, const char *format, ..
     va_end(arguments);
     if (session->state == SESSION_CLOSED)
         return;
-    if (session->state > SESSION_STARTING)
+    if (session->state == SESSION_OPENING || session->state == SESSION_OPEN)
         send_close(session, code, text);
     session_end(session, SESSION_END_VIOLATION, code, bytes_of_text(text));
 }
@@ -132,8 +139,10 @@ void session_close(struct session *session, int code, const char *text)
     case SESSION_TUNING:
     case SESSION_OPENING:
     case SESSION_OPEN:
-        send_close(session, code, text);
-        session->state = SESSION_CLOSING;
+        if (send_close(session, code, text))
+            session->state = SESSION_CLOSING;
+        else
+            session_out_of_memory(session);
         break;
     case SESSION_CLOSING:
     case SESSION_CLOSED: break;

@@ -46,6 +46,7 @@ struct session_channel {
     enum channel_state state;
     uint32_t awaited; /* the reply to the request under way, as a method; 0: none */
     bool consuming;
+    bool confirming;
     struct short_text consumer_tag;
     uint64_t max_message_size;
     uint64_t largest_published; /* what a return can be at most */
@@ -87,8 +88,8 @@ static inline whippet_bytes short_text_bytes(const struct short_text *text)
     return bytes_of(text->text, text->length);
 }
 
-/* session.c: ends it at once with the closed event; nothing may be done with the session after it but return.
- */
+/* session.c: ends it at once, what is under way on its channels too, with the closed event; nothing may be
+ * done with the session after it but return. */
 void session_end(struct session *session, enum session_end end, int code, whippet_bytes text);
 void session_violation(struct session *session, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -117,5 +118,6 @@ void content_begin_return(struct session *session, struct session_channel *chann
 void content_header(struct session *session, struct session_channel *channel, whippet_bytes payload);
 void content_body(struct session *session, struct session_channel *channel, whippet_bytes payload);
 void content_drop(struct session *session, struct session_channel *channel);
+void content_forget(struct session_channel *channel); /* the same without an event */
 
 #endif
