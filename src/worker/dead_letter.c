@@ -201,6 +201,7 @@ static void give_back(struct delivery *delivery)
     log_event(WHIPPET_ERROR, &fields, "can't be dead-lettered now, and is returned to its queue");
     delivery_end(delivery, OUTCOME_RETURNED);
     subscription->running--;
+    subscription_dispatch(subscription);
 }
 
 void dead_letter_begin(struct delivery *delivery, const char *reason)

@@ -86,10 +86,10 @@ static const struct channel_handlers HANDLERS = {
 
 /* --- Its task ----------------------------------------------------------------------------------------------------------*/
 
-static int relay_wait(whippet_task *task, struct relay *relay, double seconds, const char *activity)
+static int relay_wait(whippet_task *task, struct relay *relay, double until, const char *activity)
 {
     waiter_init(&relay->changed);
-    int error = waiter_wait(task, &relay->changed, loop_now(worker_of(relay)->loop) + seconds, activity);
+    int error = waiter_wait(task, &relay->changed, until, activity);
     return error != 0 ? failure_set(&relay->failure, error, "%s: %s", activity, whippet_error_text(error)) : 0;
 }
 
@@ -134,7 +134,8 @@ static int pass_body(whippet_task *task, struct relay *relay)
         if (held == 0 && relay->arrived)
             break;
         if (held == 0 || connection_backlog(worker->publish) >= RELAY_BACKLOG_MAX) {
-            int error = relay_wait(task, relay, STALL_SECONDS, "passing on a message over max_message_size");
+            int error = relay_wait(task, relay, loop_now(worker->loop) + STALL_SECONDS,
+                                   "passing on a message over max_message_size");
             if (error != 0)
                 return error;
             continue;
@@ -152,8 +153,9 @@ static int pass_body(whippet_task *task, struct relay *relay)
 
 static int await_confirm(whippet_task *task, struct relay *relay)
 {
+    double until = loop_now(worker_of(relay)->loop) + CONFIRM_SECONDS;
     while (!relay->answered && relay->failure.error == 0) {
-        int error = relay_wait(task, relay, CONFIRM_SECONDS, "waiting for the broker's confirm");
+        int error = relay_wait(task, relay, until, "waiting for the broker's confirm");
         if (error != 0)
             return error;
     }
@@ -255,6 +257,16 @@ static void refuse(struct subscription *subscription)
     session_abort(connection_session(subscription->channel.connection), "out of memory for a message over max_message_size");
 }
 
+/* What still comes of its body finds no relay, and is dropped. */
+static void discard(struct delivery *delivery)
+{
+    struct log_fields fields = delivery->fields;
+    fields.error = delivery->reason;
+    fields.outcome = delivery_outcome_label(OUTCOME_DISCARDED);
+    log_event(WHIPPET_ERROR, &fields, "discarded (too-large): on_failure is \"discard\"");
+    delivery_end(delivery, OUTCOME_DISCARDED);
+}
+
 void oversized_begin(struct subscription *subscription, const struct oversized *oversized)
 {
     struct relay *relay = memory_allocate_zeroed(sizeof *relay);
@@ -270,6 +282,11 @@ void oversized_begin(struct subscription *subscription, const struct oversized *
         counter_add(&subscription->counters.outcomes[OUTCOME_RETURNED], 1);
         memory_free(relay);
         refuse(subscription);
+        return;
+    }
+    if (subscription->config->on_failure == ON_FAILURE_DISCARD) {
+        discard(relay->delivery);
+        memory_free(relay);
         return;
     }
     relay->body_size = oversized->body_size;

@@ -16,6 +16,9 @@ static const double GATHER_CREDIT = 4;
 
 /* While gathering, acks are held until they are an eighth of the prefetch, or this old, or nothing comes. */
 enum { ACK_SHARE = 8 };
+
+/* As many are worth a write of their own before the turn ends. */
+enum { ACK_AT_ONCE = 32 };
 static const double ACK_SECONDS = 0.010;
 static const double ACK_QUIET_SECONDS = 0.001;
 
@@ -34,20 +37,26 @@ void pace_init(struct worker *worker)
     worker->last_flush = loop_now(worker->loop);
 }
 
-void pace_ack_pending(struct subscription *subscription)
-{
-    struct worker *worker = subscription->worker;
-    if (settlement_pending(&subscription->settlement) == 1)
-        subscription->oldest_ack_at = loop_now(worker->loop);
-    connection_touch(worker->consume);
-}
-
 /* --- Acks ------------------------------------------------------------------------------------------------------------*/
 
 static void send_ack(void *owner, uint64_t tag, bool multiple)
 {
     struct subscription *subscription = owner;
-    channel_ack(&subscription->channel, tag, multiple);
+    subscription_told(subscription, channel_ack(&subscription->channel, tag, multiple));
+}
+
+/* In the middle of a turn too, so that a broker that is as fast as we are sends on while we work on the rest. */
+void pace_ack_pending(struct subscription *subscription)
+{
+    struct worker *worker = subscription->worker;
+    size_t pending = settlement_pending(&subscription->settlement);
+    if (pending == 1)
+        subscription->oldest_ack_at = loop_now(worker->loop);
+    connection_touch(worker->consume);
+    if (pending < ACK_AT_ONCE || pending * ACK_SHARE < subscription->config->prefetch)
+        return;
+    settlement_flush(&subscription->settlement, send_ack, subscription);
+    connection_send_now(worker->consume);
 }
 
 static bool acks_are_due(const struct subscription *subscription, double now)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 /* The header of the program that is running, put there by the linker: what a plugin has to match. */
+/* NOLINTNEXTLINE(bugprone-reserved-identifier): that is what the linker calls it */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 static const char *machine_name(unsigned machine)

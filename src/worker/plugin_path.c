@@ -74,15 +74,25 @@ char *plugin_canonical_path(const char *file, struct whippet_failure *failure)
 #error "define WHIPPET_PROCESSOR_FOLDER: the folder that processors are installed to"
 #endif
 
+/* Cuts the last part off a path. */
+static void cut_last_part(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (slash != NULL)
+        *slash = '\0';
+}
+
 const char *const *plugin_default_path(size_t *count)
 {
+    static const char folder[] = "/processors";
     static char build_folder[PATH_MAX];
     static const char *folders[] = {"processors", build_folder, WHIPPET_PROCESSOR_FOLDER};
-    static const char beside[] = "/../processors";
-    ssize_t length = readlink("/proc/self/exe", build_folder, sizeof build_folder - sizeof beside);
+    ssize_t length = readlink("/proc/self/exe", build_folder, sizeof build_folder - sizeof folder);
     build_folder[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(build_folder, '/');
-    strcpy(slash != NULL ? slash : build_folder, beside);
+    cut_last_part(build_folder);
+    cut_last_part(build_folder);
+    length = (ssize_t)strlen(build_folder);
+    memcpy(build_folder + length, folder, sizeof folder);
     *count = sizeof folders / sizeof folders[0];
     return folders;
 }

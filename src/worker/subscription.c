@@ -26,6 +26,13 @@ void subscription_wake(struct subscription *subscription)
     waiter_wake(&subscription->changed, 0);
 }
 
+/* What the broker is never told it would hold for us for ever: better that it has all of it back. */
+void subscription_told(struct subscription *subscription, int error)
+{
+    if (error == WHIPPET_E_MEMORY)
+        session_abort(connection_session(subscription->channel.connection), "out of memory for an ack or a nack");
+}
+
 /* --- The channel's events ------------------------------------------------------------------------------------------*/
 
 static void on_delivered(void *owner, struct message *message)

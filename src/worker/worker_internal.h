@@ -39,6 +39,7 @@ struct subscription {
     double oldest_ack_at; /* when the oldest pending ack came to be pending */
 
     unsigned running;     /* slots taken, of config->concurrency */
+    bool dispatching;     /* subscription_dispatch is at it */
     struct list waiting;  /* struct delivery, oldest first */
     struct list at_work;  /* struct delivery: attempts, and failures on their way to the dead-letter queue */
     struct list retrying; /* struct delivery: between two attempts */
@@ -135,6 +136,9 @@ void relays_poke(struct worker *worker);
 bool subscription_start(struct subscription *subscription);
 const char *subscription_state_name(enum subscription_state state);
 void subscription_wake(struct subscription *subscription);
+
+/* To be told what sending an ack or a nack came to. */
+void subscription_told(struct subscription *subscription, int error);
 
 /* --- topology.c: what must exist at the broker ------------------------------------------------------------------------*/
 

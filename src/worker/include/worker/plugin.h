@@ -14,7 +14,7 @@ struct plugin {
 };
 
 /* Where processors are looked for when nobody says otherwise: "processors" in the current folder, the folder
- * of that name beside the program's own (a build tree), and the one they are installed to. Static. */
+ * of that name beside the program's own folder (a build tree), and the one they are installed to. Static. */
 const char *const *plugin_default_path(size_t *count);
 
 /* Looks for `name` as <folder>/<name>.so in each folder of `path`, and, when the name has a slash or ends in

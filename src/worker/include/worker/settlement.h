@@ -9,18 +9,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* More outstanding deliveries than any prefetch allows (65,535), twice, for a consumer that was cancelled and began
- * anew while the old one's deliveries were still at work. */
+/* How far the bookkeeping stays dense: a bit more than the largest prefetch (65,535), twice, for a consumer that was
+ * cancelled and began anew while the old one's deliveries were still at work. What is still outstanding this far behind
+ * the newest tag, a message that waits for its retry on a busy queue, is kept apart. */
 enum { SETTLEMENT_WINDOW_MAX = 1 << 17 };
 
 struct settlement {
-    uint64_t first;      /* the lowest tag that is not known to be settled at the broker or about to be */
-    uint64_t next;       /* one past the highest tag delivered */
-    uint8_t *states;     /* of the tags from first to next, in a ring; owned */
-    uint64_t *acked;     /* tags settled by an ack that was not sent yet, in the order they were settled; owned */
+    uint64_t first;         /* tags below it are settled or about to be, but for the stragglers */
+    uint64_t next;          /* one past the highest tag delivered */
+    bool *window;           /* whether each tag from first to next is outstanding, in a ring; owned */
+    size_t window_capacity; /* a power of two */
+    uint64_t *stragglers;   /* outstanding tags below first, lowest first; owned */
+    size_t straggler_count;
+    uint64_t *acked;        /* tags settled by an ack that was not sent yet, in the order they were settled; owned */
     size_t acked_count;
-    size_t capacity;     /* of both, a power of two */
-    size_t outstanding;  /* delivered, and neither acked nor returned */
+    size_t capacity;        /* of stragglers and of acked: room for all that is unacknowledged */
+    size_t outstanding;     /* delivered, and neither acked nor returned */
 };
 
 enum settlement_result {
