@@ -5,10 +5,16 @@
 #include <stdint.h>
 #include <ucontext.h>
 
-/* makecontext passes ints only: a pointer goes as its two halves. */
-static void begin(unsigned high_half, unsigned low_half)
+enum {
+    ALIGNMENT = 64
+};
+
+/* makecontext passes ints only, so a new context finds here that it is the one switched to. */
+static _Thread_local struct context *switched_to;
+
+static void begin(void)
 {
-    context_begin((struct context *)((uintptr_t)high_half << 32 | low_half));
+    context_begin(switched_to);
 }
 
 bool backend_init_home(struct context *home)
@@ -26,19 +32,20 @@ void backend_destroy_home(struct context *home)
 /* Its registers are kept at the top of its own stack. */
 void backend_init(struct context *context)
 {
-    uintptr_t top = ((uintptr_t)context->high - sizeof(ucontext_t)) & ~(uintptr_t)63;
-    ucontext_t *registers = (ucontext_t *)top;
-    uintptr_t self = (uintptr_t)context;
+    char *top = context->high - sizeof(ucontext_t);
+    top -= (uintptr_t)top % ALIGNMENT;
+    ucontext_t *registers = (void *)top;
 
     getcontext(registers);
     registers->uc_stack.ss_sp = context->low;
-    registers->uc_stack.ss_size = (size_t)(top - (uintptr_t)context->low);
+    registers->uc_stack.ss_size = (size_t)(top - context->low);
     registers->uc_link = NULL;
-    makecontext(registers, (void (*)(void))begin, 2, (unsigned)(self >> 32), (unsigned)self);
+    makecontext(registers, begin, 0);
     context->machine = registers;
 }
 
 void backend_switch(struct context *from, struct context *to)
 {
+    switched_to = to;
     swapcontext(from->machine, to->machine);
 }

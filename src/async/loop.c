@@ -3,6 +3,7 @@
 #include <base/memory.h>
 #include <math.h>
 #include <signal.h>
+#include <time.h>
 
 /* --- Turning ---------------------------------------------------------------------------------------------*/
 
@@ -33,13 +34,27 @@ static void set_timer(struct loop *loop)
     loop->timer_at = next;
 }
 
+/* Not libev's own collect interval, which a timer due within a millisecond switches off. */
+static void gather(struct loop *loop)
+{
+    double left = loop->polled_at + loop->gather - clock_monotonic();
+    if (left <= 0)
+        return;
+    struct timespec pause = {.tv_sec = (time_t)left};
+    pause.tv_nsec = (long)((left - (double)pause.tv_sec) * 1e9);
+    nanosleep(&pause, NULL);
+}
+
 void loop_run(struct loop *loop)
 {
     ev_now_update(loop->ev);
     loop->polled_at = loop_refresh_now(loop);
     while (!loop->stopped) {
+        bool busy = scheduler_busy(&loop->scheduler);
+        if (loop->gather > 0 && !busy)
+            gather(loop);
         set_timer(loop);
-        ev_run(loop->ev, scheduler_busy(&loop->scheduler) ? EVRUN_NOWAIT : EVRUN_ONCE);
+        ev_run(loop->ev, busy ? EVRUN_NOWAIT : EVRUN_ONCE);
         scheduler_turn(&loop->scheduler, loop->scheduler.now);
     }
     loop->stopped = false;
@@ -63,7 +78,7 @@ double loop_refresh_now(struct loop *loop)
 
 void loop_set_gather(struct loop *loop, double seconds)
 {
-    ev_set_io_collect_interval(loop->ev, seconds > 0 ? seconds : 0.0);
+    loop->gather = seconds;
 }
 
 /* --- Coming and going ------------------------------------------------------------------------------------*/
@@ -132,12 +147,12 @@ struct watch {
     void *owner;
 };
 
-/* Touches nothing after the call: the watch may be gone. libev reports errors as both, beyond what was asked
- * for. */
+/* Touches nothing after the call: the watch may be gone. */
 static void on_descriptor(struct ev_loop *ev, ev_io *io, int events)
 {
     (void)ev;
     struct watch *watch = list_entry(io, struct watch, io);
+    events &= io->events; /* libev reports an error as both */
     int readable = (events & EV_READ) != 0 ? WHIPPET_READABLE : 0;
     int writable = (events & EV_WRITE) != 0 ? WHIPPET_WRITABLE : 0;
     watch->function(watch->owner, readable | writable);

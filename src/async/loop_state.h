@@ -28,6 +28,7 @@ struct loop {
     ev_timer timer;     /* the scheduler's next timer */
     double timer_at;    /* the moment that `timer` is set for */
     double polled_at;   /* when libev last read its clock */
+    double gather;      /* seconds between two polls, at least */
     struct list signals;
     struct offload offload;
     bool stopped;

@@ -1,5 +1,6 @@
 /* Tasks: how they come, belong together and go. How they wait is waiter.c. */
 #include "task_state.h"
+#include <assert.h>
 #include <base/memory.h>
 #include <base/utf8.h>
 #include <math.h>
@@ -143,8 +144,9 @@ static whippet_task *task_create(struct scheduler *scheduler, whippet_task_funct
     if (!timers_reserve(&scheduler->timers, scheduler->tasks + 1) ||
         !stack_acquire(scheduler->stacks, &stack))
         return NULL;
-    uintptr_t place = ((uintptr_t)stack.high - sizeof(whippet_task)) & ~(uintptr_t)(CACHE_LINE - 1);
-    whippet_task *task = (whippet_task *)place;
+    char *place = stack.high - sizeof(whippet_task);
+    place -= (uintptr_t)place % CACHE_LINE;
+    whippet_task *task = (void *)place;
     task_init(task, scheduler, stack);
     task->function = function;
     task->arg = arg;
@@ -156,6 +158,7 @@ static whippet_task *task_create(struct scheduler *scheduler, whippet_task_funct
 whippet_task *task_start(struct scheduler *scheduler, whippet_task_function *function, void *arg,
                          double deadline, const struct log_fields *fields, task_ended *ended, bool *started)
 {
+    assert(scheduler->running == NULL);
     whippet_task *task = task_create(scheduler, function, arg);
     if (started != NULL)
         *started = task != NULL;

@@ -11,7 +11,7 @@ enum {
 
 static bool slot_before(const struct timer_slot *a, const struct timer_slot *b)
 {
-    return a->at < b->at || (a->at == b->at && a->turn < b->turn);
+    return a->at < b->at || (a->at == b->at && a->arming < b->arming);
 }
 
 static void slot_put(struct timers *timers, size_t index, struct timer_slot slot)
@@ -121,7 +121,7 @@ void timer_start_reserved(struct timers *timers, struct timer *timer, double at)
 {
     timer_stop(timers, timer);
     timer->at = at;
-    struct timer_slot slot = {.at = at, .turn = timers->turns++, .timer = timer};
+    struct timer_slot slot = {.at = at, .arming = timers->armings++, .timer = timer};
     heap_rise(timers, timers->count++, slot);
 }
 

@@ -37,7 +37,7 @@ static bool grow(struct buffer *buffer, size_t size)
     uint8_t *data = memory_allocate(capacity);
     if (data == NULL)
         return false;
-    if (length > 0)
+    if (buffer->data != NULL)
         memcpy(data, buffer->data + buffer->start, length);
     memory_free(buffer->data);
     *buffer = (struct buffer){.data = data, .end = length, .capacity = capacity};

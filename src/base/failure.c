@@ -11,16 +11,16 @@ int failure_set_v(struct whippet_failure *failure, int error, const char *format
         return error;
     /* Apart from failure->text, since that may be among the arguments: "cannot open x: <what it said
      * before>". */
-    char text[FAILURE_TEXT_SIZE];
+    char text[FAILURE_TEXT_SIZE] = "";
     int length = vsnprintf(text, sizeof text, format, arguments);
     if (length < 0)
-        strcpy(text, "(a text that cannot be formatted)");
+        snprintf(text, sizeof text, "(a text that cannot be formatted)");
     if (length >= (int)sizeof text) {
         size_t kept = utf8_cut(text, sizeof text - 1, sizeof text - sizeof ellipsis);
         memcpy(text + kept, ellipsis, sizeof ellipsis);
     }
     failure->error = error;
-    strcpy(failure->text, text);
+    memcpy(failure->text, text, sizeof text);
     return error;
 }
 

@@ -80,9 +80,7 @@ static size_t write_until(const char *data, size_t length, double deadline)
         ssize_t count = write_piece(data + written, length - written);
         if (count > 0)
             written += (size_t)count;
-        else if (count == 0 || (errno != EINTR && errno != EAGAIN))
-            break;
-        else if (errno == EAGAIN && !await_room(deadline))
+        else if (count == 0 || (errno != EINTR && (errno != EAGAIN || !await_room(deadline))))
             break;
     }
     return written;

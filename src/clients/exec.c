@@ -146,7 +146,7 @@ static bool copy_for_task(whippet_task *task, whippet_bytes source, whippet_byte
     char *memory = whippet_alloc(task, source.len + 1);
     if (memory == NULL)
         return false;
-    if (source.len > 0)
+    if (source.data != NULL)
         memcpy(memory, source.data, source.len);
     *copy = bytes_of(memory, source.len);
     return true;

@@ -2,19 +2,15 @@
 #include "url.h"
 #include <base/memory.h>
 #include <config/addresses.h>
-#include <stdlib.h>
 
-static const char DEFAULT_URL[] = "amqp://guest:guest@localhost:5672/";
-
-static const char *url_from_environment(void)
+static int parse_stand_in(struct broker_address_list *addresses, struct whippet_failure *failure)
 {
-    static const char *const NAMES[] = {"AMQP_URL", "RABBITMQ_URL"};
-    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
-        const char *value = getenv(NAMES[i]);
-        if (value != NULL && *value != '\0')
-            return value;
-    }
-    return DEFAULT_URL;
+    const char *variable;
+    const char *url = url_stand_in(&variable);
+    int error = url_parse(url, addresses->arena, addresses->items, failure);
+    if (error != 0 && variable != NULL)
+        failure_set(failure, error, "the environment variable %s: %s", variable, failure->text);
+    return error;
 }
 
 static int fill(struct broker_address_list *addresses, const char *url, struct whippet_failure *failure)
@@ -26,7 +22,8 @@ static int fill(struct broker_address_list *addresses, const char *url, struct w
     if (addresses->items == NULL)
         return failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
     addresses->count = 1;
-    return url_parse(url != NULL ? url : url_from_environment(), addresses->arena, addresses->items, failure);
+    return url != NULL ? url_parse(url, addresses->arena, addresses->items, failure)
+                       : parse_stand_in(addresses, failure);
 }
 
 struct broker_address_list *broker_addresses_find(const char *url, struct whippet_failure *failure)

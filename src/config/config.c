@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_URL           "amqp://guest:guest@localhost:5672/"
 #define DEFAULT_RECONNECT_MIN 0.5     /* seconds */
 #define DEFAULT_RECONNECT_MAX 30.0    /* seconds */
 #define LONGEST_HEARTBEAT     65535.0 /* seconds; 16 bits of AMQP */
@@ -176,36 +175,23 @@ static void read_folders(struct reader *reader, const struct place *place, cJSON
     config->processor_path_count = count;
 }
 
-/* The first of the variables that is set and not empty, or NULL. */
-static const char *find_variable(const char *const *names, size_t count, const char **name)
-{
-    for (size_t i = 0; i < count; i++) {
-        const char *value = getenv(names[i]);
-        *name = names[i];
-        if (value != NULL && *value != '\0')
-            return value;
-    }
-    return NULL;
-}
-
 /* Where the file names no broker. */
 static void settle_addresses(struct reader *reader, const cJSON *amqp, struct config *config)
 {
-    static const char *const names[] = {"AMQP_URL", "RABBITMQ_URL"};
     struct whippet_failure failure;
-    const char *name;
+    const char *variable;
     if (reader_has(amqp, "url"))
         return;
-    const char *url = find_variable(names, COUNT(names), &name);
+    const char *url = url_stand_in(&variable);
     config->addresses = reader_allocate(reader, 1, sizeof *config->addresses);
     if (config->addresses == NULL)
         return;
-    int result = url_parse(url != NULL ? url : DEFAULT_URL, reader->arena, config->addresses, &failure);
+    int result = url_parse(url, reader->arena, config->addresses, &failure);
     if (result == WHIPPET_E_MEMORY)
         errors_out_of_memory(reader->errors);
     else if (result != 0)
         errors_add(reader->errors, 0, "", "the environment variable %s, which stands in for amqp.url: %s",
-                   name, failure.text);
+                   variable, failure.text);
     else
         config->address_count = 1;
 }
@@ -227,10 +213,10 @@ static void settle_reconnect(struct reader *reader, const cJSON *amqp, struct co
 
 static void settle_log_level(struct reader *reader, const cJSON *log, struct config *config)
 {
-    static const char *const names[] = {"LOG_LEVEL"};
-    const char *name;
-    const char *level = reader_has(log, "level") ? NULL : find_variable(names, COUNT(names), &name);
-    if (level != NULL && !log_level_parse(level, &config->log_level))
+    const char *level = getenv("LOG_LEVEL");
+    if (reader_has(log, "level") || level == NULL || *level == '\0')
+        return;
+    if (!log_level_parse(level, &config->log_level))
         errors_add(
             reader->errors, 0, "",
             "the environment variable LOG_LEVEL: expected debug, info, warning or error, found \"%.40s\"",

@@ -24,6 +24,11 @@ static void free_items(struct config_errors *errors)
     memory_free(errors->items);
 }
 
+bool errors_are_full(const struct config_errors *errors)
+{
+    return errors->items == &out_of_memory || errors->count > ERRORS_MOST;
+}
+
 void errors_out_of_memory(struct config_errors *errors)
 {
     free_items(errors);
@@ -62,7 +67,7 @@ __attribute__((format(printf, 1, 0))) static char *format_text(const char *forma
 void errors_add_v(struct config_errors *errors, int line, const char *path, const char *format,
                   va_list arguments)
 {
-    if (errors->items == &out_of_memory || errors->count > ERRORS_MOST)
+    if (errors_are_full(errors))
         return;
     if (errors->count == ERRORS_MOST) {
         line = 0;

@@ -19,6 +19,9 @@ void errors_add(struct config_errors *errors, int line, const char *path, const 
 void errors_add_v(struct config_errors *errors, int line, const char *path, const char *format,
                   va_list arguments) __attribute__((format(printf, 4, 0)));
 
+/* Whether what is added from here on leaves no trace, so that it need not be worked out. */
+bool errors_are_full(const struct config_errors *errors);
+
 /* Drops what was gathered and says only that memory is short; takes none itself. */
 void errors_out_of_memory(struct config_errors *errors);
 

@@ -12,17 +12,18 @@ static int compare(const void *a, const void *b)
 }
 
 void names_find_duplicates(struct name_entry *entries, size_t count,
-                           void (*found)(void *context, const char *name, size_t first, size_t again),
+                           void (*found)(void *context, const struct name_entry *first,
+                                         const struct name_entry *again),
                            void *context)
 {
     if (count < 2)
         return;
     qsort(entries, count, sizeof *entries, compare);
-    size_t first = 0;
-    for (size_t i = 1; i < count; i++) {
-        if (strcmp(entries[i].name, entries[first].name) == 0)
-            found(context, entries[i].name, entries[first].index, entries[i].index);
+    const struct name_entry *first = entries;
+    for (const struct name_entry *entry = entries + 1; entry < entries + count; entry++) {
+        if (strcmp(entry->name, first->name) == 0)
+            found(context, first, entry);
         else
-            first = i;
+            first = entry;
     }
 }

@@ -11,7 +11,9 @@ static char fold(char character)
 {
     if (character >= 'A' && character <= 'Z')
         return (char)(character - 'A' + 'a');
-    return character == '-' ? '_' : character;
+    if (character == '-')
+        return '_';
+    return character;
 }
 
 static size_t least(size_t a, size_t b)

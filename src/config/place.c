@@ -1,5 +1,4 @@
 #include "place.h"
-#include "syntax.h"
 #include <base/buffer.h>
 #include <base/memory.h>
 #include <cjson/cJSON.h>
@@ -145,17 +144,20 @@ static const char *skip_string(const char *at)
 static const char *skip_value(const char *at)
 {
     size_t depth = 0;
+    if (*at != '"' && *at != '{' && *at != '[')
+        return at + strcspn(at, ",]} \t\r\n");
     do {
+        at += strcspn(at, "\"{}[]");
         if (*at == '"') {
             at = skip_string(at);
             continue;
         }
         if (*at == '{' || *at == '[')
             depth++;
-        if (*at == '}' || *at == ']')
+        else
             depth--;
         at++;
-    } while (depth > 0 || strchr(",]} \t\r\n", *at) == NULL);
+    } while (depth > 0);
     return at;
 }
 
@@ -165,19 +167,32 @@ struct entry {
     const char *value;
 };
 
-/* The entry number `index` of the object or list that `container` begins; there must be one. */
+static struct entry entry_at(const char *begin, bool is_object)
+{
+    struct entry entry = {.begin = begin, .value = begin};
+    if (is_object)
+        entry.value = skip_space(skip_space(skip_string(begin)) + 1);
+    return entry;
+}
+
+/* The first entry of the object or list that `container` begins; there must be one. */
+static struct entry first_entry(const char *container)
+{
+    return entry_at(skip_space(container + 1), *container == '{');
+}
+
+static struct entry next_entry(struct entry entry)
+{
+    bool is_object = entry.begin != entry.value;
+    return entry_at(skip_space(skip_space(skip_value(entry.value)) + 1), is_object);
+}
+
 static struct entry find_entry(const char *container, size_t index)
 {
-    bool is_object = *container == '{';
-    struct entry entry = {.begin = skip_space(container + 1)};
-    for (;; index--) {
-        entry.value = entry.begin;
-        if (is_object)
-            entry.value = skip_space(skip_space(skip_string(entry.begin)) + 1);
-        if (index == 0)
-            return entry;
-        entry.begin = skip_space(skip_space(skip_value(entry.value)) + 1);
-    }
+    struct entry entry = first_entry(container);
+    while (index-- > 0)
+        entry = next_entry(entry);
+    return entry;
 }
 
 /* Follows the path as far as it leads. */
@@ -195,20 +210,43 @@ static struct entry find_path(const struct document *document, const char *path,
     return entry;
 }
 
-static int line_of(const struct document *document, const char *at)
+/* How many lines end between the two. */
+static int count_lines(const char *from, const char *to)
 {
-    return syntax_position(document->text, (size_t)(at - document->text)).line;
+    int count = 0;
+    while ((from = memchr(from, '\n', (size_t)(to - from))) != NULL) {
+        from++;
+        count++;
+    }
+    return count;
 }
 
 int place_line(const struct document *document, const char *path)
 {
     const cJSON *node;
-    return line_of(document, find_path(document, path, &node).begin);
+    return 1 + count_lines(document->text, find_path(document, path, &node).begin);
 }
 
 int place_line_of_entry(const struct document *document, const char *path, size_t index)
 {
     const cJSON *node;
     struct entry entry = find_path(document, path, &node);
-    return line_of(document, find_entry(entry.value, index).begin);
+    if (cJSON_GetArrayItem(node, (int)index) != NULL)
+        entry = find_entry(entry.value, index);
+    return 1 + count_lines(document->text, entry.begin);
+}
+
+void place_lines_of_entries(const struct document *document, const char *path, int *lines)
+{
+    const cJSON *node;
+    struct entry entry = find_path(document, path, &node);
+    size_t count = (size_t)cJSON_GetArraySize(node);
+    const char *counted = document->text;
+    int line = 1;
+    for (size_t i = 0; i < count; i++) {
+        entry = i == 0 ? first_entry(entry.value) : next_entry(entry);
+        line += count_lines(counted, entry.begin);
+        counted = entry.begin;
+        lines[i] = line;
+    }
 }

@@ -23,4 +23,7 @@ int place_line(const struct document *document, const char *path);
 /* The same for the entry number `index` of the object at `path`: for keys that are there twice. */
 int place_line_of_entry(const struct document *document, const char *path, size_t index);
 
+/* The lines of all entries of the list at `path`, which must be one: looked up in one go. */
+void place_lines_of_entries(const struct document *document, const char *path, int *lines);
+
 #endif

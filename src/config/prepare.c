@@ -30,24 +30,29 @@ struct duplicate_search {
     const struct place *place; /* of the object */
 };
 
-static void fault_duplicate(void *context, const char *name, size_t first, size_t again)
+/* Only the first is read. */
+static void fault_duplicate(void *context, const struct name_entry *first, const struct name_entry *again)
 {
     const struct duplicate_search *search = context;
     const struct document *document = &search->reader->arena->document;
-    struct place place = {.outer = search->place, .key = name};
+    struct place place = {.outer = search->place, .key = again->name};
+    cJSON *node = again->item;
+    node->type |= FLAG_FAULTY;
+    if (errors_are_full(search->reader->errors))
+        return;
     char *outer = place_format(search->place);
     char *path = place_format(&place);
     if (outer == NULL || path == NULL)
         errors_out_of_memory(search->reader->errors);
     else
-        errors_add(search->reader->errors, place_line_of_entry(document, outer, again), path,
+        errors_add(search->reader->errors, place_line_of_entry(document, outer, again->index), path,
                    "is given twice, first on line %d; keep one of them",
-                   place_line_of_entry(document, outer, first));
+                   place_line_of_entry(document, outer, first->index));
     memory_free(outer);
     memory_free(path);
 }
 
-static void find_duplicate_keys(struct reader *reader, const struct place *place, const cJSON *object)
+static void find_duplicate_keys(struct reader *reader, const struct place *place, cJSON *object)
 {
     size_t count = (size_t)cJSON_GetArraySize(object), index = 0;
     if (count < 2)
@@ -57,8 +62,8 @@ static void find_duplicate_keys(struct reader *reader, const struct place *place
         errors_out_of_memory(reader->errors);
         return;
     }
-    for (const cJSON *child = object->child; child != NULL; child = child->next, index++)
-        entries[index] = (struct name_entry){.name = child->string, .index = index};
+    for (cJSON *child = object->child; child != NULL; child = child->next, index++)
+        entries[index] = (struct name_entry){.name = child->string, .index = index, .item = child};
     struct duplicate_search search = {.reader = reader, .place = place};
     names_find_duplicates(entries, count, fault_duplicate, &search);
     memory_free(entries);
@@ -76,7 +81,9 @@ static void prepare_node(struct reader *reader, const struct place *place, cJSON
     size_t index = 0;
     for (cJSON *child = node->child; child != NULL; child = child->next, index++) {
         struct place inner = {.outer = place, .key = child->string, .index = index};
-        prepare_node(reader, &inner, child);
+        /* Within what is there twice, a path would lead into the first. */
+        if (!flag_is_faulty(child))
+            prepare_node(reader, &inner, child);
     }
 }
 

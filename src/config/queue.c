@@ -298,24 +298,31 @@ static void read_queue(struct reader *reader, const struct place *place, cJSON *
     check_exclusive(reader, place, object, queue);
     settle_retry(reader, place, object, &queue->retry);
     settle_dead_letter(reader, place, object, queue);
-    queue->line = reader_line(reader, place);
+}
+
+static void note_lines(struct reader *reader, const struct place *place, const struct config *config)
+{
+    int *lines = reader_find_lines(reader, place, config->queue_count);
+    for (size_t i = 0; lines != NULL && i < config->queue_count; i++)
+        config->queues[i].line = lines[i];
+    memory_free(lines);
 }
 
 struct queue_search {
     struct reader *reader;
     const struct place *place; /* of the list */
-    const struct config *config;
 };
 
-static void fault_duplicate(void *context, const char *name, size_t first, size_t again)
+static void fault_duplicate(void *context, const struct name_entry *first, const struct name_entry *again)
 {
     const struct queue_search *search = context;
-    struct place queue = {.outer = search->place, .index = again};
-    struct place place = {.outer = &queue, .key = "name"};
+    const struct queue_config *queue = first->item;
+    struct place outer = {.outer = search->place, .index = again->index};
+    struct place place = {.outer = &outer, .key = "name"};
     reader_fault(
         search->reader, &place, NULL,
-        "\"%s\" is consumed by queues[%zu] already, on line %d; give that one more concurrency instead", name,
-        first, search->config->queues[first].line);
+        "\"%s\" is consumed by queues[%zu] already, on line %d; give that one more concurrency instead",
+        again->name, first->index, queue->line);
 }
 
 static void find_duplicate_names(struct reader *reader, const struct place *place,
@@ -328,10 +335,11 @@ static void find_duplicate_names(struct reader *reader, const struct place *plac
         return;
     }
     for (size_t i = 0; i < config->queue_count; i++) {
-        if (config->queues[i].name != NULL)
-            entries[count++] = (struct name_entry){.name = config->queues[i].name, .index = i};
+        struct queue_config *queue = &config->queues[i];
+        if (queue->name != NULL)
+            entries[count++] = (struct name_entry){.name = queue->name, .index = i, .item = queue};
     }
-    struct queue_search search = {.reader = reader, .place = place, .config = config};
+    struct queue_search search = {.reader = reader, .place = place};
     names_find_duplicates(entries, count, fault_duplicate, &search);
     memory_free(entries);
 }
@@ -357,5 +365,6 @@ void key_read_queues(struct reader *reader, const struct place *place, cJSON *va
         struct place inner = {.outer = place, .index = config->queue_count};
         read_queue(reader, &inner, item, &config->queues[config->queue_count++]);
     }
+    note_lines(reader, place, config);
     find_duplicate_names(reader, place, config);
 }

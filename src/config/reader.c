@@ -11,9 +11,11 @@ __attribute__((format(printf, 4, 0))) static void add_fault(struct reader *reade
                                                             cJSON *value, const char *format,
                                                             va_list arguments)
 {
-    char *path = place_format(place);
     if (value != NULL)
         value->type |= FLAG_FAULTY;
+    if (errors_are_full(reader->errors))
+        return;
+    char *path = place_format(place);
     if (path == NULL) {
         errors_out_of_memory(reader->errors);
         return;
@@ -47,14 +49,16 @@ void reader_expected(struct reader *reader, const struct place *place, cJSON *va
     reader_fault(reader, place, value, "expected %s, found %s", what, found);
 }
 
-int reader_line(struct reader *reader, const struct place *place)
+int *reader_find_lines(struct reader *reader, const struct place *place, size_t count)
 {
     char *path = place_format(place);
-    int line = path != NULL ? place_line(&reader->arena->document, path) : 0;
-    if (path == NULL)
+    int *lines = path != NULL ? memory_allocate(count * sizeof *lines) : NULL;
+    if (lines != NULL)
+        place_lines_of_entries(&reader->arena->document, path, lines);
+    else
         errors_out_of_memory(reader->errors);
     memory_free(path);
-    return line;
+    return lines;
 }
 
 void *reader_allocate(struct reader *reader, size_t count, size_t size)
@@ -129,12 +133,14 @@ static void read_members(struct reader *reader, const struct place *place, const
     for (cJSON *value = object->child; value != NULL; value = value->next) {
         struct place member = {.outer = place, .key = value->string};
         const struct key *key = find_key(value->string, keys, key_count);
+        if (flag_is_faulty(value))
+            continue;
         if (key == NULL)
             fault_unknown(reader, &member, value, keys, key_count);
         else if (key->read == NULL)
             reader_fault(reader, &member, value,
                          "this version of whippet does not have this key yet; remove it");
-        else if (!flag_is_faulty(value))
+        else
             key->read(reader, &member, value, key, (char *)target + key->offset);
     }
 }

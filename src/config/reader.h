@@ -47,11 +47,11 @@ struct key {
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define KEY(its_name, its_read, its_offset, ...)                                                             \
     {                                                                                                        \
-        .name = its_name, .read = its_read, .offset = its_offset, __VA_ARGS__                                \
+        .name = (its_name), .read = (its_read), .offset = (its_offset), __VA_ARGS__                          \
     }
 #define KEY_LATER(its_name)                                                                                  \
     {                                                                                                        \
-        .name = its_name                                                                                     \
+        .name = (its_name)                                                                                   \
     }
 #define KEY_CHOICES(array) .choices = (array), .choice_count = COUNT(array)
 #define KEY_SECTION(array) .keys = (array), .key_count = COUNT(array)
@@ -84,8 +84,9 @@ void reader_expected(struct reader *reader, const struct place *place, cJSON *va
 void reader_fault_key(struct reader *reader, const struct place *place, const cJSON *object, const char *key,
                       const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* The line on which `place` begins; 0 when memory is short, which is noted. */
-int reader_line(struct reader *reader, const struct place *place);
+/* The lines of the `count` entries of the list at `place`, freed with memory_free; NULL when memory is short,
+ * which is noted. */
+int *reader_find_lines(struct reader *reader, const struct place *place, size_t count);
 
 /* Zeroed; NULL when memory is short, which is noted. */
 void *reader_allocate(struct reader *reader, size_t count, size_t size);

@@ -51,7 +51,7 @@ static bool is_letter(char character)
 
 static char peek(const struct cursor *cursor)
 {
-    return cursor->at < cursor->end ? *cursor->at : '\0';
+    return *cursor->at;
 }
 
 static void skip_space(struct cursor *cursor)
@@ -156,7 +156,7 @@ static bool check_unicode_escape(struct cursor *cursor)
 
 static bool check_escape(struct cursor *cursor)
 {
-    char letter = cursor->end - cursor->at > 1 ? cursor->at[1] : '\0';
+    char letter = cursor->at[1];
     if (letter == 'u')
         return check_unicode_escape(cursor);
     if (letter == '\0' || strchr("\"\\/bfnrt", letter) == NULL)

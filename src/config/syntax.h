@@ -16,7 +16,7 @@ struct syntax_fault {
     char text[256]; /* what is wrong, and what to do */
 };
 
-/* `text` is UTF-8. False with the first fault there is. */
+/* `text` is UTF-8, has no NUL, and ends with one. False with the first fault there is. */
 bool syntax_check(const char *text, size_t length, struct syntax_fault *fault);
 
 /* How long the number is that `text` begins with, as JSON has them; 0 when there is none. */

@@ -133,14 +133,14 @@ void duration_format(double seconds, char *text)
     snprintf(text, UNITS_TEXT_SIZE, "%.6gs", seconds);
     size_t shortest = SIZE_MAX;
     for (size_t i = 0; duration_units[i].name[0] != '\0'; i++) {
-        char candidate[UNITS_TEXT_SIZE];
+        char candidate[UNITS_TEXT_SIZE] = "";
         if (!format_exactly(seconds, &duration_units[i], candidate))
             continue;
         /* Of two that are as long, the one without a point: "250ms" rather than "0.25s". */
         size_t length = strlen(candidate) * 2 + (strchr(candidate, '.') != NULL ? 1 : 0);
         if (length < shortest) {
             shortest = length;
-            strcpy(text, candidate);
+            memcpy(text, candidate, sizeof candidate);
         }
     }
 }
@@ -159,11 +159,12 @@ void size_format(uint64_t bytes, char *text)
     }
     int places = unit == 0 || number >= 99.95 ? 0 : number >= 9.995 ? 1 : 2;
     snprintf(text, UNITS_TEXT_SIZE, "%.*f", places, number);
+    size_t length = strlen(text);
     if (strchr(text, '.') != NULL) {
-        size_t length = strlen(text);
         while (text[length - 1] == '0')
             length--;
-        text[text[length - 1] == '.' ? length - 1 : length] = '\0';
+        if (text[length - 1] == '.')
+            length--;
     }
-    strcat(strcat(text, " "), names[unit]);
+    snprintf(text + length, UNITS_TEXT_SIZE - length, " %s", names[unit]);
 }

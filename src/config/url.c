@@ -1,6 +1,7 @@
 #include "url.h"
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -313,4 +314,17 @@ int url_parse(const char *url, struct config_arena *arena, struct broker_address
     if (result == 0)
         result = write_display(address, arena, failure);
     return result;
+}
+
+const char *url_stand_in(const char **variable)
+{
+    static const char *const variables[] = {"AMQP_URL", "RABBITMQ_URL"};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        const char *url = getenv(variables[i]);
+        *variable = variables[i];
+        if (url != NULL && *url != '\0')
+            return url;
+    }
+    *variable = NULL;
+    return "amqp://guest:guest@localhost:5672/";
 }

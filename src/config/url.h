@@ -11,4 +11,8 @@
 int url_parse(const char *url, struct config_arena *arena, struct broker_address *address,
               struct whippet_failure *failure);
 
+/* The URL that stands in where nobody names one: that of AMQP_URL or RABBITMQ_URL in the environment, in that
+ * order and unless empty, and then *variable is its name; else the default, and NULL. */
+const char *url_stand_in(const char **variable);
+
 #endif

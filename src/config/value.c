@@ -81,7 +81,7 @@ static void describe_string(const struct cJSON *value, char *text)
     };
     const char *string = value->valuestring;
     if (strstr(string, "://") != NULL) {
-        strcpy(text, "a URL");
+        snprintf(text, VALUE_TEXT_SIZE, "a URL");
         return;
     }
     size_t length = strlen(string);
@@ -98,18 +98,21 @@ static void describe_number(double number, char *text)
         snprintf(text, VALUE_TEXT_SIZE, "%.17g", number);
 }
 
+static const char *describe_kind(const struct cJSON *value)
+{
+    if (cJSON_IsBool(value))
+        return cJSON_IsTrue(value) ? "true" : "false";
+    if (cJSON_IsArray(value))
+        return value->child != NULL ? "a list" : "an empty list";
+    return cJSON_IsObject(value) ? "an object" : "null";
+}
+
 void value_describe(const struct cJSON *value, char *text)
 {
     if (cJSON_IsString(value))
         describe_string(value, text);
     else if (cJSON_IsNumber(value))
         describe_number(value->valuedouble, text);
-    else if (cJSON_IsBool(value))
-        strcpy(text, cJSON_IsTrue(value) ? "true" : "false");
-    else if (cJSON_IsArray(value))
-        strcpy(text, value->child != NULL ? "a list" : "an empty list");
-    else if (cJSON_IsObject(value))
-        strcpy(text, "an object");
     else
-        strcpy(text, "null");
+        snprintf(text, VALUE_TEXT_SIZE, "%s", describe_kind(value));
 }

@@ -35,15 +35,17 @@ void loop_stop(struct loop *loop);
 double loop_now(const struct loop *loop);
 double loop_refresh_now(struct loop *loop);
 
-/* While above 0, the loop waits at least `seconds` between two polls, so that small reads come in batches. */
+/* While above 0, the loop lets at least `seconds` pass between two polls, so that small reads come in
+ * batches. Timers are late by as much at most; ready tasks and posted work never wait for it, and signals end
+ * the pause. */
 void loop_set_gather(struct loop *loop, double seconds);
 
 /* --- Descriptors -----------------------------------------------------------------------------------------*/
 
 struct watch; /* one descriptor's registration */
 
-/* `events`: WHIPPET_READABLE | WHIPPET_WRITABLE, those of the watched ones that are there; all of them after
- * an error, which the next read or write then reports. On the loop's own stack. */
+/* `events`: WHIPPET_READABLE | WHIPPET_WRITABLE, those of the watched ones that are there; all the watched
+ * ones after an error, which the next read or write then reports. On the loop's own stack. */
 typedef void watch_function(void *owner, int events);
 
 /* Not watching anything at first. NULL when memory is short. The descriptor stays the caller's, and must stay
@@ -62,11 +64,14 @@ bool loop_on_signal(struct loop *loop, int signal_number, void (*function)(void 
 /* --- Work off the loop -----------------------------------------------------------------------------------*/
 
 /* Runs function(arg) in a thread and awaits it. Threads come when they are needed, at most
- * LOOP_OFFLOAD_THREADS of them; what comes while all are busy waits its turn. They block every signal. When
- * the await is cut short (TIMEOUT, CANCELLED) the work goes on alone, or is left out if it had not begun:
- * `release(arg)` (may be NULL) is then called on the loop's stack when that is over; otherwise `arg` stays
- * the caller's. Returns 0 when the function has run; MEMORY or SYSTEM when no thread could be had,
- * UNAVAILABLE without a loop. */
+ * LOOP_OFFLOAD_THREADS of them; what comes while all are busy waits its turn. They block every signal.
+ *
+ * When the await is cut short (TIMEOUT, CANCELLED) the work goes on alone, or is left out if it had not
+ * begun: `release(arg)` (may be NULL) is then called on the loop's stack when that is over; otherwise `arg`
+ * stays the caller's.
+ *
+ * Returns 0 when the function has run; MEMORY, or SYSTEM when no thread could be had; UNAVAILABLE without a
+ * loop. */
 int loop_offload(whippet_task *task, void (*function)(void *arg), void *arg, void (*release)(void *arg));
 
 enum {

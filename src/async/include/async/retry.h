@@ -1,5 +1,4 @@
-/* The arithmetic of retrying, for the worker, which waits on a timer of its own, and for whippet_retry. Pure.
- */
+/* The arithmetic of retrying: for whippet_retry, and for the worker, which waits without a task. Pure. */
 #ifndef ASYNC_RETRY_H
 #define ASYNC_RETRY_H
 

@@ -8,17 +8,21 @@
 #include <stdarg.h>
 #include <whippet/task.h>
 
-/* Called on the loop's own stack when a root task has ended and its stack was given back; the task is gone.
+/* Called on the loop's own stack when a root task has ended; the task is gone, and its stack was given back.
  */
 typedef void task_ended(void *arg, int result);
 
 /* Starts a root task and runs it at once until it first suspends; call it from the loop's own stack only.
- * From an `ended` function it runs when that has returned, so that a chain of tasks of any length takes no
- * more stack than two. `fields` (borrowed until it ends, may be NULL) go on every line it logs. `ended` may
- * be NULL. `deadline` is a moment; INFINITY for none. Returns the task, which is valid until `ended` is
- * called. NULL when memory or stacks are short (nothing ran then, and `ended` will not be called), and also
- * when the task ran to its end before this returned (`ended` was called): `*started` (may be NULL) tells the
- * two apart. */
+ * `fields` (borrowed until it ends, may be NULL) go on every line it logs. `ended` may be NULL. `deadline` is
+ * a moment; INFINITY for none.
+ *
+ * Returns the task, which is valid until `ended` is called. NULL when memory or stacks are short (nothing ran
+ * then, and `ended` will not be called), and also when the task ran to its end before this returned (`ended`
+ * was called): `*started` (may be NULL) tells the two apart.
+ *
+ * A task started by an `ended` function runs when that has returned, so that a chain of tasks of any length
+ * takes no more stack than two. The loop does not turn before the chain is over: what starts them must come
+ * to an end. */
 whippet_task *task_start(struct scheduler *scheduler, whippet_task_function *function, void *arg,
                          double deadline, const struct log_fields *fields, task_ended *ended, bool *started);
 
@@ -31,8 +35,7 @@ const struct log_fields *task_log_fields(const whippet_task *task); /* may be NU
 /* The deadline of the scope it is in, as a moment (INFINITY: none). */
 double task_deadline(const whippet_task *task);
 
-/* A word for people on what the task is doing: "running", "sleeping", "waiting on a descriptor", … Static
- * strings. */
+/* What the task is doing, for people: "running", "sleeping", "waiting for a descriptor" … A static string. */
 const char *task_activity(const whippet_task *task);
 
 /* 0, or the TIMEOUT or CANCELLED that every await returns from now on in the scope the task is in. */

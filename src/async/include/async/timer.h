@@ -23,17 +23,17 @@ struct timer {
 /* The heap holds what it sorts by, so that sorting touches no timer it does not move. */
 struct timer_slot {
     double at;
-    uint64_t turn; /* of two at the same moment, the one armed first goes first */
+    uint64_t arming; /* of two at the same moment, the one armed first goes first */
     struct timer *timer;
 };
 
+/* A slot's timer is due no earlier than that of slot (index - 1) / 4. */
 struct timers {
-    struct timer_slot
-        *heap; /* owned; each slot's timer has its moment at or after that of slot (index - 1) / 4 */
+    struct timer_slot *heap; /* owned */
     size_t count;
     size_t capacity;
-    size_t reserved; /* slots that timer_start leaves to timer_start_reserved */
-    uint64_t turns;  /* how many were ever armed */
+    size_t reserved;  /* slots that timer_start leaves to timer_start_reserved */
+    uint64_t armings; /* how many timers were ever armed */
 };
 
 void timers_init(struct timers *timers);
@@ -44,8 +44,8 @@ static inline bool timer_armed(const struct timer *timer)
     return timer->place != 0;
 }
 
-/* Arms, or moves when it is armed already; O(1) when no later one is armed, else O(log n). False when memory
- * is short: it is not armed then. */
+/* Arms, or moves when it is armed already. O(log n); O(1) when no later one is armed. False when memory is
+ * short: it is not armed then. */
 bool timer_start(struct timers *timers, struct timer *timer, double at);
 
 /* Keeps room for `count` timers (in place of what was reserved before), so that as many as that can be armed
@@ -54,8 +54,7 @@ bool timer_start(struct timers *timers, struct timer *timer, double at);
 bool timers_reserve(struct timers *timers, size_t count);
 void timer_start_reserved(struct timers *timers, struct timer *timer, double at);
 
-/* Safe for a timer that is not armed. O(1) when it was the last to be armed and no later one was stopped,
- * else O(log n). */
+/* Safe for a timer that is not armed. O(log n); O(1) for the one armed last, when it is the latest. */
 void timer_stop(struct timers *timers, struct timer *timer);
 
 /* The earliest moment; INFINITY when none is armed. */

@@ -11,7 +11,8 @@ struct broker_address_list {
     struct config_arena *arena; /* owns the above */
 };
 
-/* From `url`; when that is NULL from AMQP_URL, then RABBITMQ_URL, then the default. NULL with the failure filled. */
+/* From `url`; when that is NULL, from what stands in for it where nobody names a broker: AMQP_URL, then
+ * RABBITMQ_URL, then the default. NULL with the failure filled, which shows nothing of the URL. */
 struct broker_address_list *broker_addresses_find(const char *url, struct whippet_failure *failure);
 void broker_addresses_destroy(struct broker_address_list *addresses);
 

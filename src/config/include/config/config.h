@@ -35,8 +35,8 @@ struct broker_address {
     char *display; /* the URL without its password, for logs: "amqp://guest@localhost:5672/" */
 };
 
-/* Arguments, here and below, are a free-form table as a JSON object, or NULL: strings, numbers (whole ones to 2^53),
- * booleans, null, lists, objects; names of at most 255 bytes. */
+/* Arguments, here and below, are a free-form table as a JSON object, or NULL: strings, numbers (whole ones to
+ * 2^53), booleans, null, lists, objects; names of at most 255 bytes. */
 struct binding_config {
     const char *exchange;
     const char *exchange_type; /* NULL: the exchange must exist */
@@ -77,7 +77,7 @@ struct config {
     struct queue_config *queues;
     size_t queue_count;
     uint64_t stack_size;
-    const char **processor_path; /* folders, to be searched in this order; at least one */
+    const char **processor_path; /* folders, in the order to search them; NULL when the file names none */
     size_t processor_path_count;
     double shutdown_timeout;
     enum whippet_log_level log_level;
