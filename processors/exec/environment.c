@@ -97,16 +97,14 @@ enum {
  * short. */
 static const char *text_variable(whippet_task *task, const char *name, whippet_bytes value)
 {
-    size_t length = strlen(name);
     if (value.len > 0 && memchr(value.data, '\0', value.len) != NULL)
         value.len = 0;
-    char *variable = whippet_alloc(task, length + 1 + value.len + 1);
+    char *variable = whippet_alloc(task, strlen(name) + 1 + value.len + 1);
     if (variable == NULL)
         return NULL;
-    memcpy(variable, name, length);
-    variable[length] = '=';
+    char *at = stpcpy(stpcpy(variable, name), "=");
     if (value.len > 0)
-        memcpy(variable + length + 1, value.data, value.len);
+        memcpy(at, value.data, value.len);
     return variable;
 }
 

@@ -165,8 +165,10 @@ static void log_lines(whippet_task *task, enum whippet_log_level level, whippet_
 static void replace_nuls(whippet_bytes text)
 {
     char *data = (char *)text.data;
-    for (size_t i = 0; i < text.len; i++)
-        data[i] = data[i] != '\0' ? data[i] : ' ';
+    for (size_t i = 0; i < text.len; i++) {
+        if (data[i] == '\0')
+            data[i] = ' ';
+    }
 }
 
 static void log_output(whippet_task *task, const struct settings *settings,

@@ -1,5 +1,5 @@
 #include "metadata.h"
-#include "../common/json.h"
+#include "json.h"
 #include <string.h>
 
 static void name(struct json *json, const char *text)

@@ -21,15 +21,14 @@ static int run_error(const char *path)
 static bool directory_check(const char *directory, whippet_failure *failure)
 {
     struct stat status;
-    if (stat(directory, &status) < 0)
-        whippet_fail(failure, "directory: cannot use %s: %s", directory, strerrordesc_np(errno));
-    else if (!S_ISDIR(status.st_mode))
+    if (stat(directory, &status) == 0 && !S_ISDIR(status.st_mode)) {
         whippet_fail(failure, "directory: %s is not a folder", directory);
-    else if (access(directory, X_OK) < 0)
+        return false;
+    }
+    bool enterable = access(directory, X_OK) == 0;
+    if (!enterable)
         whippet_fail(failure, "directory: cannot use %s: %s", directory, strerrordesc_np(errno));
-    else
-        return true;
-    return false;
+    return enterable;
 }
 
 static bool path_check(const char *program, const char *directory, whippet_failure *failure)

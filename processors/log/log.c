@@ -1,5 +1,5 @@
 /* Prints each message to the log, and acknowledges it. */
-#include "../common/json.h"
+#include "json.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,9 +92,12 @@ static void add_bytes(struct line *line, whippet_bytes bytes)
 {
     const char *data = bytes.data;
     for (size_t i = 0; i < bytes.len && line->length + 3 <= line->size; i++) {
-        if (data[i] == '\0')
+        if (data[i] != '\0') {
+            line->text[line->length++] = data[i];
+        } else {
             line->text[line->length++] = '\\';
-        line->text[line->length++] = data[i] != '\0' ? data[i] : '0';
+            line->text[line->length++] = '0';
+        }
     }
     line->text[line->length] = '\0';
 }
