@@ -1,0 +1,139 @@
+/* What happens when the broker goes, and comes back. */
+#include "stage.h"
+
+#include <stdio.h>
+
+TestSuite(connection, .init = stage_open_alone, .fini = stage_close, .timeout = 180);
+TestSuite(credentials, .init = stage_open, .fini = stage_close, .timeout = 120);
+
+/* A worker on one queue, consuming, whose attempts take `delay`. */
+static struct worker *start_worker(const char *queue, const char *delay)
+{
+    struct worker *worker = worker_start("",
+                                         "[{'name': '%s', 'processor': 'record', 'concurrency': 100,"
+                                         "  'prefetch': 1000, 'settings': {'path': '%s', 'delay': '%s'}}]",
+                                         queue, stage_path("record"), delay);
+
+    worker_await_consuming(worker, queue);
+    return worker;
+}
+
+static void assert_nothing_left(struct worker *worker, const char *queue)
+{
+    worker_stop(worker, 30);
+    await(10, client_ready(stage_client(), queue) == 0, "%s to be empty, found %ld", queue,
+          client_ready(stage_client(), queue));
+    cr_assert_null(client_get(stage_client(), queue), "%s still has a message", queue);
+}
+
+Test(connection, to_a_killed_broker_comes_back_and_no_message_is_lost)
+{
+    enum {
+        MESSAGES = 1000
+    };
+    const char *queue = stage_name("orders");
+    struct worker *worker;
+
+    stage_start_broker();
+    worker = start_worker(queue, "300ms");
+    client_send_many(stage_client(), queue, MESSAGES);
+    await(10, records_count(stage_path("record"), "end", NULL) > 100, "the first ends");
+    cr_assert_lt(records_ended_ids(stage_path("record"), MESSAGES), MESSAGES,
+                 "all were done before the broker went");
+    broker_kill(stage_broker());
+    stage_start_broker();
+    await(60, records_ended_ids(stage_path("record"), MESSAGES) == MESSAGES, "%d messages, found %zu",
+          MESSAGES, records_ended_ids(stage_path("record"), MESSAGES));
+    assert_nothing_left(worker, queue);
+}
+
+Test(connection, closed_by_the_operator_comes_back)
+{
+    enum {
+        MESSAGES = 300
+    };
+    const char *queue = stage_name("orders");
+    struct worker *worker;
+
+    stage_start_broker();
+    worker = start_worker(queue, "500ms");
+    client_send_many(stage_client(), queue, MESSAGES);
+    await(10, records_count(stage_path("record"), "begin", NULL) > 0, "the first message");
+    broker_control(stage_broker(), "close_all_connections", "enough for today", NULL);
+    worker_await_saying(worker, 10, "enough for today");
+    stage_start_broker();
+    await(30, records_ended_ids(stage_path("record"), MESSAGES) == MESSAGES, "%d messages, found %zu",
+          MESSAGES, records_ended_ids(stage_path("record"), MESSAGES));
+    worker_await_consuming(worker, queue);
+    assert_nothing_left(worker, queue);
+}
+
+Test(connection, to_a_broker_that_is_not_there_yet_is_waited_for)
+{
+    const char *queue = stage_name("orders");
+    struct worker *worker;
+
+    stage_start_broker();
+    broker_stop(stage_broker());
+    worker = worker_start("", "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]", queue,
+                          stage_path("record"));
+    worker_await_saying(worker, 10, broker_port(stage_broker()));
+    cr_assert(worker_runs(worker), "the worker gave up");
+    stage_start_broker();
+    worker_await_consuming(worker, queue);
+    client_send(stage_client(), queue, "m", "");
+    await(10, records_count(stage_path("record"), "end", "m") == 1, "the message");
+    worker_stop(worker, 10);
+}
+
+/* As a container's stop does: no broker, yet the worker ends in good order, and at once. */
+Test(connection, that_never_came_is_no_reason_not_to_stop)
+{
+    struct worker *worker;
+
+    stage_start_broker();
+    broker_stop(stage_broker());
+    worker = worker_start("", "[{'name': 'orders', 'processor': 'record', 'settings': {'path': '%s'}}]",
+                          stage_path("record"));
+    worker_await_saying(worker, 10, broker_port(stage_broker()));
+    worker_stop(worker, 5);
+}
+
+Test(credentials, with_a_wrong_password_are_reported_and_tried_again)
+{
+    const char *queue = stage_name("orders"), *user = stage_name("user");
+    char options[256];
+    struct worker *worker;
+
+    snprintf(options, sizeof(options),
+             "'amqp': {'url': 'amqp://%s:s3cr3t@127.0.0.1:%s/', 'reconnect': {'min': '200ms', 'max': '1s'}}",
+             user, broker_port(stage_broker()));
+    worker = worker_start(options, "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]",
+                          queue, stage_path("record"));
+    worker_await_saying(worker, 10, "ACCESS_REFUSED");
+    worker_await_saying(worker, 1, user);
+    cr_assert(worker_runs(worker), "the worker gave up");
+    cr_assert_eq(worker_said(worker, "s3cr3t"), 0, "the password is in the log");
+    broker_control(stage_broker(), "add_user", user, "s3cr3t", NULL);
+    broker_control(stage_broker(), "set_permissions", user, ".*", ".*", ".*", NULL);
+    worker_await_consuming(worker, queue);
+    worker_stop(worker, 5);
+}
+
+Test(credentials, for_a_wrong_vhost_are_reported_and_tried_again)
+{
+    const char *vhost = stage_name("vhost");
+    char options[256];
+    struct worker *worker;
+
+    snprintf(
+        options, sizeof(options),
+        "'amqp': {'url': 'amqp://guest:guest@127.0.0.1:%s/%s', 'reconnect': {'min': '200ms', 'max': '1s'}}",
+        broker_port(stage_broker()), vhost);
+    worker = worker_start(options, "[{'name': 'q', 'processor': 'record', 'settings': {'path': '%s'}}]",
+                          stage_path("record"));
+    worker_await_saying(worker, 10, "NOT_ALLOWED");
+    worker_await_saying(worker, 1, vhost);
+    cr_assert(worker_runs(worker), "the worker gave up");
+    worker_stop(worker, 5);
+}

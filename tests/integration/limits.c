@@ -1,0 +1,99 @@
+/* What a worker takes: attempts at once, messages ahead, the CPU while idle. */
+#include "stage.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+TestSuite(limits, .init = stage_open, .fini = stage_close, .timeout = 120);
+
+Test(limits, concurrency_is_used_and_never_exceeded)
+{
+    enum {
+        MESSAGES = 30,
+        CONCURRENCY = 3
+    };
+    const char *queue = stage_name("concurrency");
+    struct worker *worker =
+        worker_start("",
+                     "[{'name': '%s', 'processor': 'record', 'concurrency': %d, 'prefetch': 30,"
+                     "  'settings': {'path': '%s', 'delay': '100ms'}}]",
+                     queue, CONCURRENCY, stage_path("record"));
+
+    worker_await_consuming(worker, queue);
+    client_send_many(stage_client(), queue, MESSAGES);
+    await(20, records_count(stage_path("record"), "end", NULL) == MESSAGES, "%d ends", MESSAGES);
+    cr_assert_eq(records_most_running(stage_path("record")), CONCURRENCY, "%u attempts ran at once",
+                 records_most_running(stage_path("record")));
+    worker_stop(worker, 5);
+}
+
+Test(limits, prefetch_is_what_the_broker_hands_out)
+{
+    enum {
+        MESSAGES = 20,
+        PREFETCH = 5
+    };
+    const char *queue = stage_name("prefetch");
+    struct worker *worker =
+        worker_start("",
+                     "[{'name': '%s', 'processor': 'record', 'concurrency': 2, 'prefetch': %d,"
+                     "  'settings': {'path': '%s', 'delay': '3s'}}]",
+                     queue, PREFETCH, stage_path("record"));
+
+    worker_await_consuming(worker, queue);
+    client_send_many(stage_client(), queue, MESSAGES);
+    await(5, client_ready(stage_client(), queue) == MESSAGES - PREFETCH, "%d messages left, found %ld",
+          MESSAGES - PREFETCH, client_ready(stage_client(), queue));
+    await(5, records_count(stage_path("record"), "end", NULL) >= 1, "the first end");
+    cr_assert_geq(client_ready(stage_client(), queue), MESSAGES - PREFETCH - 2);
+    worker_stop(worker, 15);
+}
+
+Test(limits, prefetch_is_the_concurrency_unless_told_otherwise)
+{
+    enum {
+        MESSAGES = 20,
+        CONCURRENCY = 4
+    };
+    const char *queue = stage_name("prefetch");
+    struct worker *worker = worker_start("",
+                                         "[{'name': '%s', 'processor': 'record', 'concurrency': %d,"
+                                         "  'settings': {'path': '%s', 'delay': '2s'}}]",
+                                         queue, CONCURRENCY, stage_path("record"));
+
+    worker_await_consuming(worker, queue);
+    client_send_many(stage_client(), queue, MESSAGES);
+    await(5, client_ready(stage_client(), queue) == MESSAGES - CONCURRENCY, "%d messages left, found %ld",
+          MESSAGES - CONCURRENCY, client_ready(stage_client(), queue));
+    worker_stop(worker, 15);
+}
+
+/* A tick each second and the heartbeats are all that may wake it. */
+Test(limits, an_idle_worker_sleeps)
+{
+    enum {
+        SECONDS = 5,
+        MOST = 4 * SECONDS
+    };
+    const char *queue = stage_name("idle");
+    uint64_t before, switches;
+    struct worker *worker;
+
+    if (strcmp(getenv("WHIPPET_TEST_SANITIZE"), "thread") == 0) {
+        cr_skip_test("ThreadSanitizer has a thread of its own, which wakes up often");
+    }
+    worker = worker_start("", "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]", queue,
+                          stage_path("record"));
+    worker_await_consuming(worker, queue);
+    client_send(stage_client(), queue, "m", "");
+    await(5, records_count(stage_path("record"), "end", NULL) == 1, "the message");
+    await(5, client_ready(stage_client(), queue) == 0, "an empty queue");
+    /* Time itself is what is measured here: how often it wakes in five seconds. */
+    poll(NULL, 0, 500);
+    before = worker_switches(worker);
+    poll(NULL, 0, SECONDS * 1000);
+    switches = worker_switches(worker) - before;
+    cr_assert_leq(switches, MOST, "%lu wake-ups in %d seconds", (unsigned long)switches, SECONDS);
+    worker_stop(worker, 5);
+}

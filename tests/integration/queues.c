@@ -1,0 +1,210 @@
+/* Several queues at once: what happens in one must not be felt in another. */
+#include "stage.h"
+
+#include <stdio.h>
+
+TestSuite(queues, .init = stage_open, .fini = stage_close, .timeout = 120);
+
+Test(queues, a_slow_and_a_failing_one_do_not_delay_a_quick_one)
+{
+    enum {
+        MANY = 50,
+        QUICK = 200
+    };
+    const char *slow = stage_name("slow"), *failing = stage_name("failing"), *quick = stage_name("quick");
+    struct client *client = stage_client();
+    double sent, took;
+    struct worker *worker = worker_start(
+        "",
+        "[{'name': '%s', 'processor': 'record', 'concurrency': 4, 'settings': {'path': '%s', 'delay': '2s'}},"
+        " {'name': '%s', 'processor': 'record', 'settings': {'path': '%s', 'verdict': 'retry'}},"
+        " {'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]",
+        slow, stage_path("slow"), failing, stage_path("failing"), quick, stage_path("quick"));
+
+    worker_await_consuming(worker, slow);
+    worker_await_consuming(worker, failing);
+    worker_await_consuming(worker, quick);
+    client_send_many(client, slow, MANY);
+    client_send_many(client, failing, MANY);
+    await(10, records_count(stage_path("slow"), "begin", NULL) == 4, "four slow ones at work");
+    await(10, records_count(stage_path("failing"), "begin", NULL) == MANY, "the first failures");
+
+    client_send_many(client, quick, QUICK);
+    sent = patience_now();
+    await(10, records_ended_ids(stage_path("quick"), QUICK) == QUICK, "%d quick ones, found %zu", QUICK,
+          records_ended_ids(stage_path("quick"), QUICK));
+    took = records_last_at(stage_path("quick"), "end", NULL) - sent;
+    cr_assert_lt(took, 1.0, "the quick ones took %.3f s", took);
+    cr_assert_lt(records_count(stage_path("slow"), "end", NULL), MANY / 2, "the slow ones were not slow");
+    worker_signal(worker, 9);
+    worker_await_end(worker, 5, WORKER_ANY_STATUS);
+}
+
+Test(queues, of_the_same_processor_have_settings_of_their_own)
+{
+    const char *one = stage_name("one"), *two = stage_name("two");
+    struct worker *worker =
+        worker_start("",
+                     "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}},"
+                     " {'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]",
+                     one, stage_path("one"), two, stage_path("two"));
+
+    worker_await_consuming(worker, one);
+    worker_await_consuming(worker, two);
+    client_send(stage_client(), one, "a", "");
+    client_send(stage_client(), two, "b", "");
+    await(5, records_count(stage_path("one"), "end", "a") == 1, "message a");
+    await(5, records_count(stage_path("two"), "end", "b") == 1, "message b");
+    cr_assert_eq(records_count(stage_path("one"), "begin", "b"), 0);
+    worker_stop(worker, 5);
+}
+
+Test(queues, are_declared_with_their_bindings_and_exchange)
+{
+    const char *queue = stage_name("bound"), *exchange = stage_name("events");
+    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_MESSAGE_ID_FLAG,
+                                          .message_id = amqp_cstring_bytes("m")};
+    struct worker *worker =
+        worker_start("",
+                     "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}, 'bindings':"
+                     "  [{'exchange': '%s', 'exchange_type': 'topic', 'routing_key': 'orders.*'}]}]",
+                     queue, stage_path("record"), exchange);
+
+    worker_await_consuming(worker, queue);
+    client_publish(stage_client(), exchange, "orders.eu", &properties, amqp_cstring_bytes("body"));
+    await(5, records_count(stage_path("record"), "end", "m") == 1, "the message sent to the exchange");
+    worker_stop(worker, 5);
+}
+
+Test(queues, that_exist_with_other_arguments_are_used_as_they_are)
+{
+    const char *queue = stage_name("classic");
+    struct worker *worker;
+
+    client_declare(stage_client(), queue, "classic");
+    client_send(stage_client(), queue, "m", "");
+    worker = worker_start("", "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]", queue,
+                          stage_path("record"));
+    await(10, records_count(stage_path("record"), "end", "m") == 1, "the message");
+    worker_stop(worker, 5);
+}
+
+Test(queues, that_exist_with_other_arguments_are_an_error_under_create)
+{
+    const char *wrong = stage_name("wrong"), *right = stage_name("right");
+    struct worker *worker;
+
+    client_declare(stage_client(), wrong, "classic");
+    worker = worker_start(
+        "",
+        "[{'name': '%s', 'declare': 'create', 'processor': 'record', 'settings': {'path': '%s'}},"
+        " {'name': '%s', 'declare': 'create', 'processor': 'record', 'settings': {'path': '%s'}}]",
+        wrong, stage_path("wrong"), right, stage_path("right"));
+    worker_await_saying(worker, 10, "PRECONDITION_FAILED");
+    worker_await_consuming(worker, right);
+    cr_assert_eq(client_consumers(stage_client(), wrong), 0);
+    worker_stop(worker, 5);
+}
+
+Test(queues, that_are_deleted_while_consuming_are_declared_again)
+{
+    const char *queue = stage_name("deleted"), *other = stage_name("other");
+    struct worker *worker =
+        worker_start("",
+                     "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}},"
+                     " {'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]",
+                     queue, stage_path("record"), other, stage_path("other"));
+
+    worker_await_consuming(worker, queue);
+    worker_await_consuming(worker, other);
+    client_delete(stage_client(), queue);
+    client_send(stage_client(), other, "meanwhile", "");
+    await(5, records_count(stage_path("other"), "end", "meanwhile") == 1, "the other queue's message");
+    worker_await_consuming(worker, queue);
+    client_send(stage_client(), queue, "after", "");
+    await(5, records_count(stage_path("record"), "end", "after") == 1, "the message sent after the deletion");
+    worker_stop(worker, 5);
+}
+
+Test(queues, that_are_deleted_with_work_in_flight_do_not_disturb_it)
+{
+    const char *queue = stage_name("deleted");
+    struct worker *worker =
+        worker_start("", "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s', 'delay': '1s'}}]",
+                     queue, stage_path("record"));
+
+    worker_await_consuming(worker, queue);
+    client_send_many(stage_client(), queue, 10);
+    await(5, records_count(stage_path("record"), "begin", NULL) == 10, "ten attempts");
+    client_delete(stage_client(), queue);
+    await(5, records_count(stage_path("record"), "end", NULL) == 10, "ten ends, found %zu",
+          records_count(stage_path("record"), "end", NULL));
+    worker_await_consuming(worker, queue);
+    client_send(stage_client(), queue, "after", "");
+    await(5, records_count(stage_path("record"), "end", "after") == 1, "the message sent after the deletion");
+    worker_stop(worker, 5);
+}
+
+Test(queues, that_are_missing_under_passive_are_waited_for)
+{
+    const char *queue = stage_name("missing"), *other = stage_name("other");
+    struct worker *worker = worker_start(
+        "",
+        "[{'name': '%s', 'declare': 'passive', 'processor': 'record', 'settings': {'path': '%s'}},"
+        " {'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]",
+        queue, stage_path("record"), other, stage_path("other"));
+
+    worker_await_saying(worker, 10, "NOT_FOUND");
+    worker_await_saying(worker, 1, queue);
+    worker_await_consuming(worker, other);
+    cr_assert_eq(client_ready(stage_client(), queue), -1, "the worker declared a queue that was to be there");
+    client_declare(stage_client(), queue, "classic");
+    worker_await_consuming(worker, queue);
+    client_send(stage_client(), queue, "m", "");
+    await(5, records_count(stage_path("record"), "end", "m") == 1, "the message");
+    worker_stop(worker, 5);
+}
+
+Test(queues, that_are_deleted_under_passive_are_waited_for)
+{
+    const char *queue = stage_name("deleted");
+    struct worker *worker;
+
+    client_declare(stage_client(), queue, "classic");
+    worker = worker_start(
+        "", "[{'name': '%s', 'declare': 'passive', 'processor': 'record', 'settings': {'path': '%s'}}]",
+        queue, stage_path("record"));
+    worker_await_consuming(worker, queue);
+    client_delete(stage_client(), queue);
+    worker_await_saying(worker, 10, "NOT_FOUND");
+    cr_assert_eq(client_ready(stage_client(), queue), -1, "the worker declared a queue that was to be there");
+    client_declare(stage_client(), queue, "classic");
+    worker_await_consuming(worker, queue);
+    worker_stop(worker, 5);
+}
+
+Test(queues, without_permission_do_not_stop_the_others)
+{
+    const char *forbidden = stage_name("forbidden"), *allowed = stage_name("allowed"),
+               *user = stage_name("user");
+    char options[256];
+    struct worker *worker;
+
+    client_declare(stage_client(), forbidden, "classic");
+    broker_control(stage_broker(), "add_user", user, "secret", NULL);
+    broker_control(stage_broker(), "set_permissions", user, ".*", ".*", "^allowed.*", NULL);
+    snprintf(options, sizeof(options), "'amqp': {'url': 'amqp://%s:secret@127.0.0.1:%s/'}", user,
+             broker_port(stage_broker()));
+    worker = worker_start(options,
+                          "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}},"
+                          " {'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]",
+                          forbidden, stage_path("forbidden"), allowed, stage_path("allowed"));
+    worker_await_saying(worker, 10, "ACCESS_REFUSED");
+    worker_await_saying(worker, 1, forbidden);
+    worker_await_consuming(worker, allowed);
+    client_send(stage_client(), allowed, "m", "");
+    await(5, records_count(stage_path("allowed"), "end", "m") == 1,
+          "the message of the queue that is allowed");
+    cr_assert_eq(client_consumers(stage_client(), forbidden), 0);
+    worker_stop(worker, 5);
+}

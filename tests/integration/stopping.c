@@ -1,0 +1,150 @@
+/* The end of a worker: what it began it finishes, what it did not begin it returns. */
+#include "stage.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+TestSuite(stopping, .init = stage_open, .fini = stage_close, .timeout = 120);
+
+enum {
+    MESSAGES = 20,
+    AT_ONCE = 4
+};
+
+/* A worker with AT_ONCE attempts at work on a queue of MESSAGES, all prefetched. */
+static struct worker *start_busy(const char *options, const char *queue, const char *delay)
+{
+    struct worker *worker = worker_start(options,
+                                         "[{'name': '%s', 'processor': 'record', 'concurrency': %d,"
+                                         "  'prefetch': %d, 'settings': {'path': '%s', 'delay': '%s'}}]",
+                                         queue, AT_ONCE, MESSAGES, stage_path("record"), delay);
+
+    worker_await_consuming(worker, queue);
+    client_send_many(stage_client(), queue, MESSAGES);
+    await(10, records_count(stage_path("record"), "begin", NULL) >= AT_ONCE, "%d attempts", AT_ONCE);
+    await(5, client_ready(stage_client(), queue) == 0, "all messages to be prefetched");
+    return worker;
+}
+
+static void await_ready(const char *queue, long expected)
+{
+    await(5, client_ready(stage_client(), queue) == expected, "%ld messages returned to the queue, found %ld",
+          expected, client_ready(stage_client(), queue));
+}
+
+static void assert_finishes_what_began(int signal_number)
+{
+    const char *queue = stage_name("orders");
+    struct worker *worker = start_busy("", queue, "1s");
+    struct worker_counts counts;
+    size_t ended;
+
+    worker_signal(worker, signal_number);
+    worker_await_end(worker, 10, 0);
+    ended = records_count(stage_path("record"), "end", NULL);
+    cr_assert_eq(records_count(stage_path("record"), "cut", NULL), 0, "attempts were cut short");
+    cr_assert_eq(records_count(stage_path("record"), "begin", NULL), ended);
+    cr_assert_leq(ended, 2 * AT_ONCE, "%zu attempts; those that had not begun were to be returned", ended);
+    await_ready(queue, MESSAGES - (long)ended);
+    counts = worker_counts(worker, queue);
+    cr_assert_eq(counts.acked, ended, "%lu were acked, %zu ended", counts.acked, ended);
+    cr_assert_eq(counts.returned, MESSAGES - ended, "%lu were returned", counts.returned);
+}
+
+Test(stopping, finishes_what_began_and_returns_the_rest_on_sigterm)
+{
+    assert_finishes_what_began(SIGTERM);
+}
+
+Test(stopping, finishes_what_began_and_returns_the_rest_on_sigint)
+{
+    assert_finishes_what_began(SIGINT);
+}
+
+Test(stopping, takes_no_longer_than_an_idle_worker_needs)
+{
+    const char *queue = stage_name("idle");
+    double start;
+    struct worker *worker =
+        worker_start("", "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]", queue,
+                     stage_path("record"));
+
+    worker_await_consuming(worker, queue);
+    start = patience_now();
+    worker_stop(worker, 5);
+    cr_assert_lt(patience_now() - start, 2.0, "an idle worker took %.3f s to stop", patience_now() - start);
+}
+
+Test(stopping, keeps_the_heartbeats_going)
+{
+    const char *queue = stage_name("heartbeat");
+    char options[256];
+    struct worker *worker;
+
+    snprintf(options, sizeof(options), "'amqp': {'url': '%s', 'heartbeat': '1s'}", stage_broker()->url);
+    worker = start_busy(options, queue, "6s");
+    worker_signal(worker, SIGTERM);
+    worker_await_end(worker, 15, 0);
+    await_ready(queue, MESSAGES - AT_ONCE);
+    cr_assert_eq(records_count(stage_path("record"), "end", NULL), AT_ONCE);
+}
+
+Test(stopping, returns_what_is_left_at_the_shutdown_timeout)
+{
+    const char *queue = stage_name("orders");
+    double start;
+    struct worker *worker = start_busy("'shutdown_timeout': '1s'", queue, "60s");
+
+    start = patience_now();
+    worker_signal(worker, SIGTERM);
+    worker_await_end(worker, 10, WORKER_ANY_STATUS);
+    cr_assert_gt(patience_now() - start, 0.9, "it ended after %.3f s", patience_now() - start);
+    await_ready(queue, MESSAGES);
+    cr_assert_eq(records_count(stage_path("record"), "cut", NULL), AT_ONCE, "%zu attempts were cancelled",
+                 records_count(stage_path("record"), "cut", NULL));
+}
+
+Test(stopping, happens_at_once_on_a_second_signal)
+{
+    const char *queue = stage_name("orders");
+    double start;
+    struct worker *worker = start_busy("", queue, "60s");
+
+    worker_signal(worker, SIGTERM);
+    worker_await_saying(worker, 5, "stopping");
+    cr_assert(worker_runs(worker), "one signal was enough");
+    start = patience_now();
+    worker_signal(worker, SIGTERM);
+    worker_await_end(worker, 5, WORKER_ANY_STATUS);
+    cr_assert_lt(patience_now() - start, 2.0, "it took %.3f s", patience_now() - start);
+    await_ready(queue, MESSAGES);
+}
+
+Test(stopping, returns_messages_that_wait_for_another_attempt)
+{
+    const char *queue = stage_name("waiting");
+    double start;
+    struct worker *worker = worker_start("",
+                                         "[{'name': '%s', 'processor': 'record', 'retry': {'delay': '60s'},"
+                                         "  'settings': {'path': '%s', 'verdict': 'retry'}}]",
+                                         queue, stage_path("record"));
+
+    worker_await_consuming(worker, queue);
+    client_send_many(stage_client(), queue, MESSAGES);
+    await(10, records_count(stage_path("record"), "end", NULL) == MESSAGES, "%d first attempts", MESSAGES);
+    start = patience_now();
+    worker_signal(worker, SIGTERM);
+    worker_await_end(worker, 10, 0);
+    cr_assert_lt(patience_now() - start, 5.0, "it waited %.3f s for later attempts", patience_now() - start);
+    await_ready(queue, MESSAGES);
+}
+
+Test(stopping, leaves_nothing_lost_when_it_is_killed)
+{
+    const char *queue = stage_name("orders");
+    struct worker *worker = start_busy("", queue, "1s");
+
+    worker_signal(worker, SIGKILL);
+    worker_await_end(worker, 5, 128 + SIGKILL);
+    await_ready(queue, MESSAGES);
+}

@@ -1,0 +1,53 @@
+/* Does what the message's body says, one word: a processor for the tests of `whippet try`. */
+#include <whippet/processor.h>
+
+#include <string.h>
+
+static whippet_verdict publish(whippet_task *task)
+{
+    whippet_publication publication = {.routing_key = "elsewhere", .body = {"four", 4}};
+    int error = whippet_publish(task, &publication);
+
+    return error == 0 ? WHIPPET_ACK : whippet_reject(task, "%s", whippet_error_text(error));
+}
+
+/* Touches much of its stack, in a way that no compiler takes for superfluous. */
+static whippet_verdict dig(void)
+{
+    char hole[100000];
+
+    memset(hole, 1, sizeof hole);
+    __asm__ volatile("" : : "r"(hole) : "memory");
+    return WHIPPET_ACK;
+}
+
+static whippet_verdict process(whippet_task *task, const whippet_message *message, void *state)
+{
+    whippet_bytes body = whippet_body(message);
+    char word[32] = "";
+
+    (void)state;
+    memcpy(word, body.data ? body.data : "", body.len < sizeof word ? body.len : 0);
+    if (strcmp(word, "reject") == 0) {
+        return whippet_reject(task, "not \033[31mthis\nway");
+    }
+    if (strcmp(word, "sleep") == 0) {
+        return whippet_sleep(task, 1000) == 0 ? WHIPPET_ACK : WHIPPET_RETRY;
+    }
+    if (strcmp(word, "third") == 0) {
+        return whippet_attempt(message) == 3 ? WHIPPET_ACK : whippet_retry_later(task, "not yet");
+    }
+    if (strcmp(word, "publish") == 0) {
+        return publish(task);
+    }
+    if (strcmp(word, "dig") == 0) {
+        return dig();
+    }
+    if (strcmp(word, "nonsense") == 0) {
+        return (whippet_verdict)42;
+    }
+    whippet_log(task, WHIPPET_DEBUG, "a word at the level debug");
+    return WHIPPET_ACK;
+}
+
+WHIPPET_PROCESSOR(.name = "deeds", .version = "1.0", .summary = "does what it is told", .process = process);

@@ -1,0 +1,42 @@
+/* A RabbitMQ for tests; scripts/broker does the work. */
+#ifndef TESTS_SUPPORT_BROKER_H
+#define TESTS_SUPPORT_BROKER_H
+
+#include <stdbool.h>
+
+enum {
+    BROKER_FOLDER_SIZE = 256,
+    BROKER_URL_SIZE = 128
+};
+
+struct broker {
+    char folder[BROKER_FOLDER_SIZE]; /* whatever a test puts here goes when the broker goes */
+    char url[BROKER_URL_SIZE];       /* with user and password; "" before a broker of one's own was started */
+    char port[8];
+    int lifeline; /* once closed, by whatever ends this test, the broker goes; -1: a shared one */
+};
+
+/* The broker that all tests of this run share. It may be neither stopped nor have all its connections closed.
+ */
+struct broker *broker_shared(void);
+
+/* A broker of this test's own, not started yet. It is stopped and removed when the test ends, however it
+ * ends. */
+struct broker *broker_create(void);
+
+/* Stops and removes a broker of one's own. */
+void broker_destroy(struct broker *broker);
+
+/* Each returns when it is done, and fails the test when it cannot be. After kill (as a power cut) and start,
+ * ports and data are those of before. */
+void broker_start(struct broker *broker);
+void broker_stop(struct broker *broker);
+void broker_kill(struct broker *broker);
+
+/* Its AMQP port, in digits; valid until the broker is destroyed. */
+const char *broker_port(struct broker *broker);
+
+/* Runs rabbitmqctl with up to seven arguments, the last of them NULL. Costs a second or two of CPU. */
+void broker_control(struct broker *broker, const char *first, ...) __attribute__((sentinel));
+
+#endif

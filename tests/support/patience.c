@@ -1,0 +1,29 @@
+#include "patience.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    PAUSE_MILLISECONDS = 10
+};
+
+double patience_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+double patience_deadline(double seconds)
+{
+    const char *factor = getenv("WHIPPET_TEST_PATIENCE");
+
+    return patience_now() + seconds * (factor ? strtod(factor, NULL) : 1.0);
+}
+
+void patience_pause(void)
+{
+    poll(NULL, 0, PAUSE_MILLISECONDS);
+}

@@ -1,0 +1,65 @@
+/* The `whippet` program under test, run as a user runs it. */
+#ifndef TESTS_SUPPORT_WORKER_H
+#define TESTS_SUPPORT_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct worker;
+
+/* Writes a configuration and starts `whippet run` on it. Both texts are JSON with ' in place of ".
+ * `options` are further top-level members ("'shutdown_timeout': '2s'"; "" for none); without 'amqp' among
+ * them the worker goes to the stage's broker. `queues` is the list of queues, printf-style. */
+struct worker *worker_start(const char *options, const char *queues, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Awaits a consumer on the queue. */
+void worker_await_consuming(struct worker *worker, const char *queue);
+
+enum {
+    WORKER_ANY_STATUS = -1
+};
+
+/* Awaits its end within `seconds`; its exit status (or 128 and the signal's number) must be `expected`. */
+void worker_await_end(struct worker *worker, double seconds, int expected);
+
+/* Sends SIGTERM and awaits the end, with status 0. */
+void worker_stop(struct worker *worker, double seconds);
+
+/* Awaits a line on standard error that holds `text`. */
+void worker_await_saying(struct worker *worker, double seconds, const char *text);
+
+void worker_signal(struct worker *worker, int signal_number);
+bool worker_runs(struct worker *worker);
+pid_t worker_pid(const struct worker *worker);
+
+/* How many lines it wrote to standard error that hold `text`. */
+unsigned worker_said(const struct worker *worker, const char *text);
+
+/* What became of a queue's messages. */
+struct worker_counts {
+    unsigned long consumed;
+    unsigned long acked;
+    unsigned long retried;
+    unsigned long dead_lettered;
+    unsigned long discarded;
+    unsigned long returned;
+    unsigned long in_flight;
+};
+
+/* What it printed of a queue when it ended; fails the test when there is no such line. */
+struct worker_counts worker_counts(const struct worker *worker, const char *queue);
+
+/* How often its threads gave up the CPU by themselves so far: wake-ups. */
+uint64_t worker_switches(const struct worker *worker);
+
+/* Resident memory, and the most there ever was, in bytes. */
+uint64_t worker_memory(const struct worker *worker);
+uint64_t worker_memory_peak(const struct worker *worker);
+
+/* Kills those that still run, and prints the end of what those wrote that did not end as expected; for
+ * stage_close. */
+void workers_end(void);
+
+#endif
