@@ -1,0 +1,180 @@
+"""The rows of the suite: what each compares, how its table looks, and what must be reached (issue 2)."""
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Callable
+
+from . import work
+from .consumers import Whippet
+
+
+@dataclass
+class Column:
+    """A number of each consumer: its median, or, as a ratio, the median of the rounds' ratios to the reference."""
+    heading: str
+    metric: str
+    style: str = "{:.2f}"
+    ratio: bool = False
+
+
+@dataclass
+class Goal:
+    """What Whippet's number in a column must be."""
+    text: str
+    column: Column
+    relation: str  # ≤ or ≥
+    limit: float
+
+    def met(self, value):
+        return value <= self.limit if self.relation == "≤" else value >= self.limit
+
+
+@dataclass
+class Row:
+    name: str
+    title: str
+    measure: Callable  # takes a Session; returns samples by title
+    columns: list
+    goals: list = field(default_factory=list)
+    reference: str = ""  # title of who is compared with
+
+
+def value_of(column, samples, title, reference):
+    """The column's value for the consumer `title`; None when it has none."""
+    own = [sample.get(column.metric) for sample in samples.get(title, [])]
+    if not own or None in own:
+        return None
+    if not column.ratio:
+        return median(own)
+    others = [sample[column.metric] for sample in samples.get(reference, [])]
+    return median(mine / other for mine, other in zip(own, others)) if others else None
+
+
+RABBITMQC = "rabbitmq-c, blocking loop"
+WHIPPET = "Whippet"
+
+RATE = Column("messages/s", "rate", "{:,.0f}")
+CPU = Column("CPU µs/message", "cpu_us")
+BROKER = Column("broker's CPU µs/message", "broker_us", "{:.1f}")
+PEAK = Column("peak MiB", "peak_mib", "{:.1f}")
+RATE_RATIO = Column("rate, of rabbitmq-c's", "rate", ratio=True)
+CPU_RATIO = Column("CPU, of rabbitmq-c's", "cpu_us", ratio=True)
+CONSUMING = [RATE, CPU, PEAK, RATE_RATIO, CPU_RATIO]
+FROM_RABBITMQ = [RATE, CPU, BROKER, PEAK, RATE_RATIO, CPU_RATIO]
+
+P50_RATIO = Column("p50, of rabbitmq-c's", "p50_us", ratio=True)
+P99_RATIO = Column("p99, of rabbitmq-c's", "p99_us", ratio=True)
+LATENCY = [Column("p50 µs", "p50_us", "{:.0f}"), Column("p99 µs", "p99_us", "{:.0f}"),
+           Column("most µs", "most_us", "{:.0f}"), P50_RATIO, P99_RATIO]
+
+
+def measure_consume(session):
+    cast = session.cast
+    return session.interleave(
+        [cast.whippet, cast.whippet_ungathered, cast.rabbitmqc, cast.rabbitmqc_100, cast.bare, cast.amqp091, cast.amqplib,
+         cast.pika, cast.aio_pika],
+        work.from_rabbitmq(session, session.count(200_000), 100, 500))
+
+
+def measure_kilobyte(session):
+    cast = session.cast
+    return session.interleave([cast.whippet, cast.rabbitmqc, cast.bare],
+                              work.from_rabbitmq(session, session.count(200_000), 1024, 500))
+
+
+def measure_scripted(session):
+    cast = session.cast
+    return session.interleave([cast.whippet, cast.rabbitmqc, cast.bare, cast.amqp091, cast.amqplib],
+                              work.from_scripted(session, session.count(1_000_000), 100, 500))
+
+
+def measure_window(prefetch, full):
+    def measure(session):
+        cast = session.cast
+        return session.interleave([cast.whippet, cast.whippet_ungathered, cast.rabbitmqc],
+                                  work.from_rabbitmq(session, session.count(full), 100, prefetch))
+    return measure
+
+
+def measure_latency(rate, full):
+    def measure(session):
+        return session.interleave([Whippet(session.build, "latency"), Whippet(session.build, "latency", gathering=False),
+                                   session.cast.rabbitmqc_latency],
+                                  work.latency(session, session.count(full), rate))
+    return measure
+
+
+def measure_sleep(session):
+    count = session.count(10_000)
+    return session.interleave(
+        [Whippet(session.build, "sleep", concurrency=count), session.cast.amqp091_sleep, session.cast.aio_pika_sleep],
+        work.sleeping(session, count))
+
+
+def measure_retry(session):
+    return session.interleave([Whippet(session.build, "fail", retry={"attempts": 5, "delay": "5m"})],
+                              work.retrying(session, session.count(10_000)))
+
+
+def measure_idle(session):
+    return session.interleave([session.cast.whippet, session.cast.rabbitmqc], work.idle(session, 10))
+
+
+def measure_start(session):
+    cast = session.cast
+    samples = session.interleave([cast.whippet, cast.rabbitmqc, cast.amqp091, cast.amqplib, cast.pika, cast.aio_pika],
+                                 work.starting(session))
+    for own in samples.values():
+        for sample, reference in zip(own, samples[RABBITMQC]):
+            sample["beyond_ms"] = sample["first_ms"] - reference["handshake_ms"]
+    return samples
+
+
+def measure_callgrind(session):
+    cast = session.cast
+    return session.interleave([cast.whippet, cast.rabbitmqc, cast.bare],
+                              work.instructions(session, session.count(20_000), session.count(120_000)), rounds=1)
+
+
+SLEEP_PEAK = Column("peak MiB", "peak_mib", "{:.1f}")
+SLEEP_SECONDS = Column("seconds", "seconds")
+SLEEP_ALL_SECONDS = Column("seconds at the scripted broker, to the last ack", "all_seconds")
+RETRY_OVER = Column("MiB over idle", "over_mib", "{:.1f}")
+IDLE_RESIDENT = Column("resident MiB", "resident_mib", "{:.1f}")
+IDLE_WAKE_UPS = Column("wake-ups in 10 s", "wake_ups", "{:.0f}")
+START_BEYOND = Column("ms beyond rabbitmq-c's handshake", "beyond_ms", "{:.1f}")
+
+ROWS = [
+    Row("consume", "RabbitMQ, 200,000 × 100 B, prefetch 500", measure_consume, FROM_RABBITMQ, [
+        Goal("CPU per message, of rabbitmq-c's loop", CPU_RATIO, "≤", 0.4),
+        Goal("messages per second, of rabbitmq-c's loop", RATE_RATIO, "≥", 1.3)], RABBITMQC),
+    Row("kilobyte", "RabbitMQ, 200,000 × 1 KiB, prefetch 500", measure_kilobyte, FROM_RABBITMQ, [
+        Goal("CPU per message, of rabbitmq-c's loop", CPU_RATIO, "≤", 0.6)], RABBITMQC),
+    Row("scripted", "scripted broker, 1,000,000 × 100 B, prefetch 500", measure_scripted,
+        [*CONSUMING, Column("messages per ack", "messages_per_ack", "{:.0f}")], [
+        Goal("messages per second", RATE, "≥", 2e6),
+        Goal("CPU µs per message", CPU, "≤", 0.4)], RABBITMQC),
+    Row("window-1", "RabbitMQ, 20,000 × 100 B, prefetch 1", measure_window(1, 20_000), FROM_RABBITMQ, [
+        Goal("messages per second, of rabbitmq-c's loop (0.05 for noise)", RATE_RATIO, "≥", 0.95)], RABBITMQC),
+    Row("window-10", "RabbitMQ, 100,000 × 100 B, prefetch 10", measure_window(10, 100_000), FROM_RABBITMQ, [
+        Goal("messages per second, of rabbitmq-c's loop (0.05 for noise)", RATE_RATIO, "≥", 0.95)], RABBITMQC),
+    Row("latency", "latency at 500 messages/s, 5,000 × 100 B", measure_latency(500, 5000), LATENCY, [
+        Goal("p50, of rabbitmq-c's loop", P50_RATIO, "≤", 1.15),
+        Goal("p99, of rabbitmq-c's loop", P99_RATIO, "≤", 1.15)], RABBITMQC),
+    Row("lone", "latency of lone messages, 20 a second, 200 × 100 B", measure_latency(20, 200), LATENCY, [
+        Goal("p50, of rabbitmq-c's loop", P50_RATIO, "≤", 1.15)], RABBITMQC),
+    Row("sleep", "10,000 messages that each wait 1 s", measure_sleep, [SLEEP_SECONDS, SLEEP_ALL_SECONDS, SLEEP_PEAK], [
+        Goal("seconds", SLEEP_SECONDS, "≤", 1.2),
+        Goal("peak MiB", SLEEP_PEAK, "≤", 60)]),
+    Row("retry", "10,000 messages that wait for a retry", measure_retry,
+        [Column("idle MiB", "idle_mib", "{:.1f}"), Column("waiting MiB", "waiting_mib", "{:.1f}"), RETRY_OVER], [
+        Goal("MiB over idle", RETRY_OVER, "≤", 16)]),
+    Row("idle", "idle for 10 s", measure_idle, [IDLE_RESIDENT, IDLE_WAKE_UPS], [
+        Goal("resident MiB", IDLE_RESIDENT, "≤", 8),
+        Goal("wake-ups in 10 s: a tick a second, and heartbeats both ways", IDLE_WAKE_UPS, "≤", 16)]),
+    Row("start", "start to first message", measure_start,
+        [Column("ms from exec to the first message", "first_ms", "{:.1f}"), START_BEYOND], [
+        Goal("ms beyond the broker's handshake", START_BEYOND, "≤", 100)]),
+    Row("callgrind", "instructions per message, scripted broker", measure_callgrind,
+        [Column("instructions/message", "instructions", "{:,.0f}"),
+         Column("of rabbitmq-c's", "instructions", ratio=True)], [], RABBITMQC),
+]
