@@ -1,6 +1,5 @@
 #include "client.h"
 
-#include <amqp_tcp_socket.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>

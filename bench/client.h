@@ -3,8 +3,15 @@
 #ifndef BENCH_CLIENT_H
 #define BENCH_CLIENT_H
 
-#include <amqp.h>
 #include <stdint.h>
+
+#if __has_include(<rabbitmq-c/amqp.h>)
+#include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/tcp_socket.h>
+#else
+#include <amqp.h>
+#include <amqp_tcp_socket.h>
+#endif
 
 enum {
     CLIENT_CHANNEL = 1

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <worker/plugin.h>
 
-/* --- The list ---------------------------------------------------------------------------------------- */
+/* --- The list -------------------------------------------------------------------------------------------*/
 
 static int wider(int width, const char *text)
 {
@@ -73,7 +73,7 @@ static int list_all(const struct folders *folders)
     return EXIT_FAILED;
 }
 
-/* --- One of them -------------------------------------------------------------------------------------- */
+/* --- One of them ----------------------------------------------------------------------------------------*/
 
 static const char *type_name(enum whippet_option_type type)
 {

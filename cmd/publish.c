@@ -64,7 +64,7 @@ struct publication {
     int code;
 };
 
-/* --- One message ------------------------------------------------------------------------------------*/
+/* --- One message ----------------------------------------------------------------------------------------*/
 
 static whippet_bytes text_or_nothing(const char *text)
 {
@@ -155,7 +155,7 @@ static int publish_one(whippet_task *task, struct publication *publication, uint
     return error;
 }
 
-/* --- All of them ------------------------------------------------------------------------------------*/
+/* --- All of them ----------------------------------------------------------------------------------------*/
 
 static void note_failure(struct publication *publication, uint64_t number,
                          const struct whippet_failure *failure)
@@ -229,7 +229,7 @@ static int publish_main(whippet_task *task, void *arg)
     return 0;
 }
 
-/* --- Connection and signals -------------------------------------------------------------------------*/
+/* --- Connection and signals -----------------------------------------------------------------------------*/
 
 static void on_opened(void *owner)
 {
@@ -352,7 +352,7 @@ static int publish(struct publication *publication)
     return code;
 }
 
-/* --- The command line -------------------------------------------------------------------------------*/
+/* --- The command line -----------------------------------------------------------------------------------*/
 
 enum long_option {
     OPTION_URL = 256,

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <worker/worker.h>
 
-/* --- Signals ----------------------------------------------------------------------------------------*/
+/* --- Signals --------------------------------------------------------------------------------------------*/
 
 struct service {
     struct worker *worker;
@@ -46,7 +46,7 @@ static bool watch_signals(struct loop *loop, struct service *service)
            loop_on_signal(loop, SIGUSR1, on_usr1, service);
 }
 
-/* --- The work ---------------------------------------------------------------------------------------*/
+/* --- The work -------------------------------------------------------------------------------------------*/
 
 static int fail_internally(const char *what)
 {

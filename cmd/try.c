@@ -15,7 +15,7 @@ static int complain(const char *text, int code)
     return code;
 }
 
-/* --- Settings ---------------------------------------------------------------------------------------- */
+/* --- Settings -------------------------------------------------------------------------------------------*/
 
 static const char settings_path[] = "queues[0].settings";
 
@@ -76,7 +76,7 @@ static whippet_settings *read_settings(const struct plugin *plugin, const char *
     return settings;
 }
 
-/* --- The command ------------------------------------------------------------------------------------- */
+/* --- The command ----------------------------------------------------------------------------------------*/
 
 /* The processor at work, or an exit code other than EXIT_DONE after it has said why not. */
 static int open_processor(const struct try_request *request, struct processor *processor)

@@ -39,7 +39,7 @@ struct attempt {
     size_t publication_count;
 };
 
-/* --- Running ----------------------------------------------------------------------------------------- */
+/* --- Running --------------------------------------------------------------------------------------------*/
 
 /* Stands in for the publishing connection: remembers, and confirms. */
 static int remember_publication(void *owner, whippet_task *task, const whippet_publication *publication)
@@ -113,7 +113,7 @@ static bool run_attempt(struct attempt *attempt, const struct log_fields *fields
     return true;
 }
 
-/* --- Printing ---------------------------------------------------------------------------------------- */
+/* --- Printing -------------------------------------------------------------------------------------------*/
 
 static const char *verdict_name(const struct attempt *attempt)
 {
@@ -175,7 +175,7 @@ static void print_attempt(const struct attempt *attempt, double timeout)
     print_publications(attempt);
 }
 
-/* --- Attempts ---------------------------------------------------------------------------------------- */
+/* --- Attempts -------------------------------------------------------------------------------------------*/
 
 /* A loop that ends the attempt on SIGINT and SIGTERM; NULL with the failure filled. */
 static struct loop *open_loop(struct attempt *attempt, struct whippet_failure *failure)

@@ -1,4 +1,5 @@
-/* Logging from a processor: the line carries the task's queue, processor, message id and attempt by itself. */
+/* Logging from a processor: the line carries the task's queue, processor, message id and attempt by itself.
+ */
 #ifndef WHIPPET_LOG_H
 #define WHIPPET_LOG_H
 
@@ -15,8 +16,8 @@ enum whippet_log_level {
     WHIPPET_ERROR,
 };
 
-/* Writes one line, printf-style, without a newline at its end. `task` NULL: from setup() or teardown(). Does not
- * suspend. Control characters are escaped; text beyond 8 KiB is cut. */
+/* Writes one line, printf-style, without a newline at its end. `task` NULL: from setup() or teardown(). Does
+ * not suspend. Control characters are escaped; text beyond 8 KiB is cut. */
 WHIPPET_API void whippet_log(whippet_task *task, enum whippet_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

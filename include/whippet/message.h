@@ -1,4 +1,5 @@
-/* What a message carries. Everything here is borrowed from the message: valid until process() returns. None suspends. */
+/* What a message carries. Everything here is borrowed from the message: valid until process() returns. None
+ * suspends. */
 #ifndef WHIPPET_MESSAGE_H
 #define WHIPPET_MESSAGE_H
 
@@ -11,7 +12,8 @@ extern "C" {
 /* The body, byte for byte as it was published. */
 WHIPPET_API whippet_bytes whippet_body(const whippet_message *message);
 
-/* Where it came from: the exchange it was published to (empty for the default one), its routing key, and the queue. */
+/* Where it came from: the exchange it was published to (empty for the default one), its routing key, and the
+ * queue. */
 WHIPPET_API whippet_bytes whippet_exchange(const whippet_message *message);
 WHIPPET_API whippet_bytes whippet_routing_key(const whippet_message *message);
 WHIPPET_API whippet_bytes whippet_queue(const whippet_message *message);
@@ -86,7 +88,8 @@ WHIPPET_API whippet_value whippet_header(const whippet_message *message, const c
 /* All headers as one table, to iterate over; kind is TABLE even when there are none. */
 WHIPPET_API whippet_value whippet_headers(const whippet_message *message);
 
-/* Takes the next entry from a table or an array: advances `*container`, which is a cursor of the caller's, and fills
+/* Takes the next entry from a table or an array: advances `*container`, which is a cursor of the caller's,
+ * and fills
  * `*name` (empty for arrays; may be NULL) and `*value`. False at the end, and for any other kind. */
 WHIPPET_API bool whippet_value_next(whippet_value *container, whippet_bytes *name, whippet_value *value);
 

@@ -8,7 +8,8 @@
  *         return WHIPPET_ACK;
  *     }
  *
- *     WHIPPET_PROCESSOR(.name = "hello", .version = "1.0", .summary = "logs each message", .process = process);
+ *     WHIPPET_PROCESSOR(.name = "hello", .version = "1.0", .summary = "logs each message", .process =
+ * process);
  */
 #ifndef WHIPPET_PROCESSOR_H
 #define WHIPPET_PROCESSOR_H
@@ -36,18 +37,19 @@ typedef enum whippet_verdict {
 } whippet_verdict;
 
 /* Return the verdict and keep the reason, printf-style: `return whippet_reject(task, "no key %s", name);`
- * The reason goes to the log and to the dead letter's whippet-error; text beyond 1 KiB is cut. Neither suspends. */
+ * The reason goes to the log and to the dead letter's whippet-error; text beyond 1 KiB is cut. Neither
+ * suspends. */
 WHIPPET_API whippet_verdict whippet_retry_later(whippet_task *task, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 WHIPPET_API whippet_verdict whippet_reject(whippet_task *task, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Options: what a processor takes from `settings`. They are checked before start, listed by `whippet processors`, and
- * read in setup(). */
+/* Options: what a processor takes from `settings`. They are checked before start, listed by `whippet
+ * processors`, and read in setup(). */
 enum whippet_option_type {
     WHIPPET_OPTION_STRING = 1,
-    WHIPPET_OPTION_INTEGER,  /* a whole number */
-    WHIPPET_OPTION_NUMBER,   /* any number */
+    WHIPPET_OPTION_INTEGER, /* a whole number */
+    WHIPPET_OPTION_NUMBER,  /* any number */
     WHIPPET_OPTION_BOOLEAN,
     WHIPPET_OPTION_DURATION, /* "250ms", "3s", "5m", or seconds */
     WHIPPET_OPTION_SIZE,     /* "16MiB", or bytes */
@@ -63,38 +65,41 @@ typedef struct whippet_option {
     const char *help; /* one line */
 } whippet_option;
 
-/* The validated settings, borrowed during setup(). Strings live as long as the processor. Asking for an option that was
- * not declared, or as another type, returns the empty value of the type and logs an error. */
+/* The validated settings, borrowed during setup(). Strings live as long as the processor. Asking for an
+ * option that was not declared, or as another type, returns the empty value of the type and logs an error. */
 typedef struct whippet_settings whippet_settings;
 
 WHIPPET_API bool whippet_setting_given(const whippet_settings *settings, const char *name);
+/* "" when it was not given and has no default: whippet_setting_given tells the two apart. */
 WHIPPET_API const char *whippet_setting_string(const whippet_settings *settings, const char *name);
 WHIPPET_API int64_t whippet_setting_integer(const whippet_settings *settings, const char *name);
 WHIPPET_API double whippet_setting_number(const whippet_settings *settings, const char *name);
 WHIPPET_API bool whippet_setting_boolean(const whippet_settings *settings, const char *name);
 WHIPPET_API double whippet_setting_duration(const whippet_settings *settings, const char *name); /* seconds */
 WHIPPET_API uint64_t whippet_setting_size(const whippet_settings *settings, const char *name);   /* bytes */
-/* A list, or a map as alternating names and values: NULL-terminated, never NULL itself. `*count` may be NULL. */
+/* A list, or a map as alternating names and values: NULL-terminated, never NULL itself. `*count` may be NULL.
+ */
 WHIPPET_API const char *const *whippet_setting_strings(const whippet_settings *settings, const char *name,
                                                        size_t *count);
 
-/* Where setup() says what is wrong: printf-style, one line; text beyond 1 KiB is cut. */
+/* Where setup() says what is wrong: printf-style, one line; text beyond half a KiB is cut. */
 typedef struct whippet_failure whippet_failure;
-WHIPPET_API void whippet_fail(whippet_failure *failure, const char *format, ...) __attribute__((format(printf, 2, 3)));
+WHIPPET_API void whippet_fail(whippet_failure *failure, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-/* The one symbol a processor exports. `abi` and `size` come first and are filled in by the macro; the loader compares
- * them before it reads anything else. Members are only ever added at the end. */
+/* The one symbol a processor exports. `abi` and `size` come first and are filled in by the macro; the loader
+ * compares them before it reads anything else. Members are only ever added at the end. */
 typedef struct whippet_processor {
     uint32_t abi;
     uint32_t size;
     const char *name;
     const char *version;
-    const char *summary;                                /* one line, for `whippet processors` */
-    const whippet_option *options;                      /* ends with an entry whose name is NULL; NULL: none */
-    const char *run;                                    /* the run mode it wishes for; NULL: "loop" */
+    const char *summary;           /* one line, for `whippet processors` */
+    const whippet_option *options; /* ends with an entry whose name is NULL; NULL: none */
+    const char *run;               /* the run mode it wishes for; NULL: "loop" */
 
-    /* Called once for each queue that uses it, before the first message; must not block for long. `*state` is handed to
-     * process() and teardown(). 0, or anything else after whippet_fail(). NULL: no state. */
+    /* Called once for each queue that uses it, before the first message; must not block for long. `*state` is
+     * handed to process() and teardown(). 0, or anything else after whippet_fail(). NULL: no state. */
     int (*setup)(const whippet_settings *settings, void **state, whippet_failure *failure);
 
     /* Called for each attempt, in a task of its own; may suspend. Many run at once, interleaved at awaits. */
@@ -107,12 +112,12 @@ typedef struct whippet_processor {
 #define WHIPPET_PROCESSOR_SYMBOL "whippet_processor_descriptor"
 
 /* Defines the descriptor; its arguments are designated initialisers of struct whippet_processor. */
-#define WHIPPET_PROCESSOR(...)                                                                                         \
-    extern WHIPPET_API const whippet_processor whippet_processor_descriptor;                                           \
-    const whippet_processor whippet_processor_descriptor = {                                                           \
-        .abi = WHIPPET_ABI,                                                                                            \
-        .size = sizeof(whippet_processor),                                                                             \
-        __VA_ARGS__,                                                                                                   \
+#define WHIPPET_PROCESSOR(...)                                                                               \
+    extern WHIPPET_API const whippet_processor whippet_processor_descriptor;                                 \
+    const whippet_processor whippet_processor_descriptor = {                                                 \
+        .abi = WHIPPET_ABI,                                                                                  \
+        .size = sizeof(whippet_processor),                                                                   \
+        __VA_ARGS__,                                                                                         \
     }
 
 #ifdef __cplusplus

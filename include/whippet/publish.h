@@ -30,9 +30,10 @@ typedef struct whippet_publication {
 } whippet_publication;
 
 /* Publishes and returns once the broker has confirmed that it holds the message; `mandatory` is always set.
- * 0; UNROUTABLE when no queue took it; NACKED when the broker refused it; TIMEOUT, also when the broker blocks
- * publishing past the deadline; CANCELLED; LIMIT when the headers do not fit a frame; INVALID for names over 255
- * bytes; CLOSED when the connection went before the confirm came: the broker may hold the message or not. */
+ * 0; UNROUTABLE when no queue took it; NACKED when the broker refused it; TIMEOUT, also when the broker
+ * blocks publishing past the deadline; CANCELLED; LIMIT when the headers do not fit a frame; INVALID for
+ * names over 255 bytes; CLOSED when the connection went before the confirm came: the broker may hold the
+ * message or not. */
 WHIPPET_API int whippet_publish(whippet_task *task, const whippet_publication *publication);
 
 #ifdef __cplusplus

@@ -1,11 +1,10 @@
 /* Tasks: straight-line code that suspends. What Python calls a coroutine, await and gather.
  *
  * Every await returns 0 or a negative WHIPPET_E_…. Two errors can come from any of them:
- *   WHIPPET_E_TIMEOUT    the task's deadline has passed: the attempt's (`timeout` in the configuration), or a narrower
- *                        one of whippet_with_timeout
- *   WHIPPET_E_CANCELLED  the task was cancelled: by whippet_cancel, because its parent ended, or because the worker stops
- * Both are sticky: once one was returned, every later await in the same scope returns it at once, so a task that goes
- * on regardless still comes to its end.
+ *   WHIPPET_E_TIMEOUT    the task's deadline has passed: the attempt's (`timeout` in the configuration), or a
+ * narrower one of whippet_with_timeout WHIPPET_E_CANCELLED  the task was cancelled: by whippet_cancel,
+ * because its parent ended, or because the worker stops Both are sticky: once one was returned, every later
+ * await in the same scope returns it at once, so a task that goes on regardless still comes to its end.
  */
 #ifndef WHIPPET_TASK_H
 #define WHIPPET_TASK_H
@@ -16,36 +15,42 @@
 extern "C" {
 #endif
 
-/* The body of a task: `arg` is what the spawner passed. Returns 0 or a positive result, or a negative error. */
+/* The body of a task: `arg` is what the spawner passed. Returns 0 or a positive result, or a negative error.
+ */
 typedef int whippet_task_function(whippet_task *task, void *arg);
 
 /* Suspends for `seconds` (zero or less: lets others run, then goes on). 0, or TIMEOUT or CANCELLED. */
 WHIPPET_API int whippet_sleep(whippet_task *task, double seconds);
 
-/* Starts `function` as a child of `task`; it first runs when `task` next suspends. `arg` must outlive the child.
- * The child inherits the deadline. When `task` ends, children still running are cancelled and awaited: none is lost.
- * Does not suspend. Returns the child, owned by `task` until joined; NULL when memory is short. */
+/* Starts `function` as a child of `task`; it first runs when `task` next suspends. `arg` must outlive the
+ * child. The child inherits the deadline. When `task` ends, children still running are cancelled and awaited:
+ * none is lost. Does not suspend. Returns the child, owned by `task` until joined; NULL when memory is short.
+ */
 WHIPPET_API whippet_task *whippet_spawn(whippet_task *task, whippet_task_function *function, void *arg);
 
-/* Awaits one child and frees it: `child` is invalid afterwards. `*result` (may be NULL) takes what its function
- * returned. 0 when the child ended; TIMEOUT or CANCELLED when `task` itself was, and then the child still runs and is
- * still owned; INVALID when `child` is not a child of `task`. */
+/* Awaits one child and frees it: `child` is invalid afterwards. `*result` (may be NULL) takes what its
+ * function returned. 0 when the child ended; TIMEOUT or CANCELLED when `task` itself was, and then the child
+ * still runs and is still owned; INVALID when `child` is not a child of `task`. */
 WHIPPET_API int whippet_join(whippet_task *task, whippet_task *child, int *result);
 
-/* Awaits every child and frees them all. 0 when none failed, else the error of the first child, in the order they were
- * spawned, that returned a negative one. TIMEOUT or CANCELLED when `task` itself was; the children still run then. */
+/* Awaits every child and frees them all. 0 when none failed, else the error of the first child, in the order
+ * they were spawned, that returned a negative one. TIMEOUT or CANCELLED when `task` itself was; the children
+ * still run then. */
 WHIPPET_API int whippet_join_all(whippet_task *task);
 
-/* Asks `child` (a task that the caller spawned and has not joined) to end: the await it is in, down to the deepest,
- * returns CANCELLED, and so does every later one. Its children are cancelled too. It must still be joined, or is when
- * its parent ends. Does not suspend. */
+/* Asks `child` (a task that the caller spawned and has not joined) to end: the await it is in, down to the
+ * deepest, returns CANCELLED, and so does every later one. Its children are cancelled too. It must still be
+ * joined, or is when its parent ends. Does not suspend. */
 WHIPPET_API void whippet_cancel(whippet_task *child);
 
-/* Runs function(task, arg) in this very task with a deadline at most `seconds` from now; an earlier one that is in
- * force already stays. Returns what the function returned; its awaits return TIMEOUT when the time is up. */
-WHIPPET_API int whippet_with_timeout(whippet_task *task, double seconds, whippet_task_function *function, void *arg);
+/* Runs function(task, arg) in this very task with a deadline at most `seconds` from now; an earlier one that
+ * is in force already stays. Returns what the function returned; its awaits return TIMEOUT when the time is
+ * up. */
+WHIPPET_API int whippet_with_timeout(whippet_task *task, double seconds, whippet_task_function *function,
+                                     void *arg);
 
-/* Seconds until the task's deadline: negative when it has passed, INFINITY when there is none. Does not suspend. */
+/* Seconds until the task's deadline: negative when it has passed, INFINITY when there is none. Does not
+ * suspend. */
 WHIPPET_API double whippet_time_left(const whippet_task *task);
 
 /* What whippet_wait_fd waits for, and returns. */
@@ -54,12 +59,13 @@ enum whippet_readiness {
     WHIPPET_WRITABLE = 2,
 };
 
-/* Awaits that `descriptor` (non-blocking, owned by the caller) is readable or writable; `events` is a sum of the above.
- * Returns the events that are there, above 0; else TIMEOUT, CANCELLED, INVALID for a bad descriptor, or MEMORY. */
+/* Awaits that `descriptor` (non-blocking, owned by the caller) is readable or writable; `events` is a sum of
+ * the above. Returns the events that are there, above 0; else TIMEOUT, CANCELLED, INVALID for a bad
+ * descriptor, or MEMORY. */
 WHIPPET_API int whippet_wait_fd(whippet_task *task, int descriptor, int events);
 
-/* Memory that lives until the attempt is over and is then freed by itself; never freed by hand. Aligned for any type,
- * zeroed. NULL when memory is short. A child takes from its root task's. Does not suspend. */
+/* Memory that lives until the attempt is over and is then freed by itself; never freed by hand. Aligned for
+ * any type, zeroed. NULL when memory is short. A child takes from its root task's. Does not suspend. */
 WHIPPET_API void *whippet_alloc(whippet_task *task, size_t size);
 
 #ifdef __cplusplus

@@ -20,27 +20,28 @@ typedef struct whippet_bytes {
     size_t len;
 } whippet_bytes;
 
-/* One attempt's lightweight thread of control. A function that takes one may suspend; one that does not, never does. */
+/* One attempt's lightweight thread of control. A function that takes one may suspend; one that does not,
+ * never does. */
 typedef struct whippet_task whippet_task;
 
 /* One delivery, borrowed by the processor for the duration of process(). */
 typedef struct whippet_message whippet_message;
 
-/* What an await or a call can fail with. Negative, and apart from -errno on purpose: errno means nothing across an
- * await. X(name, value, text). */
-#define WHIPPET_ERRORS(X)                                                                                              \
-    X(CANCELLED, -1001, "cancelled")                                                                                   \
-    X(TIMEOUT, -1002, "timed out")                                                                                     \
-    X(MEMORY, -1003, "out of memory")                                                                                  \
-    X(CLOSED, -1004, "closed")                                                                                         \
-    X(INVALID, -1005, "invalid argument")                                                                              \
-    X(SYSTEM, -1006, "system call failed")                                                                             \
-    X(PROTOCOL, -1007, "protocol violated")                                                                            \
-    X(REFUSED, -1008, "refused")                                                                                       \
-    X(LIMIT, -1009, "limit exceeded")                                                                                  \
-    X(RETRY_EXHAUSTED, -1010, "retry exhausted")                                                                       \
-    X(UNROUTABLE, -1011, "unroutable")                                                                                 \
-    X(NACKED, -1012, "not confirmed by the broker")                                                                    \
+/* What an await or a call can fail with. Negative, and apart from -errno on purpose: errno means nothing
+ * across an await. X(name, value, text). */
+#define WHIPPET_ERRORS(X)                                                                                    \
+    X(CANCELLED, -1001, "cancelled")                                                                         \
+    X(TIMEOUT, -1002, "timed out")                                                                           \
+    X(MEMORY, -1003, "out of memory")                                                                        \
+    X(CLOSED, -1004, "closed")                                                                               \
+    X(INVALID, -1005, "invalid argument")                                                                    \
+    X(SYSTEM, -1006, "system call failed")                                                                   \
+    X(PROTOCOL, -1007, "protocol violated")                                                                  \
+    X(REFUSED, -1008, "refused")                                                                             \
+    X(LIMIT, -1009, "limit exceeded")                                                                        \
+    X(RETRY_EXHAUSTED, -1010, "retry exhausted")                                                             \
+    X(UNROUTABLE, -1011, "unroutable")                                                                       \
+    X(NACKED, -1012, "not confirmed by the broker")                                                          \
     X(UNAVAILABLE, -1013, "not available")
 
 enum whippet_error {
@@ -49,7 +50,8 @@ enum whippet_error {
 #undef WHIPPET_ERROR_ENUM
 };
 
-/* The text for an error above, e.g. "timed out"; "no error" for 0 and above; never NULL. The string is static. */
+/* The text for an error above, e.g. "timed out"; "no error" for 0 and above; never NULL. The string is
+ * static. */
 WHIPPET_API const char *whippet_error_text(int error);
 
 #ifdef __cplusplus

@@ -45,7 +45,7 @@ void json_close(struct json *json, char bracket)
     json->follows = true;
 }
 
-/* --- Text -------------------------------------------------------------------------------------------- */
+/* --- Text -----------------------------------------------------------------------------------------------*/
 
 /* The length of the UTF-8 sequence that `text` begins with, 1 to 4; 0 when it is none. */
 static size_t sequence_length(const unsigned char *text, size_t length)
@@ -141,7 +141,7 @@ void json_base64(struct json *json, whippet_bytes data)
     put_text(json, "\"");
 }
 
-/* --- Numbers and the rest ---------------------------------------------------------------------------- */
+/* --- Numbers and the rest -------------------------------------------------------------------------------*/
 
 void json_integer(struct json *json, int64_t value)
 {

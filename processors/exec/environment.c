@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- From the settings ------------------------------------------------------------------------------- */
+/* --- From the settings ----------------------------------------------------------------------------------*/
 
 static bool name_is_valid(const char *name, whippet_failure *failure)
 {
@@ -57,7 +57,7 @@ void environment_destroy(char **environment)
     free(environment);
 }
 
-/* --- From a message ---------------------------------------------------------------------------------- */
+/* --- From a message -------------------------------------------------------------------------------------*/
 
 static const struct {
     const char *name;

@@ -61,7 +61,7 @@ struct settings {
     size_t output_limit;
 };
 
-/* --- Settings ---------------------------------------------------------------------------------------- */
+/* --- Settings -------------------------------------------------------------------------------------------*/
 
 static bool read_output(struct settings *settings, const char *output, whippet_failure *failure)
 {
@@ -124,7 +124,7 @@ static void teardown(void *state)
     free(settings);
 }
 
-/* --- Its output -------------------------------------------------------------------------------------- */
+/* --- Its output -----------------------------------------------------------------------------------------*/
 
 static whippet_bytes without_blanks_at_end(whippet_bytes text)
 {
@@ -185,7 +185,7 @@ static void log_output(whippet_task *task, const struct settings *settings,
         log_lines(task, WHIPPET_WARNING, result->error);
 }
 
-/* --- Its end ----------------------------------------------------------------------------------------- */
+/* --- Its end --------------------------------------------------------------------------------------------*/
 
 static whippet_verdict retry_after_signal(whippet_task *task, int number, whippet_bytes lines)
 {

@@ -77,7 +77,7 @@ static int setup(const whippet_settings *given, void **state, whippet_failure *f
     return 0;
 }
 
-/* --- The line ---------------------------------------------------------------------------------------- */
+/* --- The line -------------------------------------------------------------------------------------------*/
 
 /* A text that grows in memory of a fixed size; what does not fit is left out. */
 struct line {

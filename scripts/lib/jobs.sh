@@ -160,3 +160,9 @@ job_tidy() {
         xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/clang
     count_job $? "clang-tidy"
 }
+
+# Long enough to see that the targets build and stand; who looks for more runs tests/fuzz/run by hand.
+job_fuzz() {
+    tests/fuzz/run 30
+    count_job $? "the fuzzers"
+}

@@ -64,8 +64,7 @@ int session_channel_open(struct session *session, uint16_t *number)
     return 0;
 }
 
-/* --- Requests
- * ------------------------------------------------------------------------------------------------------*/
+/* --- Requests -------------------------------------------------------------------------------------------*/
 
 static struct session_channel *open_channel(const struct session *session, uint16_t number)
 {
@@ -224,8 +223,7 @@ int session_nack(struct session *session, uint16_t channel, uint64_t delivery_ta
     return tell(session, channel, AMQP_BASIC_NACK_METHOD, &nack);
 }
 
-/* --- Replies
- * -------------------------------------------------------------------------------------------------------*/
+/* --- Replies --------------------------------------------------------------------------------------------*/
 
 /* Turns the method into a reply; false when it is none of those that a request can have, or made no sense. */
 static bool reply_of_method(struct session *session, uint32_t method, whippet_bytes arguments,
@@ -271,8 +269,7 @@ static void channel_replied(struct session *session, struct session_channel *cha
     session->events->replied(session->owner, number, &reply);
 }
 
-/* --- What the broker says of its own accord
- * ------------------------------------------------------------------------*/
+/* --- What the broker says of its own accord -------------------------------------------------------------*/
 
 static void send_close_ok(struct session *session, uint16_t number)
 {

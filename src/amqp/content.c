@@ -8,8 +8,7 @@ enum {
     CONTENT_HEADER_SIZE = 12
 };
 
-/* --- In
- * ------------------------------------------------------------------------------------------------------------*/
+/* --- In -------------------------------------------------------------------------------------------------*/
 
 static void content_begin(struct content *content, bool is_return, whippet_bytes exchange,
                           whippet_bytes routing_key)
@@ -199,8 +198,7 @@ void content_forget(struct session_channel *channel)
     channel->content.message = NULL;
 }
 
-/* --- Out
- * -----------------------------------------------------------------------------------------------------------*/
+/* --- Out ------------------------------------------------------------------------------------------------*/
 
 static int content_frames(struct session *session, uint16_t channel, whippet_bytes body)
 {

@@ -162,8 +162,7 @@ int properties_copy(struct buffer *out, whippet_bytes properties, whippet_bytes 
     return 0;
 }
 
-/* --- From scratch, with rabbitmq-c's encoder
- * -------------------------------------------------------------------------*/
+/* --- From scratch, with rabbitmq-c's encoder ------------------------------------------------------------*/
 
 static void set_text(amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t *to,
                      whippet_bytes text)

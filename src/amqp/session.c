@@ -81,8 +81,7 @@ void session_start(struct session *session, double now)
         session_out_of_memory(session);
 }
 
-/* --- The end
- * -------------------------------------------------------------------------------------------------------*/
+/* --- The end --------------------------------------------------------------------------------------------*/
 
 void session_end(struct session *session, enum session_end end, int code, whippet_bytes text)
 {
@@ -149,8 +148,7 @@ void session_close(struct session *session, int code, const char *text)
     }
 }
 
-/* --- Methods
- * -------------------------------------------------------------------------------------------------------*/
+/* --- Methods --------------------------------------------------------------------------------------------*/
 
 int session_send_method(struct session *session, uint16_t channel, uint32_t method, void *decoded)
 {
@@ -221,8 +219,7 @@ static void connection_method(struct session *session, uint32_t method, whippet_
         session_method_out_of_place(session, 0, method);
 }
 
-/* --- Frames
- * --------------------------------------------------------------------------------------------------------*/
+/* --- Frames ---------------------------------------------------------------------------------------------*/
 
 static void frame_on_connection(struct session *session, enum frame_type type, whippet_bytes payload)
 {
@@ -353,8 +350,7 @@ size_t session_receive(struct session *session, const void *data, size_t size, d
     return session->state == SESSION_CLOSED ? size : used;
 }
 
-/* --- Heartbeats (section 4.2.7, https://www.rabbitmq.com/docs/heartbeats)
- * -------------------------------------------*/
+/* --- Heartbeats (section 4.2.7, https://www.rabbitmq.com/docs/heartbeats) -------------------------------*/
 
 double session_next_tick(const struct session *session)
 {
@@ -392,8 +388,7 @@ void session_tick(struct session *session, double now)
     session->sent_at = now;
 }
 
-/* --- What the owner asks
- * -------------------------------------------------------------------------------------------*/
+/* --- What the owner asks --------------------------------------------------------------------------------*/
 
 struct buffer *session_output(struct session *session)
 {

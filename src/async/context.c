@@ -27,7 +27,7 @@
 #include <valgrind/valgrind.h>
 #endif
 
-/* --- AddressSanitizer: which stack the thread is on, and which shadow is stale ---------------------------*/
+/* --- AddressSanitizer: which stack the thread is on, and which shadow is stale --------------------------*/
 
 #ifdef WITH_ASAN
 
@@ -83,7 +83,7 @@ static void asan_clear_frames(struct context *self)
 
 #endif
 
-/* --- ThreadSanitizer: one fiber a context ----------------------------------------------------------------*/
+/* --- ThreadSanitizer: one fiber a context ---------------------------------------------------------------*/
 
 #ifdef WITH_TSAN
 
@@ -122,7 +122,7 @@ static void tsan_depart(struct context *to)
 
 #endif
 
-/* --- Valgrind: every stack, for as long as it is mapped --------------------------------------------------*/
+/* --- Valgrind: every stack, for as long as it is mapped -------------------------------------------------*/
 
 unsigned context_announce_stack(void *low, void *high)
 {
@@ -143,7 +143,7 @@ void context_retract_stack(unsigned number)
 #endif
 }
 
-/* --- Contexts --------------------------------------------------------------------------------------------*/
+/* --- Contexts -------------------------------------------------------------------------------------------*/
 
 bool context_init_home(struct context *home)
 {

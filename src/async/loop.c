@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <time.h>
 
-/* --- Turning ---------------------------------------------------------------------------------------------*/
+/* --- Turning --------------------------------------------------------------------------------------------*/
 
 static void on_check(struct ev_loop *ev, ev_check *check, int events)
 {
@@ -81,7 +81,7 @@ void loop_set_gather(struct loop *loop, double seconds)
     loop->gather = seconds;
 }
 
-/* --- Coming and going ------------------------------------------------------------------------------------*/
+/* --- Coming and going -----------------------------------------------------------------------------------*/
 
 struct loop *loop_create(size_t stack_size, struct whippet_failure *failure)
 {
@@ -138,7 +138,7 @@ struct loop *loop_of_task(const whippet_task *task)
     return task_scheduler(task)->loop;
 }
 
-/* --- Descriptors -----------------------------------------------------------------------------------------*/
+/* --- Descriptors ----------------------------------------------------------------------------------------*/
 
 struct watch {
     ev_io io;
@@ -192,7 +192,7 @@ void watch_destroy(struct watch *watch)
     memory_free(watch);
 }
 
-/* --- Signals ---------------------------------------------------------------------------------------------*/
+/* --- Signals --------------------------------------------------------------------------------------------*/
 
 struct signal_watch {
     ev_signal signal;
@@ -210,7 +210,8 @@ static void on_signal(struct ev_loop *ev, ev_signal *signal, int events)
 
 static bool signal_may_be_caught(struct loop *loop, int number)
 {
-    if (number <= 0 || number >= NSIG || number == SIGKILL || number == SIGSTOP)
+    bool is_of_libc = number > SIGSYS && number < SIGRTMIN;
+    if (number <= 0 || number >= NSIG || is_of_libc || number == SIGKILL || number == SIGSTOP)
         return false;
     list_each (link, &loop->signals) {
         if (list_entry(link, struct signal_watch, link)->signal.signum == number)

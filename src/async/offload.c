@@ -14,7 +14,7 @@ struct job {
     struct waiter waiter;       /* the loop's only */
 };
 
-/* --- In the threads --------------------------------------------------------------------------------------*/
+/* --- In the threads -------------------------------------------------------------------------------------*/
 
 /* The next job, or NULL when the thread is to end. With the mutex held. */
 static struct job *take_job(struct offload *offload)
@@ -44,7 +44,7 @@ static void *run_jobs(void *argument)
     return NULL;
 }
 
-/* --- On the loop -----------------------------------------------------------------------------------------*/
+/* --- On the loop ----------------------------------------------------------------------------------------*/
 
 static void finish_done(struct offload *offload)
 {

@@ -44,7 +44,7 @@ struct stack_pool {
     size_t unused_least; /* the fewest that were unused at any time since they were last looked through */
 };
 
-/* --- Guards ----------------------------------------------------------------------------------------------*/
+/* --- Guards ---------------------------------------------------------------------------------------------*/
 
 static bool guard_install(char *page, size_t size, enum stack_guard guard)
 {
@@ -77,7 +77,7 @@ static bool guard_works(size_t page, enum stack_guard guard)
     return works;
 }
 
-/* --- Slabs -----------------------------------------------------------------------------------------------*/
+/* --- Slabs ----------------------------------------------------------------------------------------------*/
 
 static char *slab_map(size_t size)
 {
@@ -139,7 +139,7 @@ static void slab_destroy(struct slab *slab, size_t stack_size)
     memory_free(slab);
 }
 
-/* --- The pool --------------------------------------------------------------------------------------------*/
+/* --- The pool -------------------------------------------------------------------------------------------*/
 
 bool stack_size_valid(size_t size)
 {
@@ -201,7 +201,7 @@ void stack_release(struct stack_pool *pool, struct stack stack)
         stack_pool_trim(pool, 0);
 }
 
-/* --- Giving memory back ----------------------------------------------------------------------------------*/
+/* --- Giving memory back ---------------------------------------------------------------------------------*/
 
 /* The guard's advice outlives this one, and is left out anyway. */
 static void clean_up_to(struct stack_pool *pool, size_t count)
@@ -233,7 +233,7 @@ bool stack_pool_trim_idle(struct stack_pool *pool, size_t keep, size_t most)
     return false;
 }
 
-/* --- Numbers ---------------------------------------------------------------------------------------------*/
+/* --- Numbers --------------------------------------------------------------------------------------------*/
 
 size_t stack_pool_in_use(const struct stack_pool *pool)
 {

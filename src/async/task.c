@@ -13,7 +13,7 @@ enum {
     REASON_SIZE = 1025, /* bytes, the NUL included */
 };
 
-/* --- Running ---------------------------------------------------------------------------------------------*/
+/* --- Running --------------------------------------------------------------------------------------------*/
 
 void task_make_ready(whippet_task *task)
 {
@@ -109,7 +109,7 @@ static void task_main(void *argument)
     context_finish(&task->context, &task->scheduler->home);
 }
 
-/* --- Coming ----------------------------------------------------------------------------------------------*/
+/* --- Coming ---------------------------------------------------------------------------------------------*/
 
 /* Field by field: zeroing all of it first would be a fifth of what a short task costs. */
 static void task_init(whippet_task *task, struct scheduler *scheduler, struct stack stack)
@@ -188,7 +188,7 @@ whippet_task *whippet_spawn(whippet_task *task, whippet_task_function *function,
     return child;
 }
 
-/* --- Joining ---------------------------------------------------------------------------------------------*/
+/* --- Joining --------------------------------------------------------------------------------------------*/
 
 static int take_result(whippet_task *child)
 {
@@ -231,7 +231,7 @@ int whippet_join_all(whippet_task *task)
     return first;
 }
 
-/* --- Cancelling ------------------------------------------------------------------------------------------*/
+/* --- Cancelling -----------------------------------------------------------------------------------------*/
 
 /* The task after `task` in the tree below `top`, parents before children, with or without what is below
  * `task`; NULL after the last. Not recursive: a tree may be deeper than a stack. */
@@ -266,7 +266,7 @@ void task_cancel(whippet_task *task)
     whippet_cancel(task);
 }
 
-/* --- What a task knows -----------------------------------------------------------------------------------*/
+/* --- What a task knows ----------------------------------------------------------------------------------*/
 
 struct scheduler *task_scheduler(const whippet_task *task)
 {

@@ -358,6 +358,7 @@ void key_read_queues(struct reader *reader, const struct place *place, cJSON *va
         reader_fault(reader, place, value, "expected at most %d queues, found %zu", MOST_QUEUES, count);
         return;
     }
+    config->queue_count = 0; /* the key may stand twice */
     config->queues = reader_allocate(reader, count, sizeof *config->queues);
     if (config->queues == NULL)
         return;

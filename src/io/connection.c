@@ -54,8 +54,7 @@ static void report(const struct connection *connection, enum whippet_log_level l
     log_event(level, &fields, "%s", text);
 }
 
-/* --- Channels' events
- * ------------------------------------------------------------------------------------------------*/
+/* --- Channels' events -----------------------------------------------------------------------------------*/
 
 bool connection_route(struct connection *connection, uint16_t number, struct channel *channel)
 {
@@ -151,8 +150,7 @@ static void on_confirmed(void *owner, uint16_t number, uint64_t delivery_tag, bo
         channel->handlers->confirmed(channel->owner, delivery_tag, multiple, nacked);
 }
 
-/* --- The session's events
- * ----------------------------------------------------------------------------------------------*/
+/* --- The session's events -------------------------------------------------------------------------------*/
 
 static void on_opened(void *owner)
 {
@@ -168,6 +166,8 @@ static void on_opened(void *owner)
     report(connection, WHIPPET_INFO, NULL, text);
     if (connection->handlers->opened != NULL)
         connection->handlers->opened(connection->owner);
+    /* Also where nobody has anything to send: the flush is what begins the heartbeats. */
+    connection_touch(connection);
     waiter_wake(&connection->changed, 0);
 }
 
@@ -190,7 +190,8 @@ static void describe_end(struct connection *connection, const struct session_clo
                        : closing->end == SESSION_END_VIOLATION ? "the broker broke the protocol"
                                                                : "the connection was lost";
     failure_set(&connection->failure, WHIPPET_E_CLOSED, "%s: %s: %.*s%s", endpoint->display, what,
-                (int)closing->text.len, (const char *)closing->text.data, refused ? login_advice(closing->code) : "");
+                (int)closing->text.len, (const char *)closing->text.data,
+                refused ? login_advice(closing->code) : "");
 }
 
 static void on_closed(void *owner, const struct session_closing *closing)
@@ -246,8 +247,7 @@ static const struct session_events EVENTS = {
     .confirmed = on_confirmed,
 };
 
-/* --- Bytes
- * ---------------------------------------------------------------------------------------------------------*/
+/* --- Bytes ----------------------------------------------------------------------------------------------*/
 
 static void watch_as_needed(struct connection *connection)
 {
@@ -360,8 +360,7 @@ static void on_tick(struct timer *timer)
     connection_touch(connection);
 }
 
-/* --- Up and down
- * -------------------------------------------------------------------------------------------------------*/
+/* --- Up and down ----------------------------------------------------------------------------------------*/
 
 static void tear_down(struct connection *connection)
 {
@@ -494,8 +493,7 @@ static void main_ended(void *arg, int result)
     waiter_wake(&connection->ended, 0);
 }
 
-/* --- What the owner asks
- * -----------------------------------------------------------------------------------------------*/
+/* --- What the owner asks --------------------------------------------------------------------------------*/
 
 struct connection *connection_create(struct loop *loop, const struct connection_options *options,
                                      const struct connection_handlers *handlers, void *owner)

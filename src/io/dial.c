@@ -11,8 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* --- Resolving
- * -----------------------------------------------------------------------------------------------------*/
+/* --- Resolving ------------------------------------------------------------------------------------------*/
 
 /* Of its own in memory: a thread that hangs in getaddrinfo may outlive the task that asked. */
 struct resolution {
@@ -80,8 +79,7 @@ static struct resolution *resolve(whippet_task *task, const char *host, uint16_t
     return resolution;
 }
 
-/* --- Connecting
- * ----------------------------------------------------------------------------------------------------*/
+/* --- Connecting -----------------------------------------------------------------------------------------*/
 
 static void address_format(const struct addrinfo *address, char *text, size_t size)
 {

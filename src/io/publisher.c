@@ -37,8 +37,7 @@ struct turn {
     struct waiter waiter;
 };
 
-/* --- Confirms
- * --------------------------------------------------------------------------------------------------------*/
+/* --- Confirms -------------------------------------------------------------------------------------------*/
 
 static void wake_next(struct publisher *publisher)
 {
@@ -125,8 +124,7 @@ static void on_channel_closed(void *owner, const struct whippet_failure *why)
     waiter_wake(&publisher->changed, WHIPPET_E_CLOSED);
 }
 
-/* --- The channel
- * -----------------------------------------------------------------------------------------------------*/
+/* --- The channel ----------------------------------------------------------------------------------------*/
 
 static const struct channel_handlers HANDLERS = {
     .closed = on_channel_closed,
@@ -233,6 +231,8 @@ void publisher_stop(whippet_task *task, struct publisher *publisher)
         waiter_wait_shielded(task, &publisher->ended, "stopping the publisher");
     }
     fail_unconfirmed(publisher, &STOPPED);
+    list_each (link, &publisher->waiting)
+        waiter_wake(&list_entry(link, struct turn, link)->waiter, WHIPPET_E_CLOSED);
 }
 
 void publisher_connection_changed(struct publisher *publisher)
@@ -242,8 +242,7 @@ void publisher_connection_changed(struct publisher *publisher)
     wake_next(publisher);
 }
 
-/* --- Publishing
- * --------------------------------------------------------------------------------------------------------*/
+/* --- Publishing -----------------------------------------------------------------------------------------*/
 
 bool publisher_is_ready(const struct publisher *publisher)
 {
@@ -259,6 +258,8 @@ size_t publisher_unconfirmed(const struct publisher *publisher)
 
 static const char *why_not_ready(const struct publisher *publisher)
 {
+    if (publisher->stopping)
+        return "the worker stops";
     if (connection_session(publisher->connection) == NULL)
         return "there is no connection to the broker";
     if (!publisher->is_confirming)
@@ -277,7 +278,8 @@ static int await_turn(whippet_task *task, struct publisher *publisher, double un
     list_append(&publisher->waiting, &turn.link);
     while (error == 0 && (publisher->waiting.next != &turn.link || !publisher_is_ready(publisher))) {
         waiter_init(&turn.waiter);
-        error = waiter_wait(task, &turn.waiter, until, "waiting to publish");
+        error = publisher->stopping ? WHIPPET_E_CLOSED
+                                    : waiter_wait(task, &turn.waiter, until, "waiting to publish");
     }
     list_remove(&turn.link);
     if (error != 0) {

@@ -10,8 +10,8 @@ static int write_nested(struct buffer *entries, whippet_bytes name, const cJSON 
     buffer_init(&contents);
     int error = 0;
     for (const cJSON *item = container->child; item != NULL && error == 0; item = item->next)
-        error = write_value(&contents, cJSON_IsObject(container) ? bytes_of_text(item->string) : (whippet_bytes){0},
-                            item);
+        error = write_value(
+            &contents, cJSON_IsObject(container) ? bytes_of_text(item->string) : (whippet_bytes){0}, item);
     if (error == 0 && !table_add_nested(entries, name, cJSON_IsObject(container) ? 'F' : 'A',
                                         bytes_of(buffer_begin(&contents), buffer_length(&contents))))
         error = WHIPPET_E_MEMORY;
@@ -48,7 +48,8 @@ static int write_value(struct buffer *entries, whippet_bytes name, const cJSON *
 int arguments_write(struct buffer *entries, const struct cJSON *object)
 {
     int error = 0;
-    for (const cJSON *item = object != NULL ? object->child : NULL; item != NULL && error == 0; item = item->next)
+    for (const cJSON *item = object != NULL ? object->child : NULL; item != NULL && error == 0;
+         item = item->next)
         error = write_value(entries, bytes_of_text(item->string), item);
     return error;
 }

@@ -6,8 +6,8 @@
 
 struct cJSON;
 
-/* Appends the members of `object` (NULL: none) as encoded entries. Whole numbers become 'l', others 'd'. 0; MEMORY;
- * INVALID for a name over 255 bytes. */
+/* Appends the members of `object` (NULL: none) as encoded entries. Whole numbers become 'l', others 'd'. 0;
+ * MEMORY; INVALID for a name over 255 bytes. */
 int arguments_write(struct buffer *entries, const struct cJSON *object);
 
 #endif

@@ -3,7 +3,8 @@
 #include <worker/bound.h>
 
 enum {
-    /* Envelope, properties and headers come in one frame; the delivery's own book-keeping is far below the rest. */
+    /* Envelope, properties and headers come in one frame; the delivery's own book-keeping is far below the
+     * rest. */
     ENVELOPE_MAX = SESSION_FRAME_MAX + 1024,
     /* Two connections, each with a read buffer of two frames. */
     READ_BUFFERS = 2 * 2 * (SESSION_FRAME_MAX + SESSION_FRAME_OVERHEAD),
@@ -28,7 +29,8 @@ struct memory_bound bound_of_config(const struct config *config)
         if (config->queues[i].max_message_size > largest)
             largest = config->queues[i].max_message_size;
     }
-    /* A dead letter is copied into the output queue, which takes none beyond its limit but may overshoot by one. */
+    /* A dead letter is copied into the output queue, which takes none beyond its limit but may overshoot by
+     * one. */
     total.buffers += largest;
     return total;
 }

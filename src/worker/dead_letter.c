@@ -1,4 +1,5 @@
-/* What failed for good: a copy to the dead-letter queue, its confirm, and only then the ack of the original. */
+/* What failed for good: a copy to the dead-letter queue, its confirm, and only then the ack of the original.
+ */
 #include "worker_internal.h"
 #include <base/clock.h>
 #include <base/log.h>
@@ -9,16 +10,31 @@ static const double CONFIRM_SECONDS = 30; /* for one try, from waiting for room 
 static const double PAUSE_MIN = 1;        /* seconds between tries, doubled up to */
 static const double PAUSE_MAX = 30;
 
-/* --- The copy --------------------------------------------------------------------------------------------------------*/
+/* --- The copy -------------------------------------------------------------------------------------------*/
 
-/* Not to be sent again. The whippet-… ones are of an earlier death, and written anew. x-death and the delivery count
- * are the broker's own (rabbitmq/rabbitmq-server#10709). CC and BCC would have the broker route the copy once more to
- * where the original went (https://www.rabbitmq.com/docs/sender-selected); they are kept under names of ours. */
+/* Not to be sent again. The whippet-… ones are of an earlier death, and written anew. x-death and the
+ * delivery count are the broker's own (rabbitmq/rabbitmq-server#10709). CC and BCC would have the broker
+ * route the copy once more to where the original went (https://www.rabbitmq.com/docs/sender-selected); they
+ * are kept under names of ours. */
 static const char *const LEFT_OUT[] = {
-    "whippet-reason",      "whippet-error",     "whippet-attempts",  "whippet-queue", "whippet-exchange",
-    "whippet-routing-key", "whippet-processor", "whippet-failed-at", "whippet-host",  "whippet-attempt",
-    "whippet-expiration",  "whippet-user-id",   "whippet-cc",        "whippet-bcc",   "x-death",
-    "x-delivery-count",    "CC",                "BCC",
+    "whippet-reason",
+    "whippet-error",
+    "whippet-attempts",
+    "whippet-queue",
+    "whippet-exchange",
+    "whippet-routing-key",
+    "whippet-processor",
+    "whippet-failed-at",
+    "whippet-host",
+    "whippet-attempt",
+    "whippet-expiration",
+    "whippet-user-id",
+    "whippet-cc",
+    "whippet-bcc",
+    "x-death",
+    "x-delivery-count",
+    "CC",
+    "BCC",
 };
 
 static bool is_left_out(whippet_bytes name)
@@ -66,7 +82,8 @@ static bool write_our_headers(const struct delivery *delivery, const char *reaso
     char failed_at[CLOCK_TEXT_SIZE];
     clock_format(clock_wall(), failed_at);
     return add_text(entries, "whippet-reason", bytes_of_text(reason)) &&
-           add_text(entries, "whippet-error", bytes_of_text(delivery->reason != NULL ? delivery->reason : reason)) &&
+           add_text(entries, "whippet-error",
+                    bytes_of_text(delivery->reason != NULL ? delivery->reason : reason)) &&
            table_add_integer(entries, bytes_of_text("whippet-attempts"), delivery->message.attempt) &&
            add_text(entries, "whippet-queue", bytes_of_text(subscription->config->name)) &&
            add_text(entries, "whippet-exchange", message->exchange) &&
@@ -74,12 +91,13 @@ static bool write_our_headers(const struct delivery *delivery, const char *reaso
            add_text(entries, "whippet-processor", bytes_of_text(subscription->config->processor)) &&
            add_text(entries, "whippet-failed-at", bytes_of_text(failed_at)) &&
            add_text(entries, "whippet-host", bytes_of_text(subscription->worker->host)) &&
-           add_if_there(entries, "whippet-expiration", properties_get(message->properties, PROPERTY_EXPIRATION)) &&
+           add_if_there(entries, "whippet-expiration",
+                        properties_get(message->properties, PROPERTY_EXPIRATION)) &&
            add_if_there(entries, "whippet-user-id", properties_get(message->properties, PROPERTY_USER_ID));
 }
 
-/* The copy must not expire in the dead-letter queue, and the broker refuses a user-id that is not the publisher's
- * (https://www.rabbitmq.com/docs/validated-user-id). */
+/* The copy must not expire in the dead-letter queue, and the broker refuses a user-id that is not the
+ * publisher's (https://www.rabbitmq.com/docs/validated-user-id). */
 int dead_letter_properties(const struct delivery *delivery, const char *reason, bool with_original_headers,
                            struct buffer *properties)
 {
@@ -95,7 +113,7 @@ int dead_letter_properties(const struct delivery *delivery, const char *reason, 
     return error;
 }
 
-/* --- Publishing it -----------------------------------------------------------------------------------------------------*/
+/* --- Publishing it --------------------------------------------------------------------------------------*/
 
 /* Carried by the task; the delivery outlives it. */
 struct dead_letter {
@@ -120,8 +138,8 @@ static int publish_copy(whippet_task *task, const struct dead_letter *letter, bo
             .properties = bytes_of(buffer_begin(&properties), buffer_length(&properties)),
             .body = delivery->message.content->body,
         };
-        error = publisher_publish(task, worker->dead_letters, &publishing, loop_now(worker->loop) + CONFIRM_SECONDS,
-                                  failure);
+        error = publisher_publish(task, worker->dead_letters, &publishing,
+                                  loop_now(worker->loop) + CONFIRM_SECONDS, failure);
     }
     buffer_destroy(&properties);
     return error;
@@ -135,13 +153,14 @@ static int try_copy(whippet_task *task, const struct dead_letter *letter, struct
     int error = publish_copy(task, letter, readable, failure);
     if (error == WHIPPET_E_LIMIT) {
         log_event(WHIPPET_WARNING, &delivery->fields,
-                  "the dead letter's headers do not fit a frame together with ours: the original ones are left out");
+                  "the dead letter's headers do not fit a frame together with ours: the original ones are "
+                  "left out");
         error = publish_copy(task, letter, false, failure);
     }
     if (error == WHIPPET_E_UNROUTABLE) {
         struct whippet_failure ignored;
-        topology_ensure_dead_letter(task, delivery->subscription->worker->publish, delivery->subscription->config,
-                                    &ignored);
+        topology_ensure_dead_letter(task, delivery->subscription->worker->publish,
+                                    delivery->subscription->config, &ignored);
     }
     return error;
 }
@@ -156,7 +175,8 @@ static void report_dead(const struct dead_letter *letter)
               letter->reason);
 }
 
-/* Returns 0 once the broker holds the copy; CANCELLED, or CLOSED when the original is somebody else's by now. */
+/* Returns 0 once the broker holds the copy; CANCELLED, or CLOSED when the original is somebody else's by now.
+ */
 static int dead_letter_main(whippet_task *task, void *arg)
 {
     struct dead_letter *letter = arg;
@@ -173,7 +193,8 @@ static int dead_letter_main(whippet_task *task, void *arg)
             return WHIPPET_E_CLOSED;
         struct log_fields fields = delivery->fields;
         fields.error = failure.text;
-        log_event(WHIPPET_WARNING, &fields, "not dead-lettered to %s yet; the message is kept, trying again in %g s",
+        log_event(WHIPPET_WARNING, &fields,
+                  "not dead-lettered to %s yet; the message is kept, trying again in %g s",
                   delivery->subscription->config->dead_letter, pause);
         error = whippet_sleep(task, pause);
         if (error != 0)
@@ -214,8 +235,8 @@ void dead_letter_begin(struct delivery *delivery, const char *reason)
     }
     *letter = (struct dead_letter){.delivery = delivery, .reason = reason};
     delivery->state = DELIVERY_DEAD_LETTERING;
-    whippet_task *task = task_start(loop_scheduler(delivery->subscription->worker->loop), dead_letter_main, letter,
-                                    INFINITY, &delivery->fields, dead_letter_ended, &started);
+    whippet_task *task = task_start(loop_scheduler(delivery->subscription->worker->loop), dead_letter_main,
+                                    letter, INFINITY, &delivery->fields, dead_letter_ended, &started);
     if (task != NULL) {
         delivery->task = task;
     } else if (!started) {

@@ -8,7 +8,8 @@
 #include <config/units.h>
 #include <math.h>
 
-static const double NO_TASK_PAUSE = 0.1; /* seconds until a start is tried again that memory was too short for */
+static const double NO_TASK_PAUSE =
+    0.1; /* seconds until a start is tried again that memory was too short for */
 
 static void delivery_start(struct delivery *delivery);
 static void retry_due(struct timer *timer);
@@ -18,7 +19,7 @@ static struct timers *timers_of(const struct subscription *subscription)
     return &loop_scheduler(subscription->worker->loop)->timers;
 }
 
-/* --- Arrival -------------------------------------------------------------------------------------------------------*/
+/* --- Arrival --------------------------------------------------------------------------------------------*/
 
 struct delivery *delivery_create(struct subscription *subscription, struct message *message)
 {
@@ -66,7 +67,7 @@ void delivery_arrived(struct subscription *subscription, struct message *message
     subscription_dispatch(subscription);
 }
 
-/* --- The end -------------------------------------------------------------------------------------------------------*/
+/* --- The end --------------------------------------------------------------------------------------------*/
 
 bool delivery_is_current(const struct delivery *delivery)
 {
@@ -74,7 +75,8 @@ bool delivery_is_current(const struct delivery *delivery)
     return subscription->channel.is_open && subscription->generation == delivery->generation;
 }
 
-/* Tells the broker; returns the outcome that it comes to. What came by a channel that has gone is back in its queue. */
+/* Tells the broker; returns the outcome that it comes to. What came by a channel that has gone is back in its
+ * queue. */
 static enum delivery_outcome settle(const struct delivery *delivery, enum delivery_outcome outcome)
 {
     struct subscription *subscription = delivery->subscription;
@@ -118,7 +120,7 @@ void delivery_end(struct delivery *delivery, enum delivery_outcome outcome)
         worker_progressed(subscription->worker);
 }
 
-/* --- Attempts ------------------------------------------------------------------------------------------------------*/
+/* --- Attempts -------------------------------------------------------------------------------------------*/
 
 static void move_to(struct delivery *delivery, enum delivery_state state, struct list *list)
 {
@@ -270,9 +272,10 @@ static void reject_unreadable(struct delivery *delivery)
 {
     bool deep = delivery->message.content->headers == PROPERTIES_HEADERS_TOO_DEEP;
     delivery->verdict = WHIPPET_REJECT;
-    delivery->reason = memory_copy_text(deep ? "the headers are nested more than 32 levels deep; no attempt was made"
-                                             : "the headers can't be decoded; no attempt was made, and they are left "
-                                               "out of this copy");
+    delivery->reason =
+        memory_copy_text(deep ? "the headers are nested more than 32 levels deep; no attempt was made"
+                              : "the headers can't be decoded; no attempt was made, and they are left "
+                                "out of this copy");
     failed_for_good(delivery, "rejected");
 }
 
@@ -291,16 +294,16 @@ static void delivery_start(struct delivery *delivery)
     delivery->fields.attempt = delivery->message.attempt;
     delivery->verdict = WHIPPET_RETRY;
     delivery->struck = 0;
-    whippet_task *task =
-        task_start(loop_scheduler(worker->loop), attempt, delivery, loop_now(worker->loop) + subscription->config->timeout,
-                   &delivery->fields, attempt_ended, &started);
+    whippet_task *task = task_start(loop_scheduler(worker->loop), attempt, delivery,
+                                    loop_now(worker->loop) + subscription->config->timeout, &delivery->fields,
+                                    attempt_ended, &started);
     if (task != NULL)
         delivery->task = task;
     else if (!started)
         put_back(delivery);
 }
 
-/* --- The subscription's share ----------------------------------------------------------------------------------------*/
+/* --- The subscription's share ---------------------------------------------------------------------------*/
 
 /* What ends within its own start asks for this again: the loop goes on with it, and takes no more stack. */
 void subscription_dispatch(struct subscription *subscription)
@@ -335,5 +338,6 @@ void delivery_log_in_flight(const struct delivery *delivery, double now)
         [DELIVERY_DEAD_LETTERING] = "on its way to the dead-letter queue",
     };
     const char *activity = delivery->task != NULL ? task_activity(delivery->task) : STATES[delivery->state];
-    log_event(WHIPPET_INFO, &delivery->fields, "in flight: %s; age %.1f s", activity, now - delivery->arrived_at);
+    log_event(WHIPPET_INFO, &delivery->fields, "in flight: %s; age %.1f s", activity,
+              now - delivery->arrived_at);
 }

@@ -104,7 +104,8 @@ bool whippet_redelivered(const whippet_message *message)
 /* Empty where they can't be read: such a message is dead-lettered without an attempt. */
 static whippet_bytes header_entries(const whippet_message *message)
 {
-    return message->content->headers == PROPERTIES_SOUND ? property(message, PROPERTY_HEADERS) : (whippet_bytes){0};
+    return message->content->headers == PROPERTIES_SOUND ? property(message, PROPERTY_HEADERS)
+                                                         : (whippet_bytes){0};
 }
 
 uint64_t whippet_delivery_count(const whippet_message *message)

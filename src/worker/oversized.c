@@ -1,5 +1,5 @@
-/* A message over max_message_size: its body passes from the one connection to the other, part by part, into the
- * dead-letter queue, and only what is between the two sockets is ever held. */
+/* A message over max_message_size: its body passes from the one connection to the other, part by part, into
+ * the dead-letter queue, and only what is between the two sockets is ever held. */
 #include "worker_internal.h"
 #include <base/log.h>
 #include <base/memory.h>
@@ -23,10 +23,10 @@ struct relay {
     struct waiter changed; /* the task waits here: more has come, more has gone, the end, the confirm */
     struct buffer held;    /* has come, and not gone yet */
     uint64_t body_size;
-    bool arrived;          /* all of it has come, or nothing more will */
-    bool complete;         /* and it was all */
-    bool given_up;         /* what still comes is dropped */
-    bool paused;           /* this one keeps reading paused */
+    bool arrived;  /* all of it has come, or nothing more will */
+    bool complete; /* and it was all */
+    bool given_up; /* what still comes is dropped */
+    bool paused;   /* this one keeps reading paused */
     struct channel channel;
     bool answered; /* the broker confirmed, nacked or returned it */
     struct whippet_failure failure;
@@ -53,7 +53,7 @@ static void relay_pause(struct relay *relay, bool paused)
         connection_pause_reading(worker->consume, worker->paused_relays > 0);
 }
 
-/* --- Its channel -------------------------------------------------------------------------------------------------------*/
+/* --- Its channel ----------------------------------------------------------------------------------------*/
 
 static void on_closed(void *owner, const struct whippet_failure *why)
 {
@@ -84,13 +84,14 @@ static void on_confirmed(void *owner, uint64_t delivery_tag, bool multiple, bool
 static const struct channel_handlers HANDLERS = {
     .closed = on_closed, .returned = on_returned, .confirmed = on_confirmed};
 
-/* --- Its task ----------------------------------------------------------------------------------------------------------*/
+/* --- Its task -------------------------------------------------------------------------------------------*/
 
 static int relay_wait(whippet_task *task, struct relay *relay, double until, const char *activity)
 {
     waiter_init(&relay->changed);
     int error = waiter_wait(task, &relay->changed, until, activity);
-    return error != 0 ? failure_set(&relay->failure, error, "%s: %s", activity, whippet_error_text(error)) : 0;
+    return error != 0 ? failure_set(&relay->failure, error, "%s: %s", activity, whippet_error_text(error))
+                      : 0;
 }
 
 static int open_channel(whippet_task *task, struct relay *relay)
@@ -117,9 +118,9 @@ static int publish_head(struct relay *relay)
         buffer_clear(&properties);
         error = dead_letter_properties(relay->delivery, "too-large", with_headers != 0, &properties);
         if (error == 0)
-            error = channel_publish_begin(&relay->channel, "", relay->delivery->subscription->config->dead_letter,
-                                          bytes_of(buffer_begin(&properties), buffer_length(&properties)),
-                                          relay->body_size);
+            error = channel_publish_begin(
+                &relay->channel, "", relay->delivery->subscription->config->dead_letter,
+                bytes_of(buffer_begin(&properties), buffer_length(&properties)), relay->body_size);
     }
     buffer_destroy(&properties);
     return error == 0 ? 0 : failure_set(&relay->failure, error, "publishing: %s", whippet_error_text(error));
@@ -180,8 +181,9 @@ static void wait_it_out(whippet_task *task, struct relay *relay)
     struct log_fields fields = relay->delivery->fields;
     const whippet_retry_policy *retry = &relay->delivery->subscription->config->retry;
     fields.error = relay->failure.text;
-    log_event(WHIPPET_WARNING, &fields, "a message of %llu bytes, over max_message_size, could not be dead-lettered; "
-                                        "it goes back to its queue",
+    log_event(WHIPPET_WARNING, &fields,
+              "a message of %llu bytes, over max_message_size, could not be dead-lettered; "
+              "it goes back to its queue",
               (unsigned long long)relay->body_size);
     relay->given_up = true;
     buffer_destroy(&relay->held);
@@ -203,7 +205,8 @@ static int relay_main(whippet_task *task, void *arg)
                   relay->delivery->subscription->config->dead_letter);
     } else if (error == WHIPPET_E_UNROUTABLE) {
         struct whippet_failure ignored;
-        topology_ensure_dead_letter(task, worker_of(relay)->publish, relay->delivery->subscription->config, &ignored);
+        topology_ensure_dead_letter(task, worker_of(relay)->publish, relay->delivery->subscription->config,
+                                    &ignored);
     }
     /* A channel that is in the middle of a body can't be used for anything else. */
     channel_abandon(&relay->channel);
@@ -226,9 +229,10 @@ static void relay_ended(void *arg, int result)
     memory_free(relay);
 }
 
-/* --- What comes --------------------------------------------------------------------------------------------------------*/
+/* --- What comes -----------------------------------------------------------------------------------------*/
 
-static struct delivery *oversized_delivery(struct subscription *subscription, const struct oversized *oversized)
+static struct delivery *oversized_delivery(struct subscription *subscription,
+                                           const struct oversized *oversized)
 {
     const struct message *head = oversized->message;
     struct message *message = message_create(head->exchange, head->routing_key, head->properties, 0);
@@ -244,7 +248,8 @@ static struct delivery *oversized_delivery(struct subscription *subscription, co
     }
     char reason[128];
     snprintf(reason, sizeof reason, "%llu bytes, over max_message_size (%llu)",
-             (unsigned long long)oversized->body_size, (unsigned long long)subscription->config->max_message_size);
+             (unsigned long long)oversized->body_size,
+             (unsigned long long)subscription->config->max_message_size);
     delivery->reason = memory_copy_text(reason);
     delivery->state = DELIVERY_DEAD_LETTERING;
     list_append(&subscription->at_work, &delivery->link);
@@ -254,7 +259,8 @@ static struct delivery *oversized_delivery(struct subscription *subscription, co
 
 static void refuse(struct subscription *subscription)
 {
-    session_abort(connection_session(subscription->channel.connection), "out of memory for a message over max_message_size");
+    session_abort(connection_session(subscription->channel.connection),
+                  "out of memory for a message over max_message_size");
 }
 
 /* What still comes of its body finds no relay, and is dropped. */
@@ -327,5 +333,6 @@ void oversized_end(struct subscription *subscription, bool complete)
 
 void relays_poke(struct worker *worker)
 {
-    list_each(link, &worker->relays) relay_wake(list_entry(link, struct relay, link));
+    list_each (link, &worker->relays)
+        relay_wake(list_entry(link, struct relay, link));
 }

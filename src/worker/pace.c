@@ -1,24 +1,28 @@
 /* The pace: acks are gathered, and while there is a lot to do so are reads.
  *
- * Both wait for more to come, and both only while more is coming. Each ack costs the broker most of what a message
- * costs it, and each small read costs us most of what a message costs us (docs/performance.md), so under load a
- * little patience buys throughput; a lone message must not pay for it. */
+ * Both wait for more to come, and both only while more is coming. Each ack costs the broker most of what a
+ * message costs it, and each small read costs us most of what a message costs us (docs/performance.md), so
+ * under load a little patience buys throughput; a lone message must not pay for it. */
 #include "worker_internal.h"
 #include <base/clock.h>
 #include <math.h>
 
-/* How long the loop lets input gather between two polls, and when that is worth it: with as many deliveries expected
- * meanwhile, of which the broker must have this many times as many left to send before it has to wait for acks. A
- * prefetch below their product is never slowed down. */
+/* How long the loop lets input gather between two polls, and when that is worth it: with as many deliveries
+ * expected meanwhile, of which the broker must have this many times as many left to send before it has to
+ * wait for acks. A prefetch below their product is never slowed down. */
 static const double GATHER_SECONDS = 300e-6;
 static const double GATHER_DELIVERIES = 8;
 static const double GATHER_CREDIT = 4;
 
 /* While gathering, acks are held until they are an eighth of the prefetch, or this old, or nothing comes. */
-enum { ACK_SHARE = 8 };
+enum {
+    ACK_SHARE = 8
+};
 
 /* As many are worth a write of their own before the turn ends. */
-enum { ACK_AT_ONCE = 32 };
+enum {
+    ACK_AT_ONCE = 32
+};
 static const double ACK_SECONDS = 0.010;
 static const double ACK_QUIET_SECONDS = 0.001;
 
@@ -37,7 +41,7 @@ void pace_init(struct worker *worker)
     worker->last_flush = loop_now(worker->loop);
 }
 
-/* --- Acks ------------------------------------------------------------------------------------------------------------*/
+/* --- Acks -----------------------------------------------------------------------------------------------*/
 
 static void send_ack(void *owner, uint64_t tag, bool multiple)
 {
@@ -45,7 +49,8 @@ static void send_ack(void *owner, uint64_t tag, bool multiple)
     subscription_told(subscription, channel_ack(&subscription->channel, tag, multiple));
 }
 
-/* In the middle of a turn too, so that a broker that is as fast as we are sends on while we work on the rest. */
+/* In the middle of a turn too, so that a broker that is as fast as we are sends on while we work on the rest.
+ */
 void pace_ack_pending(struct subscription *subscription)
 {
     struct worker *worker = subscription->worker;
@@ -91,7 +96,7 @@ static bool flush_due_acks(struct worker *worker, double now)
     return held;
 }
 
-/* --- Gathering -------------------------------------------------------------------------------------------------------*/
+/* --- Gathering ------------------------------------------------------------------------------------------*/
 
 /* Deliveries that the broker may still send before it has to wait for acks. */
 static size_t credit_left(const struct worker *worker)
@@ -123,6 +128,13 @@ static void decide_gathering(struct worker *worker)
     worker->gathering = !worker->stopping && expected >= GATHER_DELIVERIES &&
                         expected * GATHER_CREDIT <= (double)credit_left(worker);
     loop_set_gather(worker->loop, worker->gathering ? GATHER_SECONDS : 0);
+}
+
+void pace_end_rush(struct worker *worker)
+{
+    worker->gathering = false;
+    worker->delivery_rate = 0;
+    loop_set_gather(worker->loop, 0);
 }
 
 void pace_turn_ends(struct worker *worker)

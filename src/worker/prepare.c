@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <worker/worker.h>
 
-bool queue_prepare(const struct config *config, size_t index, struct plugin **plugin, whippet_settings **settings,
-                   struct config_errors *errors)
+bool queue_prepare(const struct config *config, size_t index, struct plugin **plugin,
+                   whippet_settings **settings, struct config_errors *errors)
 {
     const struct queue_config *queue = &config->queues[index];
     struct whippet_failure failure;

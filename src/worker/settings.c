@@ -19,7 +19,7 @@ struct whippet_settings {
     struct setting items[]; /* one for each declared option, in their order */
 };
 
-/* --- Checking ------------------------------------------------------------------------------------ */
+/* --- Checking -------------------------------------------------------------------------------------------*/
 
 /* Where complaints go. */
 struct checker {
@@ -178,7 +178,7 @@ void settings_destroy(whippet_settings *settings)
     memory_free(settings);
 }
 
-/* --- Reading ------------------------------------------------------------------------------------- */
+/* --- Reading --------------------------------------------------------------------------------------------*/
 
 static const struct setting *find(const whippet_settings *settings, const char *name)
 {

@@ -2,7 +2,9 @@
 #include <string.h>
 #include <worker/settlement.h>
 
-enum { CAPACITY_AT_FIRST = 64 };
+enum {
+    CAPACITY_AT_FIRST = 64
+};
 
 void settlement_init(struct settlement *settlement)
 {
@@ -137,7 +139,8 @@ static bool settle_in_window(struct settlement *settlement, uint64_t tag)
 /* False when the tag is not outstanding. */
 static bool settle(struct settlement *settlement, uint64_t tag)
 {
-    bool settled = tag < settlement->first ? settle_straggler(settlement, tag) : settle_in_window(settlement, tag);
+    bool settled =
+        tag < settlement->first ? settle_straggler(settlement, tag) : settle_in_window(settlement, tag);
     if (settled)
         settlement->outstanding--;
     return settled;
@@ -172,7 +175,8 @@ void settlement_flush(struct settlement *settlement, settlement_send *send, void
         if (tag > highest)
             highest = tag;
     }
-    /* The tag of a multiple ack must itself be unsettled at the broker: the highest that waits for its ack is. */
+    /* The tag of a multiple ack must itself be unsettled at the broker: the highest that waits for its ack
+     * is. */
     if (below > 0)
         send(owner, highest, below > 1);
     for (size_t i = 0; i < settlement->acked_count; i++)

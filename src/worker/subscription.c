@@ -1,4 +1,5 @@
-/* One queue's consumer: a task that walks from idle to consuming, and starts over whenever something is lost. */
+/* One queue's consumer: a task that walks from idle to consuming, and starts over whenever something is lost.
+ */
 #include "arguments.h"
 #include "worker_internal.h"
 #include <base/log.h>
@@ -30,10 +31,11 @@ void subscription_wake(struct subscription *subscription)
 void subscription_told(struct subscription *subscription, int error)
 {
     if (error == WHIPPET_E_MEMORY)
-        session_abort(connection_session(subscription->channel.connection), "out of memory for an ack or a nack");
+        session_abort(connection_session(subscription->channel.connection),
+                      "out of memory for an ack or a nack");
 }
 
-/* --- The channel's events ------------------------------------------------------------------------------------------*/
+/* --- The channel's events -------------------------------------------------------------------------------*/
 
 static void on_delivered(void *owner, struct message *message)
 {
@@ -42,10 +44,12 @@ static void on_delivered(void *owner, struct message *message)
     switch (settlement_delivered(&subscription->settlement, message->delivery_tag)) {
     case SETTLEMENT_DONE: delivery_arrived(subscription, message); return;
     case SETTLEMENT_MEMORY:
-        session_abort(connection_session(subscription->channel.connection), "out of memory for a delivery tag");
+        session_abort(connection_session(subscription->channel.connection),
+                      "out of memory for a delivery tag");
         break;
     case SETTLEMENT_UNKNOWN:
-        session_abort(connection_session(subscription->channel.connection), "a delivery tag came twice, or out of all order");
+        session_abort(connection_session(subscription->channel.connection),
+                      "a delivery tag came twice, or out of all order");
         break;
     }
     message_destroy(message);
@@ -74,7 +78,8 @@ static void on_oversized_begin(void *owner, const struct oversized *oversized)
     if (settlement_delivered(&subscription->settlement, oversized->message->delivery_tag) == SETTLEMENT_DONE)
         oversized_begin(subscription, oversized);
     else
-        session_abort(connection_session(subscription->channel.connection), "a delivery that can't be kept account of");
+        session_abort(connection_session(subscription->channel.connection),
+                      "a delivery that can't be kept account of");
 }
 
 static void on_oversized_part(void *owner, const struct oversized *oversized, whippet_bytes part)
@@ -98,14 +103,15 @@ static const struct channel_handlers HANDLERS = {
     .oversized_end = on_oversized_end,
 };
 
-/* --- From idle to consuming ------------------------------------------------------------------------------------------*/
+/* --- From idle to consuming -----------------------------------------------------------------------------*/
 
 static int fail_request(struct subscription *subscription, int error, const char *what)
 {
     const struct channel *channel = &subscription->channel;
     return failure_set(&subscription->failure, error, "%s: %s", what,
-                       error == WHIPPET_E_CLOSED && channel->closed_by.error != 0 ? channel->closed_by.text
-                                                                                  : whippet_error_text(error));
+                       error == WHIPPET_E_CLOSED && channel->closed_by.error != 0
+                           ? channel->closed_by.text
+                           : whippet_error_text(error));
 }
 
 static int open_channel(whippet_task *task, struct subscription *subscription)
@@ -115,8 +121,8 @@ static int open_channel(whippet_task *task, struct subscription *subscription)
     subscription->state = SUBSCRIPTION_OPENING;
     settlement_reset(&subscription->settlement);
     subscription->generation++;
-    int error = channel_open(task, &subscription->channel, subscription->worker->consume, &HANDLERS, subscription,
-                             REQUEST_SECONDS);
+    int error = channel_open(task, &subscription->channel, subscription->worker->consume, &HANDLERS,
+                             subscription, REQUEST_SECONDS);
     return error == 0 ? 0 : fail_request(subscription, error, "opening a channel");
 }
 
@@ -171,7 +177,8 @@ static void report_consuming(const struct subscription *subscription)
 {
     const struct queue_config *config = subscription->config;
     struct log_fields fields = {.queue = config->name, .processor = config->processor};
-    log_event(WHIPPET_INFO, &fields, "consuming: concurrency %u, prefetch %u", config->concurrency, config->prefetch);
+    log_event(WHIPPET_INFO, &fields, "consuming: concurrency %u, prefetch %u", config->concurrency,
+              config->prefetch);
 }
 
 static void stay_until_lost(whippet_task *task, struct subscription *subscription)
@@ -188,9 +195,10 @@ static void stay_until_lost(whippet_task *task, struct subscription *subscriptio
         return;
     struct log_fields fields = {.queue = subscription->config->name,
                                 .processor = subscription->config->processor,
-                                .error = subscription->cancelled ? "the broker cancelled the consumer: the queue was deleted "
-                                                                   "or moved to another node"
-                                                                 : subscription->channel.closed_by.text};
+                                .error = subscription->cancelled
+                                             ? "the broker cancelled the consumer: the queue was deleted "
+                                               "or moved to another node"
+                                             : subscription->channel.closed_by.text};
     log_event(WHIPPET_WARNING, &fields, "no longer consuming; subscribing again");
 }
 
@@ -214,7 +222,8 @@ static int back_off(whippet_task *task, struct subscription *subscription)
     subscription->state = SUBSCRIPTION_FAILED;
     log_event(WHIPPET_ERROR, &fields, "not consuming; trying again in %.1f s", delay);
     waiter_init(&subscription->changed);
-    int error = waiter_wait(task, &subscription->changed, loop_now(subscription->worker->loop) + delay, "backing off");
+    int error = waiter_wait(task, &subscription->changed, loop_now(subscription->worker->loop) + delay,
+                            "backing off");
     return error == WHIPPET_E_CANCELLED ? error : 0;
 }
 
@@ -248,16 +257,17 @@ static void main_ended(void *arg, int result)
     struct subscription *subscription = arg;
     (void)result;
     subscription->task = NULL;
+    subscription->state = SUBSCRIPTION_CLOSED;
     worker_progressed(subscription->worker);
 }
 
 bool subscription_start(struct subscription *subscription)
 {
     bool started = false;
-    snprintf(subscription->consumer_tag, sizeof subscription->consumer_tag, "whippet:%s:%u", subscription->worker->host,
-             (unsigned)(subscription - subscription->worker->subscriptions));
-    whippet_task *task = task_start(loop_scheduler(subscription->worker->loop), subscription_main, subscription,
-                                    INFINITY, NULL, main_ended, &started);
+    snprintf(subscription->consumer_tag, sizeof subscription->consumer_tag, "whippet:%s:%u",
+             subscription->worker->host, (unsigned)(subscription - subscription->worker->subscriptions));
+    whippet_task *task = task_start(loop_scheduler(subscription->worker->loop), subscription_main,
+                                    subscription, INFINITY, NULL, main_ended, &started);
     if (started && task != NULL)
         subscription->task = task;
     return started;

@@ -1,5 +1,6 @@
-/* What must exist at the broker before a queue can be consumed. Everything is looked for first and declared only when
- * it is missing, so that what exists with other arguments is used as it is, and is no error (celery/celery#6509). */
+/* What must exist at the broker before a queue can be consumed. Everything is looked for first and declared
+ * only when it is missing, so that what exists with other arguments is used as it is, and is no error
+ * (celery/celery#6509). */
 #include "arguments.h"
 #include "worker_internal.h"
 #include <base/memory.h>
@@ -7,9 +8,12 @@
 
 static const double REQUEST_SECONDS = 10;
 
-enum { AMQP_NOT_FOUND = 404 };
+enum {
+    AMQP_NOT_FOUND = 404
+};
 
-/* Declarations fail by closing their channel, so they have one of their own that is opened anew when needed. */
+/* Declarations fail by closing their channel, so they have one of their own that is opened anew when needed.
+ */
 struct declarer {
     whippet_task *task;
     struct connection *connection;
@@ -32,7 +36,8 @@ static int declarer_open(struct declarer *declarer)
 }
 
 /* What a failed request comes to; `what` and `name` say what it was about, `advice` what to do. */
-static int declarer_fail(struct declarer *declarer, int error, const char *what, const char *name, const char *advice)
+static int declarer_fail(struct declarer *declarer, int error, const char *what, const char *name,
+                         const char *advice)
 {
     const char *words = error == WHIPPET_E_CLOSED && declarer->channel.closed_by.error != 0
                             ? declarer->channel.closed_by.text
@@ -44,7 +49,8 @@ static int declarer_fail(struct declarer *declarer, int error, const char *what,
 static const char *declare_advice(const struct declarer *declarer)
 {
     switch (declarer->channel.closed_code) {
-    case 403: return "; grant the user configure, write and read permission on it (rabbitmqctl set_permissions)";
+    case 403:
+        return "; grant the user configure, write and read permission on it (rabbitmqctl set_permissions)";
     case 406: return "; it exists with other arguments: use \"declare\": \"if-missing\", or delete it";
     default: return "";
     }
@@ -80,10 +86,12 @@ static int queue_declare(struct declarer *declarer, const char *queue, enum queu
     struct buffer entries;
     buffer_init(&entries);
     int error = declarer_open(declarer);
-    if (error == 0 && !table_add_text(&entries, bytes_of_text("x-queue-type"), bytes_of_text(queue_type_name(type))))
+    if (error == 0 &&
+        !table_add_text(&entries, bytes_of_text("x-queue-type"), bytes_of_text(queue_type_name(type))))
         error = failure_set(declarer->failure, WHIPPET_E_MEMORY, "queue \"%s\": out of memory", queue);
     if (error == 0 && (error = arguments_write(&entries, arguments)) != 0)
-        failure_set(declarer->failure, error, "queue \"%s\": its arguments: %s", queue, whippet_error_text(error));
+        failure_set(declarer->failure, error, "queue \"%s\": its arguments: %s", queue,
+                    whippet_error_text(error));
     if (error == 0) {
         struct queue_declaration declaration = {
             .queue = queue,
@@ -145,14 +153,16 @@ static int ensure_binding(struct declarer *declarer, const char *queue, const st
     buffer_init(&entries);
     error = arguments_write(&entries, binding->arguments);
     if (error != 0) {
-        failure_set(declarer->failure, error, "binding \"%s\" to \"%s\": its arguments: %s", queue, binding->exchange,
-                    whippet_error_text(error));
+        failure_set(declarer->failure, error, "binding \"%s\" to \"%s\": its arguments: %s", queue,
+                    binding->exchange, whippet_error_text(error));
     } else {
-        error = channel_queue_bind(declarer->task, &declarer->channel, queue, binding->exchange,
-                                   binding->routing_key != NULL ? binding->routing_key : "",
-                                   bytes_of(buffer_begin(&entries), buffer_length(&entries)), REQUEST_SECONDS);
+        error =
+            channel_queue_bind(declarer->task, &declarer->channel, queue, binding->exchange,
+                               binding->routing_key != NULL ? binding->routing_key : "",
+                               bytes_of(buffer_begin(&entries), buffer_length(&entries)), REQUEST_SECONDS);
         if (error != 0)
-            declarer_fail(declarer, error, "binding to exchange", binding->exchange, declare_advice(declarer));
+            declarer_fail(declarer, error, "binding to exchange", binding->exchange,
+                          declare_advice(declarer));
     }
     buffer_destroy(&entries);
     return error;
@@ -191,8 +201,8 @@ int topology_ensure(whippet_task *task, struct connection *connection, const str
     return declarer_finish(&declarer, error);
 }
 
-int topology_ensure_dead_letter(whippet_task *task, struct connection *connection, const struct queue_config *config,
-                                struct whippet_failure *failure)
+int topology_ensure_dead_letter(whippet_task *task, struct connection *connection,
+                                const struct queue_config *config, struct whippet_failure *failure)
 {
     struct declarer declarer = {.task = task, .connection = connection, .failure = failure};
     return declarer_finish(&declarer, ensure_dead_letter(&declarer, config));

@@ -9,7 +9,7 @@
 
 static const double CANCEL_SECONDS = 1; /* for tasks to come to their end once they were cancelled */
 
-/* --- The connections' events -------------------------------------------------------------------------------------------*/
+/* --- The connections' events ----------------------------------------------------------------------------*/
 
 static void wake_subscriptions(struct worker *worker)
 {
@@ -22,6 +22,12 @@ static void on_consume_opened(void *owner)
     wake_subscriptions(owner);
 }
 
+static void on_consume_lost(void *owner, const struct whippet_failure *why)
+{
+    (void)why;
+    pace_end_rush(owner);
+}
+
 static void on_consume_flushing(void *owner)
 {
     pace_turn_ends(owner);
@@ -29,6 +35,7 @@ static void on_consume_flushing(void *owner)
 
 static const struct connection_handlers CONSUME_HANDLERS = {
     .opened = on_consume_opened,
+    .lost = on_consume_lost,
     .flushing = on_consume_flushing,
 };
 
@@ -61,7 +68,7 @@ static const struct connection_handlers PUBLISH_HANDLERS = {
     .flushed = on_publish_flushed,
 };
 
-/* --- Creation --------------------------------------------------------------------------------------------------------*/
+/* --- Creation -------------------------------------------------------------------------------------------*/
 
 static bool make_connections(struct worker *worker)
 {
@@ -150,10 +157,11 @@ static void check_stacks(const struct worker *worker, struct config_errors *erro
     for (size_t i = 0; i < config->queue_count; i++)
         needed += config->queues[i].concurrency;
     if (needed > limit)
-        config_errors_add(errors, config, "queues",
-                          "concurrency adds up to %zu tasks, and this machine has room for %zu guarded stacks: lower "
-                          "concurrency, or raise vm.max_map_count (sysctl) above %zu",
-                          needed, limit, 2 * needed);
+        config_errors_add(
+            errors, config, "queues",
+            "concurrency adds up to %zu tasks, and this machine has room for %zu guarded stacks: lower "
+            "concurrency, or raise vm.max_map_count (sysctl) above %zu",
+            needed, limit, 2 * needed);
 }
 
 static int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication);
@@ -205,7 +213,7 @@ void worker_destroy(struct worker *worker)
     memory_free(worker);
 }
 
-/* --- What processors publish -------------------------------------------------------------------------------------------*/
+/* --- What processors publish ----------------------------------------------------------------------------*/
 
 static whippet_bytes text_or_nothing(const char *text)
 {
@@ -253,7 +261,7 @@ static int publish_for_processor(void *owner, whippet_task *task, const whippet_
     return error;
 }
 
-/* --- Beginning -------------------------------------------------------------------------------------------------------*/
+/* --- Beginning ------------------------------------------------------------------------------------------*/
 
 bool worker_start(struct worker *worker)
 {
@@ -270,7 +278,7 @@ double worker_read_clock(struct worker *worker)
     return worker->clock;
 }
 
-/* --- Stopping --------------------------------------------------------------------------------------------------------*/
+/* --- Stopping -------------------------------------------------------------------------------------------*/
 
 void worker_progressed(struct worker *worker)
 {
@@ -312,8 +320,7 @@ static void cancel_at_work(struct worker *worker)
 {
     for (size_t i = 0; i < worker->subscription_count; i++) {
         struct subscription *subscription = &worker->subscriptions[i];
-        list_each(link, &subscription->at_work)
-        {
+        list_each (link, &subscription->at_work) {
             struct delivery *delivery = list_entry(link, struct delivery, link);
             if (delivery->task != NULL)
                 task_cancel(delivery->task);
@@ -330,7 +337,8 @@ static int stop_main(whippet_task *task, void *arg)
     wake_subscriptions(worker);
     await_quiet(task, worker, until);
     if (!subscriptions_have_ended(worker) || in_flight(worker) > 0) {
-        log_event(WHIPPET_WARNING, NULL, "shutdown_timeout is over: what is still at work is cancelled and returned");
+        log_event(WHIPPET_WARNING, NULL,
+                  "shutdown_timeout is over: what is still at work is cancelled and returned");
         worker->aborting = true;
         cancel_at_work(worker);
         await_quiet(task, worker, loop_refresh_now(worker->loop) + CANCEL_SECONDS);
@@ -351,7 +359,7 @@ void worker_stop(struct worker *worker)
     if (worker->stopping)
         return;
     worker->stopping = true;
-    loop_set_gather(worker->loop, 0);
+    pace_end_rush(worker);
     log_event(WHIPPET_INFO, NULL, "stopping: %llu in flight", (unsigned long long)in_flight(worker));
     bool started = false;
     task_start(loop_scheduler(worker->loop), stop_main, worker, INFINITY, NULL, NULL, &started);
@@ -359,7 +367,7 @@ void worker_stop(struct worker *worker)
         loop_stop(worker->loop);
 }
 
-/* --- Words -----------------------------------------------------------------------------------------------------------*/
+/* --- Words ----------------------------------------------------------------------------------------------*/
 
 void worker_log_in_flight(const struct worker *worker)
 {
@@ -367,9 +375,11 @@ void worker_log_in_flight(const struct worker *worker)
     log_event(WHIPPET_INFO, NULL, "%llu in flight", (unsigned long long)in_flight(worker));
     for (size_t i = 0; i < worker->subscription_count; i++) {
         const struct subscription *subscription = &worker->subscriptions[i];
-        const struct list *const lists[] = {&subscription->at_work, &subscription->retrying, &subscription->waiting};
+        const struct list *const lists[] = {&subscription->at_work, &subscription->retrying,
+                                            &subscription->waiting};
         for (size_t j = 0; j < sizeof lists / sizeof lists[0]; j++)
-            list_each(link, lists[j]) delivery_log_in_flight(list_entry(link, struct delivery, link), now);
+            list_each (link, lists[j])
+                delivery_log_in_flight(list_entry(link, struct delivery, link), now);
     }
 }
 
@@ -381,7 +391,8 @@ void worker_log_summary(const struct worker *worker)
         struct log_fields fields = {.queue = worker->subscriptions[i].config->name,
                                     .processor = worker->subscriptions[i].config->processor};
         log_event(WHIPPET_INFO, &fields,
-                  "consumed %llu = acked %llu + retried %llu + dead-lettered %llu + discarded %llu + returned %llu + in "
+                  "consumed %llu = acked %llu + retried %llu + dead-lettered %llu + discarded %llu + "
+                  "returned %llu + in "
                   "flight %llu",
                   (unsigned long long)counter_get(&counters->consumed),
                   (unsigned long long)counter_get(&outcomes[OUTCOME_ACKED]),

@@ -59,14 +59,14 @@ struct worker {
     size_t subscription_count;
     char host[64];
 
-    double clock;               /* read last; never behind the loop's turn */
-    uint64_t turn_deliveries;   /* since the last flush */
-    double last_flush;          /* a moment */
-    double delivery_rate;       /* per second, smoothed */
+    double clock;             /* read last; never behind the loop's turn */
+    uint64_t turn_deliveries; /* since the last flush */
+    double last_flush;        /* a moment */
+    double delivery_rate;     /* per second, smoothed */
     bool gathering;
-    struct timer ack_timer;     /* the end of the time that acks may be held back */
-    struct list relays;         /* struct relay */
-    unsigned paused_relays;     /* those that want reading paused */
+    struct timer ack_timer; /* the end of the time that acks may be held back */
+    struct list relays;     /* struct relay */
+    unsigned paused_relays; /* those that want reading paused */
 
     bool stopping;
     bool aborting; /* past shutdown_timeout: whatever is at work is being cancelled */
@@ -74,9 +74,14 @@ struct worker {
     struct waiter progress; /* worker_stop's task waits here for deliveries and subscriptions to end */
 };
 
-/* --- delivery.c: from delivery to outcome --------------------------------------------------------------------------*/
+/* --- delivery.c: from delivery to outcome ---------------------------------------------------------------*/
 
-enum delivery_state { DELIVERY_WAITING, DELIVERY_RUNNING, DELIVERY_RETRYING, DELIVERY_DEAD_LETTERING };
+enum delivery_state {
+    DELIVERY_WAITING,
+    DELIVERY_RUNNING,
+    DELIVERY_RETRYING,
+    DELIVERY_DEAD_LETTERING
+};
 
 struct delivery {
     struct whippet_message message;
@@ -114,24 +119,25 @@ void subscription_return_resting(struct subscription *subscription);
 
 void delivery_log_in_flight(const struct delivery *delivery, double now);
 
-/* --- dead_letter.c: what failed for good -----------------------------------------------------------------------------*/
+/* --- dead_letter.c: what failed for good ----------------------------------------------------------------*/
 
-/* Begins to publish the copy; ends the delivery once that is confirmed. `reason` is whippet-reason's value, a static
- * string. The delivery holds a slot until then. */
+/* Begins to publish the copy; ends the delivery once that is confirmed. `reason` is whippet-reason's value, a
+ * static string. The delivery holds a slot until then. */
 void dead_letter_begin(struct delivery *delivery, const char *reason);
 
-/* The copy's properties: the message's own, less what must not be sent again, and the whippet-… headers. 0, or MEMORY. */
+/* The copy's properties: the message's own, less what must not be sent again, and the whippet-… headers. 0,
+ * or MEMORY. */
 int dead_letter_properties(const struct delivery *delivery, const char *reason, bool with_original_headers,
                            struct buffer *properties);
 
-/* --- oversized.c: messages over max_message_size -----------------------------------------------------------------------*/
+/* --- oversized.c: messages over max_message_size --------------------------------------------------------*/
 
 void oversized_begin(struct subscription *subscription, const struct oversized *oversized);
 void oversized_part(struct subscription *subscription, whippet_bytes part);
 void oversized_end(struct subscription *subscription, bool complete);
 void relays_poke(struct worker *worker);
 
-/* --- subscription.c ----------------------------------------------------------------------------------------------------*/
+/* --- subscription.c -------------------------------------------------------------------------------------*/
 
 bool subscription_start(struct subscription *subscription);
 const char *subscription_state_name(enum subscription_state state);
@@ -140,25 +146,26 @@ void subscription_wake(struct subscription *subscription);
 /* To be told what sending an ack or a nack came to. */
 void subscription_told(struct subscription *subscription, int error);
 
-/* --- topology.c: what must exist at the broker ------------------------------------------------------------------------*/
+/* --- topology.c: what must exist at the broker ----------------------------------------------------------*/
 
-/* Looks for, or declares, the queue with its exchanges and bindings, and the dead-letter queue. Suspends. 0, or an
- * error with the failure naming the queue, the broker's words and what to do. */
+/* Looks for, or declares, the queue with its exchanges and bindings, and the dead-letter queue. Suspends. 0,
+ * or an error with the failure naming the queue, the broker's words and what to do. */
 int topology_ensure(whippet_task *task, struct connection *connection, const struct queue_config *config,
                     struct whippet_failure *failure);
 
 /* The dead-letter queue alone: for when it was deleted meanwhile. */
-int topology_ensure_dead_letter(whippet_task *task, struct connection *connection, const struct queue_config *config,
-                                struct whippet_failure *failure);
+int topology_ensure_dead_letter(whippet_task *task, struct connection *connection,
+                                const struct queue_config *config, struct whippet_failure *failure);
 
-/* --- pace.c: when acks go out, and when the loop gathers -----------------------------------------------------------*/
+/* --- pace.c: when acks go out, and when the loop gathers ------------------------------------------------*/
 
 void pace_init(struct worker *worker);
 void pace_ack_pending(struct subscription *subscription); /* one more ack waits */
 void pace_turn_ends(struct worker *worker);               /* the consume connection is about to be flushed */
 void pace_flush_acks(struct worker *worker);              /* all of them, now */
+void pace_end_rush(struct worker *worker);                /* nothing comes for now: no gathering */
 
-/* --- worker.c ------------------------------------------------------------------------------------------------------------*/
+/* --- worker.c -------------------------------------------------------------------------------------------*/
 
 /* The time, read anew; worker->clock keeps it. */
 double worker_read_clock(struct worker *worker);

@@ -24,8 +24,7 @@ static void save(struct wire *wire, const char *target, const char *name)
     wire_clear(wire);
 }
 
-/* --- Tables and properties
- * -----------------------------------------------------------------------------------------*/
+/* --- Tables and properties ------------------------------------------------------------------------------*/
 
 static void write_every_type(struct wire *wire)
 {
@@ -120,8 +119,7 @@ static void save_properties(void)
     wire_destroy(&wire);
 }
 
-/* --- A whole connection
- * --------------------------------------------------------------------------------------------*/
+/* --- A whole connection ---------------------------------------------------------------------------------*/
 
 static void write_handshake(struct wire *wire)
 {
@@ -223,8 +221,7 @@ static void save_sessions(void)
     wire_destroy(&wire);
 }
 
-/* --- Frames on an open connection, in the form that frames.c takes
- * -------------------------------------------------*/
+/* --- Frames on an open connection, in the form that frames.c takes --------------------------------------*/
 
 /* The frames of `wire` from `start` on, in that form; empties the wire. */
 static void save_frames(struct wire *wire, unsigned reactions, const char *name)
@@ -282,8 +279,7 @@ static void save_all_frames(void)
     wire_destroy(&wire);
 }
 
-/* --- Configurations
- * ------------------------------------------------------------------------------------------------*/
+/* --- Configurations -------------------------------------------------------------------------------------*/
 
 static void save_configurations(void)
 {

@@ -135,5 +135,8 @@ Test(credentials, for_a_wrong_vhost_are_reported_and_tried_again)
     worker_await_saying(worker, 10, "NOT_ALLOWED");
     worker_await_saying(worker, 1, vhost);
     cr_assert(worker_runs(worker), "the worker gave up");
+    broker_control(stage_broker(), "add_vhost", vhost, NULL);
+    broker_control(stage_broker(), "set_permissions", "--vhost", vhost, "guest", ".*", ".*", ".*", NULL);
+    worker_await_saying(worker, 30, "consuming");
     worker_stop(worker, 5);
 }

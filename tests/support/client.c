@@ -1,7 +1,6 @@
 #include "client.h"
 
 #include "patience.h"
-#include <amqp_tcp_socket.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

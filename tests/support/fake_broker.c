@@ -23,7 +23,7 @@ static void check(bool fine, const char *what)
     abort();
 }
 
-/* --- Coming and going ----------------------------------------------------------------------------------------------*/
+/* --- Coming and going -----------------------------------------------------------------------------------*/
 
 static void listen_at(struct fake_broker *broker, uint16_t port)
 {
@@ -92,7 +92,7 @@ const char *fake_broker_breach(const struct fake_broker *broker)
     return broker->breaches > 0 ? broker->breach : NULL;
 }
 
-/* --- Books ---------------------------------------------------------------------------------------------------------*/
+/* --- Books ----------------------------------------------------------------------------------------------*/
 
 static void requeue_all(struct fake_broker *broker, struct fake_channel *channel)
 {
@@ -186,7 +186,7 @@ unsigned fake_confirmer(const struct fake_link *link)
     return 0;
 }
 
-/* --- Saying --------------------------------------------------------------------------------------------------------*/
+/* --- Saying ---------------------------------------------------------------------------------------------*/
 
 void fake_send(struct fake_link *link, struct wire *wire)
 {
@@ -277,7 +277,7 @@ void fake_return(const struct fake_publish *publish)
                  publish->body.length, 4096);
 }
 
-/* --- What is published -----------------------------------------------------------------------------------------------*/
+/* --- What is published ----------------------------------------------------------------------------------*/
 
 static void copy_text(char *to, size_t size, amqp_bytes_t from)
 {
@@ -350,7 +350,7 @@ static void take_content(struct fake_broker *broker, struct fake_link *link, uns
         publish_end(broker, publish);
 }
 
-/* --- Answering -------------------------------------------------------------------------------------------------------*/
+/* --- Answering ------------------------------------------------------------------------------------------*/
 
 static void start_ok(struct fake_broker *broker, struct fake_link *link, const amqp_connection_start_ok_t *ok)
 {
@@ -458,7 +458,7 @@ static void connection_answer(struct fake_broker *broker, struct fake_link *link
     }
 }
 
-/* --- Hearing -----------------------------------------------------------------------------------------------------------*/
+/* --- Hearing --------------------------------------------------------------------------------------------*/
 
 static uint32_t long_at(const uint8_t *at)
 {

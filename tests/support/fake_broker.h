@@ -11,7 +11,7 @@
 #include "wire.h"
 
 enum {
-    FAKE_LINKS = 64,
+    FAKE_LINKS = 400,
     FAKE_CHANNELS = 128,
     FAKE_NAME_SIZE = 64,
 };

@@ -91,8 +91,7 @@ void peer_destroy(struct peer *peer)
     free(peer);
 }
 
-/* --- What the broker sends
- * -----------------------------------------------------------------------------------------*/
+/* --- What the broker sends ------------------------------------------------------------------------------*/
 
 /* One call with exactly these bytes at an address of their own, so that the sanitizer sees one read too many.
  */
@@ -166,8 +165,7 @@ void peer_deliver(struct peer *peer, uint16_t channel, uint64_t tag, const struc
     peer_feed_wire(peer, &wire);
 }
 
-/* --- What the session sends
- * ----------------------------------------------------------------------------------------*/
+/* --- What the session sends -----------------------------------------------------------------------------*/
 
 /* Takes all there is into the outbox; in pieces, as a slow socket would. */
 static void collect(struct peer *peer)
@@ -337,8 +335,7 @@ void peer_publish_destroy(struct peer_publish *publish)
     wire_destroy(&publish->body);
 }
 
-/* --- Ends
- * ----------------------------------------------------------------------------------------------------------*/
+/* --- Ends -----------------------------------------------------------------------------------------------*/
 
 static void expect_word(const struct peer *peer, const char *word)
 {
@@ -391,8 +388,7 @@ void peer_expect_violation(struct peer *peer, int code, int other_code, const ch
     expect_word(peer, word);
 }
 
-/* --- The handshake
- * -------------------------------------------------------------------------------------------------*/
+/* --- The handshake --------------------------------------------------------------------------------------*/
 
 void peer_start(struct peer *peer)
 {
@@ -434,8 +430,7 @@ void peer_open(struct peer *peer)
     cr_assert_eq(session_state(peer->session), SESSION_OPEN);
 }
 
-/* --- Channels
- * ------------------------------------------------------------------------------------------------------*/
+/* --- Channels -------------------------------------------------------------------------------------------*/
 
 const char *peer_consumer_tag(uint16_t channel)
 {

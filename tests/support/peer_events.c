@@ -187,9 +187,9 @@ static void on_oversized_end(void *owner, uint16_t channel, const struct oversiz
     cr_assert_lt(channel, PEER_CHANNELS);
     struct peer_oversized *state = &peer->oversized[channel];
     cr_assert_eq(state->message, oversized->message, "the end of another delivery than the one that began");
-    cr_assert_eq(complete, state->body.length == oversized->body_size,
-                 "%zu of %llu bytes passed, complete is %d", state->body.length,
-                 (unsigned long long)oversized->body_size, complete);
+    if (complete) /* else the last part may have come, and its handler closed the channel */
+        cr_assert_eq(state->body.length, oversized->body_size, "complete with %zu of %llu bytes",
+                     state->body.length, (unsigned long long)oversized->body_size);
     wire_destroy(&peer->oversized_body);
     peer->oversized_body = state->body;
     peer->oversized_largest_part = state->largest_part;

@@ -218,8 +218,7 @@ Test(properties, none_at_all_are_sound)
         cr_assert_null(properties_get(bytes_of("\0\0", 2), property).data, "property %d", property);
 }
 
-/* --- Malformed
- * -----------------------------------------------------------------------------------------------------*/
+/* --- Malformed ------------------------------------------------------------------------------------------*/
 
 static void encode_everything(void)
 {
@@ -334,8 +333,7 @@ Test(properties, a_length_of_headers_that_does_not_fit_is_malformed)
     }
 }
 
-/* --- Written
- * -------------------------------------------------------------------------------------------------------*/
+/* --- Written --------------------------------------------------------------------------------------------*/
 
 Test(properties, what_is_written_rabbitmq_c_reads)
 {
@@ -432,8 +430,7 @@ Test(properties, are_appended_behind_what_is_in_the_buffer)
     cr_assert(bytes_equal(written(), bytes_of("before\x08\x00\x01", 9)));
 }
 
-/* --- Copied
- * --------------------------------------------------------------------------------------------------------*/
+/* --- Copied ---------------------------------------------------------------------------------------------*/
 
 static void expect_copied(whippet_bytes original, enum property property)
 {
@@ -525,8 +522,7 @@ Test(properties, headers_that_cannot_be_read_can_be_replaced)
     wire_destroy(&ours);
 }
 
-/* --- Memory
- * --------------------------------------------------------------------------------------------------------*/
+/* --- Memory ---------------------------------------------------------------------------------------------*/
 
 static size_t permitted;
 

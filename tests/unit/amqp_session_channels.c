@@ -33,8 +33,7 @@ static void restart(unsigned channel_max)
     peer_open(peer);
 }
 
-/* --- Requests and their replies
- * ------------------------------------------------------------------------------------*/
+/* --- Requests and their replies -------------------------------------------------------------------------*/
 
 static const struct exchange_declaration exchange = {.exchange = "events", .type = "topic", .durable = true};
 static const struct queue_declaration queue = {.queue = "orders", .durable = true};
@@ -222,8 +221,7 @@ Test(channels, requests_on_a_channel_that_was_never_opened_are_refused)
     expect_all_refused_as_closed(65535);
 }
 
-/* --- Numbers
- * -------------------------------------------------------------------------------------------------------*/
+/* --- Numbers --------------------------------------------------------------------------------------------*/
 
 Test(channels, there_are_as_many_as_were_negotiated)
 {
@@ -276,8 +274,7 @@ Test(channels, a_number_that_the_broker_closed_is_free_again)
     cr_assert_eq(request_queue(1), 0, "nothing of its former life is left");
 }
 
-/* --- Closed by the broker
- * ------------------------------------------------------------------------------------------*/
+/* --- Closed by the broker -------------------------------------------------------------------------------*/
 
 Test(channels, the_brokers_errors_are_told_with_code_and_text)
 {
@@ -388,8 +385,7 @@ Test(channels, a_body_cut_off_by_our_close_does_not_disturb_the_next_life_of_the
     peer_expect_event(peer, "delivered 1 tag=1");
 }
 
-/* --- Replies that were not asked for
- * -------------------------------------------------------------------------------*/
+/* --- Replies that were not asked for --------------------------------------------------------------------*/
 
 static const amqp_method_number_t replies[] = {
     AMQP_CHANNEL_OPEN_OK_METHOD, AMQP_EXCHANGE_DECLARE_OK_METHOD, AMQP_QUEUE_DECLARE_OK_METHOD,

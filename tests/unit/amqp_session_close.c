@@ -348,8 +348,7 @@ Test(closing, a_frame_that_is_none_while_closing_ends_it_without_a_second_close)
     peer_expect_nothing_sent(peer);
 }
 
-/* --- Destroyed at any moment
- * ---------------------------------------------------------------------------------------*/
+/* --- Destroyed at any moment ----------------------------------------------------------------------------*/
 
 /* A conversation of every kind of thing that holds memory. */
 static void write_conversation(struct wire *bytes)

@@ -58,8 +58,7 @@ static void expect_body(const void *body, size_t size)
               size);
 }
 
-/* --- As it should be
- * -----------------------------------------------------------------------------------------------*/
+/* --- As it should be ------------------------------------------------------------------------------------*/
 
 Test(delivery, carries_the_envelope_and_the_body)
 {
@@ -254,8 +253,7 @@ Test(delivery, cut_at_any_byte_gives_the_same)
     wire_destroy(&properties);
 }
 
-/* --- Headers that cannot be read
- * -----------------------------------------------------------------------------------*/
+/* --- Headers that cannot be read ------------------------------------------------------------------------*/
 
 static void restart_with_large_frames(void)
 {
@@ -293,8 +291,7 @@ Test(delivery, headers_that_are_malformed_are_delivered_unread)
     wire_destroy(&properties);
 }
 
-/* --- From within the event
- * -----------------------------------------------------------------------------------------*/
+/* --- From within the event ------------------------------------------------------------------------------*/
 
 static void ack_it(struct peer *acking, const char *event)
 {

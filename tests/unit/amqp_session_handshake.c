@@ -46,8 +46,7 @@ static bool same_bytes(amqp_bytes_t found, const void *expected, size_t size)
     return found.len == size && memcmp(found.bytes, expected, size) == 0;
 }
 
-/* --- As it should go
- * -----------------------------------------------------------------------------------------------*/
+/* --- As it should go ------------------------------------------------------------------------------------*/
 
 Test(handshake, a_session_says_nothing_before_it_starts)
 {
@@ -235,8 +234,7 @@ Test(handshake, works_in_random_chunks)
     }
 }
 
-/* --- Tuning
- * --------------------------------------------------------------------------------------------------------*/
+/* --- Tuning ---------------------------------------------------------------------------------------------*/
 
 struct tuning {
     double offered; /* heartbeat */
@@ -326,8 +324,7 @@ Test(handshake, a_frame_size_below_the_protocols_least_is_refused)
     }
 }
 
-/* --- Refused by the server
- * -----------------------------------------------------------------------------------------*/
+/* --- Refused by the server ------------------------------------------------------------------------------*/
 
 static void expect_close_ok_sent(void)
 {
@@ -397,8 +394,7 @@ Test(handshake, a_challenge_is_not_answered)
     cr_assert_gt(peer->closing.text.len, 0);
 }
 
-/* --- Not this protocol
- * ---------------------------------------------------------------------------------------------*/
+/* --- Not this protocol ----------------------------------------------------------------------------------*/
 
 static void expect_not_understood(const void *data, size_t size, enum peer_cut cut, const char *word)
 {
@@ -451,8 +447,7 @@ Test(handshake, a_server_of_another_version_in_connection_start_is_refused)
     peer_expect_violation(peer, 0, 0, "8");
 }
 
-/* --- Out of turn
- * ---------------------------------------------------------------------------------------------------*/
+/* --- Out of turn ----------------------------------------------------------------------------------------*/
 
 typedef void reach_state(struct peer *);
 
@@ -565,8 +560,7 @@ Test(handshake, a_frame_over_our_size_is_refused_before_it_arrives)
     peer_expect_violation(peer, 501, 0, "frame");
 }
 
-/* --- Options at their limits
- * ---------------------------------------------------------------------------------------*/
+/* --- Options at their limits ----------------------------------------------------------------------------*/
 
 /* Until tuned, a peer need not take frames over 4096 bytes (section 4.2.3). */
 Test(handshake, nothing_it_sends_before_tuning_is_over_the_least_frame_size)

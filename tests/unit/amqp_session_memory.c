@@ -35,8 +35,7 @@ static void allow_everything(void)
 
 TestSuite(memory, .fini = allow_everything);
 
-/* --- A conversation in which everything happens
- * --------------------------------------------------------------------*/
+/* --- A conversation in which everything happens ---------------------------------------------------------*/
 
 /* Asks twice: what failed for a lack of memory must go through once there is some. False: the session has
  * ended. */
@@ -326,8 +325,7 @@ Test(memory, any_one_allocation_and_all_that_follow_may_fail)
     cr_assert_gt(number, 5, "only %zu failed", number);
 }
 
-/* --- One by one
- * ----------------------------------------------------------------------------------------------------*/
+/* --- One by one -----------------------------------------------------------------------------------------*/
 
 static bool refuse(size_t size)
 {

@@ -212,8 +212,7 @@ Test(oversized, channels_have_limits_of_their_own)
     peer_expect_event(peer, "oversized-end %u", small);
 }
 
-/* --- From within the event
- * -----------------------------------------------------------------------------------------*/
+/* --- From within the event ------------------------------------------------------------------------------*/
 
 static bool is_react_moment(const struct peer *reacting, const char *event)
 {
@@ -235,26 +234,28 @@ static void abort_the_session(struct peer *aborting, const char *event)
 
 static const char *const moments[] = {"oversized-begin", "oversized-part", "oversized-end"};
 
-static void write_three(void)
+/* Each in two parts, or in one. */
+static void write_three(unsigned parts)
 {
     for (uint64_t tag = 1; tag <= 3; tag++) {
         write_deliver(tag);
-        wire_content(&wire, channel, NULL, "xyzxyz", 6, 11);
+        wire_content(&wire, channel, NULL, "xyzxyz", 6, WIRE_FRAME_OVERHEAD + 6 / parts);
     }
 }
 
 Test(oversized, survives_the_closing_of_its_channel_from_within)
 {
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 6; i++) {
+        const char *moment = moments[i / 2];
         restart(2);
         peer->react = close_the_channel;
-        peer->react_argument = moments[i];
-        write_three();
+        peer->react_argument = moment;
+        write_three(1 + i % 2);
         wire_channel_close_ok(&wire, channel);
         feed();
-        cr_assert_eq(peer_count_events(peer, "oversized-begin"), 1, "%s: %s", moments[i], peer_log(peer));
-        cr_assert_eq(peer_count_events(peer, "oversized-end"), 1, "%s: %s", moments[i], peer_log(peer));
-        cr_assert_eq(peer_count_events(peer, "replied 1 closed"), 1, "%s: %s", moments[i], peer_log(peer));
+        cr_assert_eq(peer_count_events(peer, "oversized-begin"), 1, "%s: %s", moment, peer_log(peer));
+        cr_assert_eq(peer_count_events(peer, "oversized-end"), 1, "%s: %s", moment, peer_log(peer));
+        cr_assert_eq(peer_count_events(peer, "replied 1 closed"), 1, "%s: %s", moment, peer_log(peer));
         peer_expect_method(peer, channel, AMQP_CHANNEL_CLOSE_METHOD);
         peer_expect_nothing_sent(peer);
     }
@@ -262,16 +263,30 @@ Test(oversized, survives_the_closing_of_its_channel_from_within)
 
 Test(oversized, survives_the_end_of_its_session_from_within)
 {
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 6; i++) {
+        const char *moment = moments[i / 2];
         restart(2);
         peer->react = abort_the_session;
-        peer->react_argument = moments[i];
-        write_three();
+        peer->react_argument = moment;
+        write_three(1 + i % 2);
         feed();
-        cr_assert_eq(peer_count_events(peer, "oversized-begin"), 1, "%s: %s", moments[i], peer_log(peer));
-        cr_assert_eq(peer_count_events(peer, "oversized-end"), 1, "%s: %s", moments[i], peer_log(peer));
+        cr_assert_eq(peer_count_events(peer, "oversized-begin"), 1, "%s: %s", moment, peer_log(peer));
+        cr_assert_eq(peer_count_events(peer, "oversized-end"), 1, "%s: %s", moment, peer_log(peer));
         peer_expect_closed(peer, SESSION_END_LOCAL, peer->closing.code, "enough");
     }
+}
+
+Test(oversized, its_channel_is_closed_once_by_both_the_owner_and_the_handler_of_the_end)
+{
+    restart(10);
+    write_deliver(1);
+    wire_header(&wire, channel, 100, NULL, 0);
+    feed();
+    peer->react = close_the_channel;
+    peer->react_argument = "oversized-end";
+    cr_assert_eq(session_channel_close(peer->session, channel), 0);
+    peer_expect_method(peer, channel, AMQP_CHANNEL_CLOSE_METHOD);
+    peer_expect_nothing_sent(peer);
 }
 
 static void write_half_and(void (*end)(void))

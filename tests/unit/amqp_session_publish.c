@@ -69,8 +69,7 @@ static bool same(amqp_bytes_t found, const char *expected)
     return found.len == strlen(expected) && memcmp(found.bytes, expected, found.len) == 0;
 }
 
-/* --- In one
- * --------------------------------------------------------------------------------------------------------*/
+/* --- In one ---------------------------------------------------------------------------------------------*/
 
 Test(publish, is_mandatory_and_goes_where_it_should)
 {
@@ -185,8 +184,7 @@ Test(publish, goes_on_while_blocked)
     cr_assert_not(session_is_blocked(peer->session));
 }
 
-/* --- In parts
- * ------------------------------------------------------------------------------------------------------*/
+/* --- In parts -------------------------------------------------------------------------------------------*/
 
 Test(publish, in_parts_makes_the_same_body)
 {
@@ -287,8 +285,7 @@ Test(publish, a_session_can_be_closed_between_parts)
     cr_assert_eq(publish_part("ab", 2), WHIPPET_E_CLOSED);
 }
 
-/* --- Confirms
- * ------------------------------------------------------------------------------------------------------*/
+/* --- Confirms -------------------------------------------------------------------------------------------*/
 
 Test(publish, is_confirmed_one_by_one_and_in_bulk_and_refused)
 {
@@ -333,8 +330,7 @@ Test(publish, can_follow_from_within_a_confirm)
     expect_published("again", 5);
 }
 
-/* --- Returns
- * -------------------------------------------------------------------------------------------------------*/
+/* --- Returns --------------------------------------------------------------------------------------------*/
 
 Test(publish, a_return_comes_before_its_confirm)
 {

@@ -49,8 +49,7 @@ static void write_deliver(uint64_t tag)
     wire_deliver(&wire, channel, peer_consumer_tag(channel), tag);
 }
 
-/* --- Content out of order (section 4.2.6: 505)
- * ---------------------------------------------------------------------*/
+/* --- Content out of order (section 4.2.6: 505) ----------------------------------------------------------*/
 
 Test(violations, a_body_longer_than_announced_is_a_violation)
 {
@@ -241,8 +240,7 @@ Test(violations, properties_that_are_malformed_are_a_violation)
     }
 }
 
-/* --- Unknown places
- * ------------------------------------------------------------------------------------------------*/
+/* --- Unknown places -------------------------------------------------------------------------------------*/
 
 Test(violations, an_unknown_consumer_tag_is_a_violation_that_names_it)
 {
@@ -306,8 +304,7 @@ Test(violations, frames_on_an_unknown_channel_are_a_channel_error)
     }
 }
 
-/* --- Frames that are none (section 4.2.3)
- * --------------------------------------------------------------------------*/
+/* --- Frames that are none (section 4.2.3) ---------------------------------------------------------------*/
 
 Test(violations, a_bad_frame_end_is_a_frame_error)
 {

@@ -295,8 +295,7 @@ Test(table, lengths_near_the_end_of_numbers_do_not_wrap)
         }
 }
 
-/* --- Against rabbitmq-c
- * --------------------------------------------------------------------------------------------*/
+/* --- Against rabbitmq-c ---------------------------------------------------------------------------------*/
 
 static void compare_value(const whippet_value *ours, const amqp_field_value_t *theirs);
 
@@ -422,8 +421,7 @@ Test(table, what_it_calls_sound_rabbitmq_c_reads_too)
     }
 }
 
-/* --- Writing
- * -------------------------------------------------------------------------------------------------------*/
+/* --- Writing --------------------------------------------------------------------------------------------*/
 
 static whippet_bytes name(const char *text)
 {

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* --- The arithmetic --------------------------------------------------------------------------------------*/
+/* --- The arithmetic -------------------------------------------------------------------------------------*/
 
 static const whippet_retry_policy usual = WHIPPET_RETRY_DEFAULT;
 
@@ -82,7 +82,7 @@ Test(retry_policies, subtract_jitter_and_never_more_than_its_share)
     cr_expect_geq(retry_delay(&policy, 1, 0.999999), 6);
 }
 
-/* --- The helper, on a virtual clock ----------------------------------------------------------------------*/
+/* --- The helper, on a virtual clock ---------------------------------------------------------------------*/
 
 static struct scheduler scheduler;
 static int log_file;

@@ -33,7 +33,7 @@ static void tear_down(void)
 
 TestSuite(scheduler, .init = set_up, .fini = tear_down);
 
-/* --- Coming ----------------------------------------------------------------------------------------------*/
+/* --- Coming ---------------------------------------------------------------------------------------------*/
 
 Test(scheduler, refuses_a_stack_size_that_makes_no_sense_and_names_it)
 {
@@ -72,7 +72,7 @@ Test(scheduler, cannot_be_had_without_memory)
     cr_assert(false, "ten allocations are not enough");
 }
 
-/* --- Turning ---------------------------------------------------------------------------------------------*/
+/* --- Turning --------------------------------------------------------------------------------------------*/
 
 static void timer_notes(struct timer *timer)
 {
@@ -154,7 +154,7 @@ Test(scheduler, lets_each_ready_task_run_once_a_turn)
     scheduler_turn(&scheduler, 0);
 }
 
-/* --- Posted work -----------------------------------------------------------------------------------------*/
+/* --- Posted work ----------------------------------------------------------------------------------------*/
 
 Test(scheduler, runs_posted_work_once_however_often_it_was_posted)
 {
@@ -225,7 +225,7 @@ Test(scheduler, leaves_out_posted_work_that_was_cancelled_even_in_the_same_turn)
     cr_expect_not(scheduler_busy(&scheduler));
 }
 
-/* --- Many tasks ------------------------------------------------------------------------------------------*/
+/* --- Many tasks -----------------------------------------------------------------------------------------*/
 
 static int sleep_one_second(whippet_task *task, void *arg)
 {

@@ -47,7 +47,7 @@ static void touch(struct stack stack, size_t bytes)
         *(volatile char *)at = 'x';
 }
 
-/* --- Getting stacks --------------------------------------------------------------------------------------*/
+/* --- Getting stacks -------------------------------------------------------------------------------------*/
 
 Test(stacks, have_a_size_that_makes_sense)
 {
@@ -126,7 +126,7 @@ Test(stacks, of_a_pool_that_was_never_made_need_no_destroying)
     stack_pool_destroy(NULL);
 }
 
-/* --- Guards ----------------------------------------------------------------------------------------------*/
+/* --- Guards ---------------------------------------------------------------------------------------------*/
 
 /* NULL where this machine lacks the guard. */
 static struct stack_pool *guarded_pool(enum stack_guard guard)
@@ -194,7 +194,7 @@ Test(stacks, have_the_best_guard_there_is)
     stack_pool_destroy(madvised);
 }
 
-/* --- How many --------------------------------------------------------------------------------------------*/
+/* --- How many -------------------------------------------------------------------------------------------*/
 
 Test(stacks, with_madvise_guards_are_not_limited_in_number)
 {
@@ -237,7 +237,7 @@ Test(stacks, with_mprotect_guards_are_limited_by_the_number_of_mappings)
     free(stacks);
 }
 
-/* --- Giving memory back ----------------------------------------------------------------------------------*/
+/* --- Giving memory back ---------------------------------------------------------------------------------*/
 
 static void use_and_release(struct stack_pool *pool, size_t count)
 {
@@ -320,7 +320,7 @@ Test(stacks, are_trimmed_in_steps)
     stack_pool_destroy(pool);
 }
 
-/* --- Measuring -------------------------------------------------------------------------------------------*/
+/* --- Measuring ------------------------------------------------------------------------------------------*/
 
 Test(stacks, tell_how_much_of_them_was_used)
 {

@@ -78,7 +78,7 @@ static bool deny(size_t size)
     return false;
 }
 
-/* --- Starting and ending ---------------------------------------------------------------------------------*/
+/* --- Starting and ending --------------------------------------------------------------------------------*/
 
 static int returns_its_argument(whippet_task *task, void *arg)
 {
@@ -162,7 +162,7 @@ Test(tasks, are_not_started_when_their_timers_have_no_room)
     cr_expect_eq(ended_count, count, "%zu of %zu ended", ended_count, count);
 }
 
-/* --- Starting from the end of another --------------------------------------------------------------------*/
+/* --- Starting from the end of another -------------------------------------------------------------------*/
 
 static size_t chain_left;
 static uintptr_t chain_lowest = UINTPTR_MAX;
@@ -214,7 +214,7 @@ Test(tasks, started_by_the_end_of_another_can_be_cancelled_before_they_run)
     cr_expect_eq(ended_with, WHIPPET_E_CANCELLED, "%d", ended_with);
 }
 
-/* --- Children --------------------------------------------------------------------------------------------*/
+/* --- Children -------------------------------------------------------------------------------------------*/
 
 static int notes_its_letter(whippet_task *task, void *arg)
 {
@@ -506,7 +506,7 @@ Test(tasks, run_inside_a_timeout_without_suspending)
     cr_expect_eq(ended_with, 0);
 }
 
-/* --- Cancelling ------------------------------------------------------------------------------------------*/
+/* --- Cancelling -----------------------------------------------------------------------------------------*/
 
 struct chain {
     int depth; /* of those below */
@@ -633,7 +633,7 @@ Test(tasks, that_go_on_regardless_come_to_their_end)
     cr_expect_eq(awaits, 1000, "%zu", awaits);
 }
 
-/* --- What a task carries ---------------------------------------------------------------------------------*/
+/* --- What a task carries --------------------------------------------------------------------------------*/
 
 static int allocates(whippet_task *task, void *arg)
 {

@@ -246,7 +246,7 @@ Test(timers, give_memory_back_after_a_burst)
     free(many);
 }
 
-/* --- Against a plain array -------------------------------------------------------------------------------*/
+/* --- Against a plain array ------------------------------------------------------------------------------*/
 
 enum {
     SUBJECTS = 300

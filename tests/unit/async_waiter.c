@@ -53,7 +53,7 @@ static whippet_task *start(whippet_task_function *function, void *arg, double de
     return task;
 }
 
-/* --- Sleeping --------------------------------------------------------------------------------------------*/
+/* --- Sleeping -------------------------------------------------------------------------------------------*/
 
 static int sleeps(whippet_task *task, void *arg)
 {
@@ -102,7 +102,7 @@ Test(waiters, sleep_for_ever_until_they_are_cancelled)
     cr_expect_eq(it->first, WHIPPET_E_CANCELLED, "%d", it->first);
 }
 
-/* --- Waiting and waking ----------------------------------------------------------------------------------*/
+/* --- Waiting and waking ---------------------------------------------------------------------------------*/
 
 static int waits(whippet_task *task, void *arg)
 {
@@ -328,7 +328,7 @@ Test(waiters, with_limits_need_no_memory)
         cr_assert_eq(many[i].second, 0, "sleeper %d: %d", i, many[i].second);
 }
 
-/* --- Deadlines -------------------------------------------------------------------------------------------*/
+/* --- Deadlines ------------------------------------------------------------------------------------------*/
 
 static int sleeps_twice(whippet_task *task, void *arg)
 {
@@ -395,7 +395,7 @@ Test(waiters, tell_the_time_left)
     cr_expect_eq(left[1], INFINITY, "%g", left[1]);
 }
 
-/* --- Cancelling ------------------------------------------------------------------------------------------*/
+/* --- Cancelling -----------------------------------------------------------------------------------------*/
 
 Test(waiters, return_cancelled_and_ever_after)
 {
@@ -474,7 +474,7 @@ Test(waiters, woken_before_a_cancelled_task_waits_do_not_keep_it_going)
     cr_expect(waiter.woken);
 }
 
-/* --- Shielded --------------------------------------------------------------------------------------------*/
+/* --- Shielded -------------------------------------------------------------------------------------------*/
 
 static int waits_shielded(whippet_task *task, void *arg)
 {
@@ -513,7 +513,7 @@ Test(waiters, that_are_shielded_and_woken_already_do_not_suspend)
     scheduler_turn(&scheduler, 1.0);
 }
 
-/* --- Scopes ----------------------------------------------------------------------------------------------*/
+/* --- Scopes ---------------------------------------------------------------------------------------------*/
 
 static int runs_inner_with_timeout(whippet_task *task, void *arg)
 {

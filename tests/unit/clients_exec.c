@@ -20,7 +20,7 @@
 #include <whippet/exec.h>
 #include <whippet/task.h>
 
-/* --- Running ----------------------------------------------------------------------------------------- */
+/* --- Running --------------------------------------------------------------------------------------------*/
 
 static struct loop *loop;
 
@@ -113,7 +113,7 @@ static struct call shell_call(const char *script)
     return (struct call){.command = {.arguments = shell(script), .output_limit = 4096, .error_limit = 4096}};
 }
 
-/* --- Looking at the process itself --------------------------------------------------------------------- */
+/* --- Looking at the process itself ----------------------------------------------------------------------*/
 
 static int count_descriptors(void)
 {
@@ -134,7 +134,7 @@ static bool has_children(void)
 
 TestSuite(exec, .init = open_loop, .fini = close_loop, .timeout = 60);
 
-/* --- What a command gets and gives --------------------------------------------------------------------- */
+/* --- What a command gets and gives ----------------------------------------------------------------------*/
 
 Test(exec, gives_output_and_status)
 {
@@ -290,7 +290,7 @@ Test(exec, works_where_the_standard_descriptors_are_closed)
     forget(&call);
 }
 
-/* --- Much, and in any order ---------------------------------------------------------------------------- */
+/* --- Much, and in any order -----------------------------------------------------------------------------*/
 
 enum {
     MUCH = 5000000
@@ -384,7 +384,7 @@ Test(exec, awaits_a_command_that_closed_its_output)
     forget(&call);
 }
 
-/* --- Cut short ----------------------------------------------------------------------------------------- */
+/* --- Cut short ------------------------------------------------------------------------------------------*/
 
 Test(exec, kills_a_command_at_the_deadline)
 {
@@ -545,7 +545,7 @@ Test(exec, reads_what_a_grandchild_writes_soon_after)
     forget(&call);
 }
 
-/* --- What cannot be run -------------------------------------------------------------------------------- */
+/* --- What cannot be run ---------------------------------------------------------------------------------*/
 
 static void assert_cannot_start(struct call *call, const char *expected)
 {
@@ -664,7 +664,7 @@ Test(exec, refuses_a_command_without_a_program)
     }
 }
 
-/* --- Memory -------------------------------------------------------------------------------------------- */
+/* --- Memory ---------------------------------------------------------------------------------------------*/
 
 static size_t allowed;
 
@@ -706,7 +706,7 @@ Test(exec, survives_any_allocation_that_fails)
     cr_assert(worked);
 }
 
-/* --- Many ---------------------------------------------------------------------------------------------- */
+/* --- Many -----------------------------------------------------------------------------------------------*/
 
 enum {
     MANY = 200

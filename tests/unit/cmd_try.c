@@ -20,7 +20,7 @@ __attribute__((sentinel)) static void try_deed(const char *deed, ...)
     read_back(error, result.error);
 }
 
-/* --- Verdicts ------------------------------------------------------------------------------------------ */
+/* --- Verdicts -------------------------------------------------------------------------------------------*/
 
 Test(try, ends_with_0_for_ack)
 {
@@ -119,7 +119,7 @@ Test(try, ends_in_order_when_interrupted)
     close(error);
 }
 
-/* --- The message --------------------------------------------------------------------------------------- */
+/* --- The message ----------------------------------------------------------------------------------------*/
 
 Test(try, gives_the_message_all_it_was_told)
 {
@@ -169,7 +169,7 @@ Test(try, says_which_file_cannot_be_read)
     assert_contains(result.error, "/usr: Is a directory");
 }
 
-/* --- What is wrong with the command line --------------------------------------------------------------- */
+/* --- What is wrong with the command line ----------------------------------------------------------------*/
 
 Test(try, refuses_a_command_line_that_makes_no_sense)
 {
@@ -209,7 +209,7 @@ Test(try, refuses_names_over_255_bytes)
     }
 }
 
-/* --- What is wrong with the processor ------------------------------------------------------------------ */
+/* --- What is wrong with the processor -------------------------------------------------------------------*/
 
 Test(try, refuses_a_processor_that_cannot_be_loaded)
 {

@@ -33,8 +33,7 @@ static const char *output_line(void)
 
 TestSuite(exec_processor, .timeout = 60);
 
-/* --- What its end means ------------------------------------------------------------------------------------
- */
+/* --- What its end means ---------------------------------------------------------------------------------*/
 
 static void assert_end(const char *script, whippet_verdict verdict, const char *reason)
 {
@@ -117,8 +116,7 @@ Test(exec_processor, retries_when_the_command_has_gone_since_the_start)
     cr_assert_str_eq(outcome.reason, reason);
 }
 
-/* --- What it gets to see
- * --------------------------------------------------------------------------------------- */
+/* --- What it gets to see --------------------------------------------------------------------------------*/
 
 Test(exec_processor, gives_the_body_on_standard_input)
 {
@@ -253,8 +251,7 @@ Test(exec_processor, adds_to_the_environment_what_the_settings_say)
     cr_assert_str_eq(output_line(), "good day /usr");
 }
 
-/* --- Its output
- * -------------------------------------------------------------------------------------------------- */
+/* --- Its output -----------------------------------------------------------------------------------------*/
 
 Test(exec_processor, logs_output_line_by_line_and_error_as_warnings)
 {
@@ -285,8 +282,7 @@ Test(exec_processor, logs_no_more_output_than_the_limit)
     cr_assert_null(strstr(outcome.log, " debug 3\n"));
 }
 
-/* --- Settings
- * ------------------------------------------------------------------------------------------------------ */
+/* --- Settings -------------------------------------------------------------------------------------------*/
 
 Test(exec_processor, refuses_a_command_that_cannot_be_found)
 {

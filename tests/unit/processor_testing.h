@@ -18,7 +18,7 @@
 #include <worker/message.h>
 #include <worker/plugin.h>
 
-/* --- The processor ----------------------------------------------------------------------------------- */
+/* --- The processor --------------------------------------------------------------------------------------*/
 
 static struct plugin *load_processor(const char *name)
 {
@@ -74,7 +74,7 @@ static const char *refused_setup(const char *name, const char *json)
     return failure.text;
 }
 
-/* --- A message ---------------------------------------------------------------------------------------- */
+/* --- A message ------------------------------------------------------------------------------------------*/
 
 static struct message *make_message(const struct properties_draft *draft, whippet_bytes body)
 {
@@ -90,7 +90,7 @@ static struct message *make_message(const struct properties_draft *draft, whippe
     return message;
 }
 
-/* --- An attempt --------------------------------------------------------------------------------------- */
+/* --- An attempt -----------------------------------------------------------------------------------------*/
 
 /* What came of one; everything is a copy. */
 struct outcome {

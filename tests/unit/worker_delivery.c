@@ -21,7 +21,7 @@ static uint64_t stale(void)
 
 TestSuite(delivery, .fini = work_close, .timeout = 120);
 
-/* --- One message -----------------------------------------------------------------------------------------------------*/
+/* --- One message ----------------------------------------------------------------------------------------*/
 
 Test(delivery, is_acked_once_its_processor_says_so)
 {
@@ -132,7 +132,7 @@ Test(delivery, with_a_verdict_that_is_none_counts_as_a_failed_attempt)
     cr_assert_eq(work_count(0, OUTCOME_DEAD_LETTERED), 1);
 }
 
-/* --- Slots -------------------------------------------------------------------------------------------------------------*/
+/* --- Slots ----------------------------------------------------------------------------------------------*/
 
 Test(delivery, never_runs_more_at_once_than_concurrency_says)
 {
@@ -201,7 +201,7 @@ Test(delivery, of_a_slow_queue_does_not_delay_another_queue)
     rig_until(rig.broker->acked == 102);
 }
 
-/* --- Headers that can't be read -----------------------------------------------------------------------------------------*/
+/* --- Headers that can't be read -------------------------------------------------------------------------*/
 
 static void make_deep(struct wire *properties)
 {
@@ -257,7 +257,7 @@ Test(delivery, of_thousands_that_never_suspend_takes_no_stack_for_each)
     cr_assert_eq(work.most_inside[0], 1);
 }
 
-/* --- When the channel goes ---------------------------------------------------------------------------------------------*/
+/* --- When the channel goes ------------------------------------------------------------------------------*/
 
 static void lose_everything(void)
 {
@@ -330,7 +330,7 @@ Test(delivery, whose_dead_letter_lost_its_connection_is_published_anew)
     cr_assert_eq(work_count(0, OUTCOME_DEAD_LETTERED), 1);
 }
 
-/* --- Over max_message_size ---------------------------------------------------------------------------------------------*/
+/* --- Over max_message_size ------------------------------------------------------------------------------*/
 
 #define SMALL ",\"max_message_size\":1000,\"retry\":{\"delay\":0}"
 
@@ -498,7 +498,7 @@ Test(delivery, over_max_message_size_is_never_held_whole_while_the_other_side_is
     cr_assert_eq(work.worker->paused_relays, 0);
 }
 
-/* --- Stopping ------------------------------------------------------------------------------------------------------------*/
+/* --- Stopping -------------------------------------------------------------------------------------------*/
 
 Test(delivery, that_has_not_started_is_returned_at_the_stop_and_what_has_is_finished)
 {
@@ -565,7 +565,7 @@ Test(delivery, that_comes_after_the_stop_began_is_returned)
     cr_assert_eq(rig.broker->acked + rig.broker->requeued, 2);
 }
 
-/* --- Anything goes -------------------------------------------------------------------------------------------------------*/
+/* --- Anything goes --------------------------------------------------------------------------------------*/
 
 static uint64_t seed;
 
@@ -660,7 +660,7 @@ Test(delivery, ends_in_exactly_one_way_whatever_happens)
     }
 }
 
-/* --- Without memory --------------------------------------------------------------------------------------------------*/
+/* --- Without memory -------------------------------------------------------------------------------------*/
 
 static long allowed;
 
@@ -707,6 +707,7 @@ static void starve(bool (*permit)(size_t size), long step)
         rig_until(work_is_consuming() && counter_get(&counters_of(0)->in_flight) == 0);
         rig_until(fake_outstanding(rig.broker) == 0);
     }
+    cr_assert_not(reached, "it takes more allocations than were tried");
 }
 
 Test(delivery, survives_each_allocation_that_fails)

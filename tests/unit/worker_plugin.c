@@ -12,7 +12,7 @@
 
 static struct whippet_failure failure;
 
-/* --- A folder of this test's own ----------------------------------------------------------------------- */
+/* --- A folder of this test's own ------------------------------------------------------------------------*/
 
 static char folder[] = "/tmp/whippet-plugins-XXXXXX";
 
@@ -76,7 +76,7 @@ static void copy_built(const char *name, const char *to)
     free(data);
 }
 
-/* --- Loading ------------------------------------------------------------------------------------------- */
+/* --- Loading --------------------------------------------------------------------------------------------*/
 
 static struct plugin *load_built(const char *name)
 {
@@ -156,7 +156,7 @@ Test(plugin, may_be_unloaded_without_having_been_loaded)
     plugin_unload(NULL);
 }
 
-/* --- Refusing ------------------------------------------------------------------------------------------ */
+/* --- Refusing -------------------------------------------------------------------------------------------*/
 
 Test(plugin, that_is_nowhere_is_refused_with_every_place)
 {
@@ -304,7 +304,7 @@ Test(plugin, with_mistaken_options_is_refused)
         "strange_option.so: its option \"matrix\" has the type 99, which this whippet does not know");
 }
 
-/* --- Listing ------------------------------------------------------------------------------------------- */
+/* --- Listing --------------------------------------------------------------------------------------------*/
 
 Test(plugin, list_is_sorted_and_has_reasons)
 {
@@ -376,7 +376,7 @@ Test(plugin, default_path_begins_in_the_current_folder_and_ends_where_they_are_i
     cr_assert_not_null(strstr(path[2], "whippet/processors"), "%s", path[2]);
 }
 
-/* --- Memory -------------------------------------------------------------------------------------------- */
+/* --- Memory ---------------------------------------------------------------------------------------------*/
 
 static size_t allowed;
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <worker/publishing.h>
 
-/* --- A publisher that only takes notes ----------------------------------------------------------------- */
+/* --- A publisher that only takes notes ------------------------------------------------------------------*/
 
 struct notes {
     int calls;

@@ -9,8 +9,7 @@
 #include <unistd.h>
 #include <worker/plugin.h>
 
-/* --- Checking settings as a configuration has them --------------------------------------------------------
- */
+/* --- Checking settings as a configuration has them ------------------------------------------------------*/
 
 static struct plugin *plugin;
 static struct config_errors errors;
@@ -76,8 +75,7 @@ static void assert_refused(const char *text, const char *expected)
     cr_assert_str_eq(all_errors, expected);
 }
 
-/* --- Values -----------------------------------------------------------------------------------------------
- */
+/* --- Values ---------------------------------------------------------------------------------------------*/
 
 Test(settings, take_defaults)
 {
@@ -158,8 +156,7 @@ Test(settings, know_what_was_given)
     settings_destroy(settings);
 }
 
-/* --- Mistakes in the configuration
- * -------------------------------------------------------------------------- */
+/* --- Mistakes in the configuration ----------------------------------------------------------------------*/
 
 Test(settings, refuse_each_wrong_type_at_its_place)
 {
@@ -215,8 +212,7 @@ Test(settings, list_the_names_there_are)
         "plain_integer\n");
 }
 
-/* --- Mistakes in the processor
- * ------------------------------------------------------------------------------- */
+/* --- Mistakes in the processor --------------------------------------------------------------------------*/
 
 /* What is logged while the function runs; static. */
 static const char *logged_by(void (*function)(whippet_settings *settings), whippet_settings *settings)
@@ -279,8 +275,7 @@ Test(settings, log_an_error_for_an_option_of_another_type)
     settings_destroy(settings);
 }
 
-/* --- Memory
- * ----------------------------------------------------------------------------------------------------- */
+/* --- Memory ---------------------------------------------------------------------------------------------*/
 
 static size_t allowed;
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <worker/settlement.h>
 
-/* --- The broker's side ---------------------------------------------------------------------------------------------*/
+/* --- The broker's side ----------------------------------------------------------------------------------*/
 
 enum at_broker { NEVER_DELIVERED, OUTSTANDING, SETTLED };
 enum at_worker { UNSETTLED, ACKED, RETURNED };
@@ -107,7 +107,7 @@ static void assert_unknown(uint64_t tag)
     cr_assert_eq(settlement_unacknowledged(&settlement), unacknowledged);
 }
 
-/* --- One thing at a time -----------------------------------------------------------------------------------------------*/
+/* --- One thing at a time --------------------------------------------------------------------------------*/
 
 Test(settlement, acks_one_delivery_with_one_frame_that_is_not_multiple)
 {
@@ -256,7 +256,7 @@ Test(settlement, begins_anew_after_a_reset)
     cr_assert_eq(model.frames, 1);
 }
 
-/* --- A slow one among many quick ones --------------------------------------------------------------------------------*/
+/* --- A slow one among many quick ones -------------------------------------------------------------------*/
 
 Test(settlement, lets_any_number_pass_by_one_that_is_slow)
 {
@@ -334,7 +334,7 @@ Test(settlement, takes_memory_for_what_is_outstanding_and_not_for_what_has_passe
     cr_assert_leq(settlement.window_capacity, SETTLEMENT_WINDOW_MAX);
 }
 
-/* --- At random -----------------------------------------------------------------------------------------------------*/
+/* --- At random ------------------------------------------------------------------------------------------*/
 
 static uint64_t seed;
 
@@ -462,7 +462,7 @@ Test(settlement, settles_each_tag_once_with_slow_ones_left_far_behind)
     play_all(&scenario, 2, 900000);
 }
 
-/* --- Without memory --------------------------------------------------------------------------------------------------*/
+/* --- Without memory -------------------------------------------------------------------------------------*/
 
 static bool never(size_t size)
 {

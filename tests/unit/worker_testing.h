@@ -39,7 +39,7 @@ static struct {
     struct list held;
 } work;
 
-/* --- The processor -------------------------------------------------------------------------------------------------*/
+/* --- The processor --------------------------------------------------------------------------------------*/
 
 static inline whippet_verdict work_hold(whippet_task *task, const char *body)
 {
@@ -117,7 +117,7 @@ static inline void work_release(const char *body, whippet_verdict verdict)
     cr_assert_fail("nothing is held: %s", body != NULL ? body : "");
 }
 
-/* --- The books -----------------------------------------------------------------------------------------------------*/
+/* --- The books ------------------------------------------------------------------------------------------*/
 
 static inline uint64_t work_count(size_t queue, enum delivery_outcome outcome)
 {
@@ -163,7 +163,7 @@ static inline void work_check(void)
     cr_assert_null(breach, "the broker says: %s", breach);
 }
 
-/* --- Coming and going ----------------------------------------------------------------------------------------------*/
+/* --- Coming and going -----------------------------------------------------------------------------------*/
 
 /* A worker for the queues, as in the configuration's list: the members of each but its processor. */
 static inline void work_make(const char *queues)
@@ -234,7 +234,7 @@ static inline void work_close(void)
     rig_close();
 }
 
-/* --- The broker's end ------------------------------------------------------------------------------------------------*/
+/* --- The broker's end -----------------------------------------------------------------------------------*/
 
 static inline struct fake_link *work_consume_link(void)
 {

@@ -156,8 +156,7 @@ const char *
 session_server(const struct session *session); /* "RabbitMQ 3.10.8", once it introduced itself; else "" */
 const char *session_cluster(const struct session *session); /* the cluster's name; else "" */
 
-/* --- Channels
- * ------------------------------------------------------------------------------------------------------*/
+/* --- Channels -------------------------------------------------------------------------------------------*/
 
 /* Takes a free number. LIMIT when there is none. */
 int session_channel_open(struct session *session, uint16_t *channel);

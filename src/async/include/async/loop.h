@@ -40,7 +40,7 @@ double loop_refresh_now(struct loop *loop);
  * the pause. */
 void loop_set_gather(struct loop *loop, double seconds);
 
-/* --- Descriptors -----------------------------------------------------------------------------------------*/
+/* --- Descriptors ----------------------------------------------------------------------------------------*/
 
 struct watch; /* one descriptor's registration */
 
@@ -54,14 +54,14 @@ struct watch *watch_create(struct loop *loop, int descriptor, watch_function *fu
 void watch_set(struct watch *watch, int events); /* 0: nothing */
 void watch_destroy(struct watch *watch);         /* also from inside its own function; NULL is fine */
 
-/* --- Signals ---------------------------------------------------------------------------------------------*/
+/* --- Signals --------------------------------------------------------------------------------------------*/
 
 /* Calls the function on the loop's stack when the process gets the signal, until the loop is destroyed. One
  * function a signal, and one loop in a process. False when memory is short, the signal cannot be caught, or
  * has a function. */
 bool loop_on_signal(struct loop *loop, int signal_number, void (*function)(void *owner), void *owner);
 
-/* --- Work off the loop -----------------------------------------------------------------------------------*/
+/* --- Work off the loop ----------------------------------------------------------------------------------*/
 
 /* Runs function(arg) in a thread and awaits it. Threads come when they are needed, at most
  * LOOP_OFFLOAD_THREADS of them; what comes while all are busy waits its turn. They block every signal.

@@ -37,7 +37,8 @@ bool buffer_append(struct buffer *buffer, const void *data, size_t size);
 
 void buffer_consume(struct buffer *buffer, size_t size);
 
-/* Takes back what was appended since the buffer was `length` bytes long; nothing may have been consumed meanwhile. */
+/* Takes back what was appended since the buffer was `length` bytes long; nothing may have been consumed
+ * meanwhile. */
 static inline void buffer_shorten(struct buffer *buffer, size_t length)
 {
     buffer->end = buffer->start + length;

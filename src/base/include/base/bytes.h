@@ -1,4 +1,5 @@
-/* Helpers for whippet_bytes, the span that the SDK and the layers share, and big-endian numbers as AMQP has them. */
+/* Helpers for whippet_bytes, the span that the SDK and the layers share, and big-endian numbers as AMQP has
+ * them. */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 

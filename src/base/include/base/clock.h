@@ -10,9 +10,12 @@ double clock_monotonic(void);
 /* Seconds since 1970. */
 double clock_wall(void);
 
-enum { CLOCK_TEXT_SIZE = 40 };
+enum {
+    CLOCK_TEXT_SIZE = 40
+};
 
-/* `wall` as RFC 3339 in UTC with milliseconds, "2026-11-21T09:30:00.250Z", into `text` of CLOCK_TEXT_SIZE bytes. */
+/* `wall` as RFC 3339 in UTC with milliseconds, "2026-11-21T09:30:00.250Z", into `text` of CLOCK_TEXT_SIZE
+ * bytes. */
 void clock_format(double wall, char *text);
 
 #endif

@@ -5,7 +5,9 @@
 #include <stdarg.h>
 #include <whippet/types.h>
 
-enum { FAILURE_TEXT_SIZE = 512 };
+enum {
+    FAILURE_TEXT_SIZE = 512
+};
 
 /* Also what a processor's setup() fills through whippet_fail. */
 struct whippet_failure {

@@ -12,7 +12,7 @@ struct list {
 };
 
 /* The struct that contains `link` as its member `field`. */
-#define list_entry(link, type, field) ((type *)(void *)((char *)(link) - offsetof(type, field)))
+#define list_entry(link, type, field) ((type *)(void *)((char *)(link)-offsetof(type, field)))
 
 #define list_each(link, head) for (struct list *link = (head)->next; link != (head); link = link->next)
 

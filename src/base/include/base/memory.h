@@ -12,7 +12,8 @@ char *memory_copy_text(const char *text);
 char *memory_copy_span(const void *data, size_t length); /* with a NUL added */
 void memory_free(void *memory);
 
-/* For tests: when set, is asked before every allocation, and a false answer makes it fail. NULL: never fail. */
+/* For tests: when set, is asked before every allocation, and a false answer makes it fail. NULL: never fail.
+ */
 extern _Bool (*memory_permit)(size_t size);
 
 #endif

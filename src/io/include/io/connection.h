@@ -32,9 +32,9 @@ struct connection_options {
 struct connection_handlers {
     void (*opened)(void *owner);
     void (*lost)(void *owner, const struct whippet_failure *why); /* was open, and is no more */
-    void (*failed)(void *owner);                                  /* could not be opened; connection_failure says why.
-                                                                     Called by a task: take note, or wake a waiter */
-    void (*blocked)(void *owner, bool blocked);                   /* the broker's alarm came, or went */
+    void (*failed)(void *owner);                /* could not be opened; connection_failure says why.
+                                                   Called by a task: take note, or wake a waiter */
+    void (*blocked)(void *owner, bool blocked); /* the broker's alarm came, or went */
     void (*flushing)(void *owner); /* about to send: the last chance to add to this turn's bytes */
     void (*flushed)(void *owner);  /* has sent: connection_backlog may be less now */
 };
@@ -75,7 +75,8 @@ const struct whippet_failure *connection_failure(const struct connection *connec
 struct session *connection_session(const struct connection *connection);
 void connection_touch(struct connection *connection);
 
-/* Has the socket take what it can at once, without waiting for the end of the turn. Errors show at that end. */
+/* Has the socket take what it can at once, without waiting for the end of the turn. Errors show at that end.
+ */
 void connection_send_now(struct connection *connection);
 
 /* Bytes that wait to be sent. */

@@ -19,6 +19,8 @@ struct publisher *publisher_create(struct connection *connection, const char *na
 void publisher_destroy(struct publisher *publisher); /* after publisher_stop, or if never started */
 
 bool publisher_start(struct publisher *publisher);
+
+/* Every caller that waits gets CLOSED, and so does whoever comes later. Suspends. */
 void publisher_stop(whippet_task *task, struct publisher *publisher);
 
 /* From the connection's handlers. */

@@ -13,7 +13,8 @@ struct memory_bound {
 /* What one queue adds. */
 struct memory_bound bound_of_queue(const struct config *config, const struct queue_config *queue);
 
-/* All of it; the sum of the three is the most that the worker itself takes beyond what processors allocate. */
+/* All of it; the sum of the three is the most that the worker itself takes beyond what processors allocate.
+ */
 struct memory_bound bound_of_config(const struct config *config);
 
 #endif

@@ -19,8 +19,8 @@ const char *const *plugin_default_path(size_t *count);
 
 /* Looks for `name` as <folder>/<name>.so in each folder of `path`, and, when the name has a slash or ends in
  * ".so", as that very file; checks ABI and size before anything else of it is read. NULL with the failure
- * naming the file and the reason, or every place that was looked at. A plugin looked for by its name must call
- * itself by it. */
+ * naming the file and the reason, or every place that was looked at. A plugin looked for by its name must
+ * call itself by it. */
 struct plugin *plugin_load(const char *name, const char *const *path, size_t path_count,
                            struct whippet_failure *failure);
 void plugin_unload(struct plugin *plugin);

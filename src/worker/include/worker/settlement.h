@@ -1,7 +1,7 @@
 /* Settling one channel's deliveries: each tag once, never a wrong one, and as few acks on the wire as can be.
  *
- * Pure bookkeeping: it knows which tags are outstanding and says what to send. Delivery tags count up from 1 on each
- * channel (AMQP 0-9-1, basic.deliver). */
+ * Pure bookkeeping: it knows which tags are outstanding and says what to send. Delivery tags count up from 1
+ * on each channel (AMQP 0-9-1, basic.deliver). */
 #ifndef WORKER_SETTLEMENT_H
 #define WORKER_SETTLEMENT_H
 
@@ -9,10 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How far the bookkeeping stays dense: a bit more than the largest prefetch (65,535), twice, for a consumer that was
- * cancelled and began anew while the old one's deliveries were still at work. What is still outstanding this far behind
- * the newest tag, a message that waits for its retry on a busy queue, is kept apart. */
-enum { SETTLEMENT_WINDOW_MAX = 1 << 17 };
+/* How far the bookkeeping stays dense: a bit more than the largest prefetch (65,535), twice, for a consumer
+ * that was cancelled and began anew while the old one's deliveries were still at work. What is still
+ * outstanding this far behind the newest tag, a message that waits for its retry on a busy queue, is kept
+ * apart. */
+enum {
+    SETTLEMENT_WINDOW_MAX = 1 << 17
+};
 
 struct settlement {
     uint64_t first;         /* tags below it are settled or about to be, but for the stragglers */
@@ -21,15 +24,16 @@ struct settlement {
     size_t window_capacity; /* a power of two */
     uint64_t *stragglers;   /* outstanding tags below first, lowest first; owned */
     size_t straggler_count;
-    uint64_t *acked;        /* tags settled by an ack that was not sent yet, in the order they were settled; owned */
+    uint64_t *acked; /* tags settled by an ack that was not sent yet, in the order they were settled; owned */
     size_t acked_count;
-    size_t capacity;        /* of stragglers and of acked: room for all that is unacknowledged */
-    size_t outstanding;     /* delivered, and neither acked nor returned */
+    size_t capacity;    /* of stragglers and of acked: room for all that is unacknowledged */
+    size_t outstanding; /* delivered, and neither acked nor returned */
 };
 
 enum settlement_result {
     SETTLEMENT_DONE,
-    SETTLEMENT_UNKNOWN, /* never delivered here, or settled already: nothing was changed, nothing may be sent */
+    SETTLEMENT_UNKNOWN, /* never delivered here, or settled already: nothing was changed, nothing may be sent
+                         */
     SETTLEMENT_MEMORY,
 };
 
@@ -39,7 +43,8 @@ void settlement_destroy(struct settlement *settlement);
 /* Forgets everything: a new channel begins. */
 void settlement_reset(struct settlement *settlement);
 
-/* The broker delivered `tag`. UNKNOWN when that can't be: a tag that was there before, or far beyond the next. */
+/* The broker delivered `tag`. UNKNOWN when that can't be: a tag that was there before, or far beyond the
+ * next. */
 enum settlement_result settlement_delivered(struct settlement *settlement, uint64_t tag);
 
 /* `tag` is to be acked; settlement_flush says when and how. */
@@ -60,8 +65,8 @@ static inline size_t settlement_unacknowledged(const struct settlement *settleme
     return settlement->outstanding + settlement->acked_count;
 }
 
-/* Has every pending ack sent through `send`: one with `multiple` for all below the low watermark, the lowest tag still
- * outstanding, and one each for those above it. */
+/* Has every pending ack sent through `send`: one with `multiple` for all below the low watermark, the lowest
+ * tag still outstanding, and one each for those above it. */
 typedef void settlement_send(void *owner, uint64_t tag, bool multiple);
 void settlement_flush(struct settlement *settlement, settlement_send *send, void *owner);
 

@@ -9,13 +9,13 @@
 
 struct worker;
 
-/* Loads the processor of the queue with that index and checks its settings, without setting it up. False when anything
- * is wrong, with all of it in `errors`; otherwise both are the caller's. */
-bool queue_prepare(const struct config *config, size_t index, struct plugin **plugin, whippet_settings **settings,
-                   struct config_errors *errors);
+/* Loads the processor of the queue with that index and checks its settings, without setting it up. False when
+ * anything is wrong, with all of it in `errors`; otherwise both are the caller's. */
+bool queue_prepare(const struct config *config, size_t index, struct plugin **plugin,
+                   whippet_settings **settings, struct config_errors *errors);
 
-/* Loads and sets up every queue's processor. `config` and `loop` are borrowed. NULL when anything is wrong, with all of
- * it in `errors`. */
+/* Loads and sets up every queue's processor. `config` and `loop` are borrowed. NULL when anything is wrong,
+ * with all of it in `errors`. */
 struct worker *worker_create(struct loop *loop, const struct config *config, const char *version,
                              struct config_errors *errors);
 void worker_destroy(struct worker *worker); /* it must have ended, or never begun */
@@ -24,7 +24,8 @@ void worker_destroy(struct worker *worker); /* it must have ended, or never begu
 bool worker_start(struct worker *worker);
 
 /* Begins to stop: consumers are cancelled, what has not started is returned, what has is finished, and at
- * shutdown_timeout what is left is cancelled and returned. Then the loop is stopped. Once; again changes nothing. */
+ * shutdown_timeout what is left is cancelled and returned. Then the loop is stopped. Once; again changes
+ * nothing. */
 void worker_stop(struct worker *worker);
 
 /* True when worker_stop has come to its end by itself, and every delivery has. */

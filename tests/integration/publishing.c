@@ -1,0 +1,65 @@
+/* The publish command against a real broker. */
+#include "stage.h"
+
+#include "command.h"
+#include <stdlib.h>
+#include <string.h>
+
+TestSuite(publishing, .init = stage_open, .fini = stage_close, .timeout = 60);
+
+enum {
+    DONE = 0,
+    FAILED = 1,
+    UNREACHABLE = 69
+};
+
+/* Runs `whippet publish` with these arguments after the broker's URL; returns its exit status. */
+static int publish(const char *url, const char *first, const char *second, const char *third,
+                   const char *fourth)
+{
+    const char *arguments[] = {
+        getenv("WHIPPET_PROGRAM"), "publish", "--quiet", "--url", url, first, second, third, fourth, NULL};
+
+    return command_run(arguments, NULL, 0);
+}
+
+Test(publishing, ends_once_every_message_is_confirmed)
+{
+    const char *queue = stage_name("orders");
+    struct client_message *message;
+
+    client_declare(stage_client(), queue, "quorum");
+    cr_assert_eq(publish(stage_broker()->url, "--count=2500", "--body=order {n}", queue, NULL), DONE);
+    await(5, client_ready(stage_client(), queue) == 2500, "2500 messages, found %ld",
+          client_ready(stage_client(), queue));
+    message = client_get(stage_client(), queue);
+    cr_assert_not_null(message);
+    cr_assert(message->content.body.len == strlen("order 1") &&
+                  memcmp(message->content.body.bytes, "order ", 6) == 0,
+              "the first body is \"%.*s\"", (int)message->content.body.len,
+              (char *)message->content.body.bytes);
+    cr_assert_eq(message->content.properties.delivery_mode, AMQP_DELIVERY_PERSISTENT);
+    client_message_destroy(message);
+}
+
+Test(publishing, keeps_to_the_rate)
+{
+    const char *queue = stage_name("rate");
+    double start = patience_now(), took;
+
+    client_declare(stage_client(), queue, "classic");
+    cr_assert_eq(publish(stage_broker()->url, "--count=50", "--rate=25", "--body=x", queue), DONE);
+    took = patience_now() - start;
+    cr_assert(took > 1.8 && took < 5, "50 messages at 25 a second took %.3f s", took);
+}
+
+Test(publishing, fails_when_no_queue_takes_the_message)
+{
+    cr_assert_eq(publish(stage_broker()->url, "--body=x", stage_name("nowhere"), NULL, NULL), FAILED);
+}
+
+Test(publishing, says_that_no_broker_is_there)
+{
+    /* Port 1 is tcpmux's, which nobody runs. */
+    cr_assert_eq(publish("amqp://guest:guest@127.0.0.1:1/", "--body=x", "orders", NULL, NULL), UNREACHABLE);
+}

@@ -1,0 +1,214 @@
+/* When acks go out, and when the loop gathers. */
+#include "../../src/async/loop_state.h"
+#include "worker_testing.h"
+
+#define QUEUE(more) "{\"name\":\"q\",\"type\":\"classic\",\"processor\":\"counting\"" more "}"
+
+TestSuite(pace, .fini = work_close, .timeout = 60);
+
+static struct settlement *settlement(void)
+{
+    return &work.worker->subscriptions[0].settlement;
+}
+
+static void deliver_many(int count)
+{
+    struct fake_link *link = work_consume_link();
+    unsigned channel = work_channel("q");
+    for (int i = 0; i < count; i++)
+        fake_deliver(rig.broker, link, channel, NULL, "a", 1);
+}
+
+/* A rate that gathering is worth it for, as if it had been measured. */
+static void pretend_a_rush(void)
+{
+    work.worker->delivery_rate = 1e5;
+    work.worker->last_flush = clock_monotonic();
+}
+
+Test(pace, acks_a_lone_message_in_the_turn_it_ends)
+{
+    work_open(QUEUE(",\"prefetch\":500"));
+    deliver_many(1);
+    while (work.start_count == 0)
+        rig_step();
+    cr_assert_eq(settlement_pending(settlement()), 0, "the ack is held back");
+    rig_until(rig.broker->acked == 1);
+    cr_assert_not(work.worker->gathering);
+}
+
+Test(pace, acks_what_ends_in_one_turn_with_one_frame)
+{
+    work_open(QUEUE(",\"prefetch\":500"));
+    deliver_many(30);
+    rig_until(rig.broker->acked == 30);
+    cr_assert_eq(rig.broker->ack_frames, 1, "%llu frames", (unsigned long long)rig.broker->ack_frames);
+}
+
+Test(pace, acks_an_eighth_of_the_prefetch_in_the_middle_of_a_turn)
+{
+    work_open(QUEUE(",\"prefetch\":800"));
+    deliver_many(800);
+    size_t most = 0;
+    while (rig.broker->acked < 800) {
+        rig_step();
+        size_t pending = settlement_pending(settlement());
+        most = pending > most ? pending : most;
+    }
+    cr_assert_lt(most, 100, "%zu were held", most);
+    cr_assert_geq(rig.broker->ack_frames, 8);
+}
+
+Test(pace, holds_acks_back_while_gathering_and_no_longer_than_the_bound)
+{
+    work_open(QUEUE(",\"prefetch\":2000"));
+    pretend_a_rush();
+    deliver_many(10);
+    while (work.start_count < 10) {
+        pretend_a_rush();
+        rig_step();
+    }
+    cr_assert(work.worker->gathering, "it does not gather");
+    cr_assert_eq(settlement_pending(settlement()), 10, "%zu are held", settlement_pending(settlement()));
+    double begun = clock_monotonic();
+    while (settlement_pending(settlement()) > 0) {
+        pretend_a_rush();
+        rig_turn();
+        cr_assert(clock_monotonic() - begun < 5);
+    }
+    double held = work.worker->clock - work.worker->subscriptions[0].oldest_ack_at;
+    cr_assert(held >= 0.010 || clock_monotonic() - begun >= 0.010, "let go after %.4f s", held);
+    rig_until(rig.broker->acked == 10);
+    cr_assert_eq(rig.broker->ack_frames, 1);
+}
+
+Test(pace, lets_acks_go_once_nothing_comes_any_more)
+{
+    work_open(QUEUE(",\"prefetch\":2000"));
+    deliver_many(10);
+    while (work.start_count < 10) {
+        pretend_a_rush();
+        rig_step();
+    }
+    cr_assert_eq(settlement_pending(settlement()), 10);
+    rig_until(rig.broker->acked == 10);
+    cr_assert_eq(rig.broker->ack_frames, 1);
+    /* Whatever it still believes, a lone message that comes now is acked in the turn it ends. */
+    rig_turn_for(0.02);
+    deliver_many(1);
+    while (work.start_count < 11)
+        rig_step();
+    cr_assert_eq(settlement_pending(settlement()), 0, "the ack is held back");
+}
+
+Test(pace, does_not_wake_up_where_nothing_is_held)
+{
+    work_open(QUEUE(",\"prefetch\":2000"));
+    deliver_many(100);
+    rig_until(rig.broker->acked == 100);
+    rig_settle_down();
+    cr_assert_not(timer_armed(&work.worker->ack_timer));
+}
+
+/* However fast messages come. */
+static void assert_never_gathers(const char *queue)
+{
+    work_open(queue);
+    for (int i = 0; i < 300; i++) {
+        if (fake_outstanding(rig.broker) == 0)
+            deliver_many((int)work.worker->subscriptions[0].config->prefetch);
+        work.worker->delivery_rate = 1e7;
+        rig_step();
+        cr_assert_not(work.worker->gathering, "it gathers");
+        cr_assert_eq(rig.loop->gather, 0);
+    }
+    rig_until(fake_outstanding(rig.broker) == 0);
+}
+
+Test(pace, never_gathers_with_a_prefetch_of_1)
+{
+    assert_never_gathers(QUEUE(",\"prefetch\":1"));
+}
+
+Test(pace, never_gathers_with_a_prefetch_of_10)
+{
+    assert_never_gathers(QUEUE(",\"prefetch\":10"));
+}
+
+Test(pace, never_gathers_below_the_least_prefetch_that_is_worth_it)
+{
+    assert_never_gathers(QUEUE(",\"prefetch\":31"));
+}
+
+Test(pace, gathers_only_while_the_broker_may_still_send)
+{
+    work_open(QUEUE(",\"prefetch\":100,\"concurrency\":1"));
+    pretend_a_rush();
+    work_deliver("q", "h1");
+    rig_until(work_held_count() == 1);
+    deliver_many(80);
+    while (settlement_unacknowledged(settlement()) < 81) {
+        pretend_a_rush();
+        rig_step();
+    }
+    pretend_a_rush();
+    connection_touch(work.worker->consume);
+    rig_step();
+    cr_assert_not(work.worker->gathering, "19 are left, and it gathers");
+    work_release("h1", WHIPPET_ACK);
+    rig_until(rig.broker->acked == 81);
+}
+
+Test(pace, stops_gathering_with_the_worker)
+{
+    work_open(QUEUE(",\"prefetch\":2000"));
+    deliver_many(1);
+    while (work.start_count < 1) {
+        pretend_a_rush();
+        rig_step();
+    }
+    cr_assert_gt(rig.loop->gather, 0);
+    worker_stop(work.worker);
+    cr_assert_eq(rig.loop->gather, 0);
+    rig_until(work.worker->ended);
+    cr_assert_eq(rig.loop->gather, 0);
+    rig_settle_down();
+    cr_assert_eq(rig.broker->acked, 1, "the ack was lost with the stop");
+}
+
+Test(pace, stops_gathering_when_the_connection_goes)
+{
+    work_open(QUEUE(",\"prefetch\":2000"));
+    deliver_many(1);
+    while (work.start_count < 1) {
+        pretend_a_rush();
+        rig_step();
+    }
+    cr_assert_gt(rig.loop->gather, 0);
+    rig_settle_down();
+    fake_link_reset(rig.broker, work_consume_link());
+    rig_until(!work_is_consuming());
+    rig_until(work_is_consuming());
+    deliver_many(1);
+    rig_until(fake_outstanding(rig.broker) == 0);
+    cr_assert_eq(rig.loop->gather, 0);
+}
+
+Test(pace, wastes_no_time_on_a_connection_that_is_gone)
+{
+    work_open(QUEUE(",\"prefetch\":2000"));
+    deliver_many(1);
+    while (work.start_count < 1) {
+        pretend_a_rush();
+        rig_step();
+    }
+    cr_assert_gt(rig.loop->gather, 0);
+    fake_broker_shut(rig.broker);
+    fake_link_reset(rig.broker, work_consume_link());
+    rig_until(connection_session(work.worker->consume) == NULL);
+    rig_turn_for(0.05);
+    bool gathers = rig.loop->gather > 0;
+    fake_broker_reopen(rig.broker);
+    rig_until(work_is_consuming());
+    cr_assert_not(gathers, "with nothing to read, the loop still pauses before each poll");
+}
