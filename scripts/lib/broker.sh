@@ -40,6 +40,8 @@ broker_create() {
     cat >"$folder/rabbitmq.conf" <<-END
 	listeners.tcp.1 = 127.0.0.1:${ports[0]}
 	disk_free_limit.absolute = 16MB
+	# As it was before 4.0, which takes 16 MiB: a worker must cope with more.
+	max_message_size = 134217728
 	log.file.level = info
 	END
     cat >"$folder/environment" <<-END

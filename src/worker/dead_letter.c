@@ -191,6 +191,8 @@ static int dead_letter_main(whippet_task *task, void *arg)
             return error;
         if (!delivery_is_current(delivery))
             return WHIPPET_E_CLOSED;
+        if (delivery->subscription->worker->stopping)
+            return WHIPPET_E_CANCELLED;
         struct log_fields fields = delivery->fields;
         fields.error = failure.text;
         log_event(WHIPPET_WARNING, &fields,

@@ -26,7 +26,8 @@ enum {
 static const double ACK_SECONDS = 0.010;
 static const double ACK_QUIET_SECONDS = 0.001;
 
-static const double RATE_SMOOTHING = 0.2; /* the newest turn's weight */
+static const double RATE_SMOOTHING =
+    0.2; /* the newest turn's weight; of one as long as ACK_SECONDS: all of it */
 
 static void on_ack_timer(struct timer *timer)
 {
@@ -117,7 +118,8 @@ static void measure_rate(struct worker *worker, double now)
     if (elapsed <= 0)
         return;
     double rate = (double)worker->turn_deliveries / elapsed;
-    worker->delivery_rate += RATE_SMOOTHING * (rate - worker->delivery_rate);
+    double weight = fmax(RATE_SMOOTHING, fmin(elapsed / ACK_SECONDS, 1));
+    worker->delivery_rate += weight * (rate - worker->delivery_rate);
     worker->last_flush = now;
     worker->turn_deliveries = 0;
 }

@@ -230,8 +230,10 @@ static int back_off(whippet_task *task, struct subscription *subscription)
 static void drain(whippet_task *task, struct subscription *subscription)
 {
     subscription->state = SUBSCRIPTION_DRAINING;
-    if (subscription->channel.is_open && !subscription->cancelled)
-        channel_cancel(task, &subscription->channel, REQUEST_SECONDS);
+    /* Without the broker's word that nothing more comes, the channel goes, and all of it with it. */
+    if (subscription->channel.is_open && !subscription->cancelled &&
+        channel_cancel(task, &subscription->channel, REQUEST_SECONDS) != 0)
+        channel_abandon(&subscription->channel);
     subscription_return_resting(subscription);
 }
 

@@ -339,7 +339,6 @@ static int stop_main(whippet_task *task, void *arg)
     if (!subscriptions_have_ended(worker) || in_flight(worker) > 0) {
         log_event(WHIPPET_WARNING, NULL,
                   "shutdown_timeout is over: what is still at work is cancelled and returned");
-        worker->aborting = true;
         cancel_at_work(worker);
         await_quiet(task, worker, loop_refresh_now(worker->loop) + CANCEL_SECONDS);
     }

@@ -69,7 +69,6 @@ struct worker {
     unsigned paused_relays; /* those that want reading paused */
 
     bool stopping;
-    bool aborting; /* past shutdown_timeout: whatever is at work is being cancelled */
     bool ended;
     struct waiter progress; /* worker_stop's task waits here for deliveries and subscriptions to end */
 };

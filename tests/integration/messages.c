@@ -209,13 +209,24 @@ Test(messages, arrive_with_headers_of_every_type)
     client_publish(stage_client(), "", queue, &properties, amqp_empty_bytes);
 
     seen = read_seen(1);
-    assert_seen(seen,
-                "header boolean=t:true\nheader i8=b:-8\nheader i16=s:-16000\nheader i32=I:-2000000000\n"
-                "header i64=l:-9223372036854775808\nheader u8=B:200\nheader u16=u:60000\n"
-                "header u32=i:4000000000\nheader f32=f:1.500000\nheader f64=d:-2.250000\n"
-                "header decimal=D:12345/10^2\nheader text=S:gr\xc3\xbc\xc3\x9f\nheader binary=x:raw bytes\n"
-                "header timestamp=T:1700000000\nheader void=V:null\n"
-                "header array=A:[ =I:1 =S:two ]\nheader table=F:[ key=l:42 ]\n");
+    /* RabbitMQ 4 sorts them by name. */
+    assert_seen(seen, "header boolean=t:true\n");
+    assert_seen(seen, "header i8=b:-8\n");
+    assert_seen(seen, "header i16=s:-16000\n");
+    assert_seen(seen, "header i32=I:-2000000000\n");
+    assert_seen(seen, "header i64=l:-9223372036854775808\n");
+    assert_seen(seen, "header u8=B:200\n");
+    assert_seen(seen, "header u16=u:60000\n");
+    assert_seen(seen, "header u32=i:4000000000\n");
+    assert_seen(seen, "header f32=f:1.500000\n");
+    assert_seen(seen, "header f64=d:-2.250000\n");
+    assert_seen(seen, "header decimal=D:12345/10^2\n");
+    assert_seen(seen, "header text=S:gr\xc3\xbc\xc3\x9f\n");
+    assert_seen(seen, "header binary=x:raw bytes\n");
+    assert_seen(seen, "header timestamp=T:1700000000\n");
+    assert_seen(seen, "header void=V:null\n");
+    assert_seen(seen, "header array=A:[ =I:1 =S:two ]\n");
+    assert_seen(seen, "header table=F:[ key=l:42 ]\n");
     free(seen);
     worker_stop(worker, 5);
 }

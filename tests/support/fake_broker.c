@@ -35,7 +35,8 @@ static void listen_at(struct fake_broker *broker, uint16_t port)
     check(broker->listener >= 0, "socket");
     setsockopt(broker->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (broker->receive_buffer > 0)
-        setsockopt(broker->listener, SOL_SOCKET, SO_RCVBUF, &broker->receive_buffer, sizeof broker->receive_buffer);
+        setsockopt(broker->listener, SOL_SOCKET, SO_RCVBUF, &broker->receive_buffer,
+                   sizeof broker->receive_buffer);
     check(bind(broker->listener, (struct sockaddr *)&address, sizeof address) == 0, "bind");
     check(listen(broker->listener, FAKE_LINKS) == 0, "listen");
     check(getsockname(broker->listener, (struct sockaddr *)&address, &size) == 0, "getsockname");
@@ -241,7 +242,8 @@ uint64_t fake_deliver_begin(struct fake_broker *broker, struct fake_link *link, 
     return tag;
 }
 
-void fake_body(struct fake_broker *broker, struct fake_link *link, unsigned channel, const void *data, size_t size)
+void fake_body(struct fake_broker *broker, struct fake_link *link, unsigned channel, const void *data,
+               size_t size)
 {
     const char *rest = data;
     while (size > 0) {
@@ -305,7 +307,8 @@ static void publish_begin(struct fake_broker *broker, struct fake_link *link, un
     channel->awaits_header = true;
 }
 
-static struct fake_publish *publish_on(struct fake_broker *broker, const struct fake_link *link, unsigned channel)
+static struct fake_publish *publish_on(struct fake_broker *broker, const struct fake_link *link,
+                                       unsigned channel)
 {
     for (size_t i = broker->publish_count; i-- > 0;)
         if (broker->publishes[i].link == link && broker->publishes[i].channel == channel)
@@ -420,7 +423,9 @@ static void channel_answer(struct fake_broker *broker, struct fake_link *link, u
         wire_channel_close_ok(&link->out, number);
         break;
     case AMQP_QUEUE_DECLARE_METHOD: declare(broker, link, number, decoded); break;
-    case AMQP_QUEUE_BIND_METHOD: say(link, number, AMQP_QUEUE_BIND_OK_METHOD, &(amqp_queue_bind_ok_t){0}); break;
+    case AMQP_QUEUE_BIND_METHOD:
+        say(link, number, AMQP_QUEUE_BIND_OK_METHOD, &(amqp_queue_bind_ok_t){0});
+        break;
     case AMQP_EXCHANGE_DECLARE_METHOD:
         say(link, number, AMQP_EXCHANGE_DECLARE_OK_METHOD, &(amqp_exchange_declare_ok_t){0});
         break;
@@ -465,8 +470,8 @@ static uint32_t long_at(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-static void take_method(struct fake_broker *broker, struct fake_link *link, unsigned channel, const uint8_t *payload,
-                        size_t size)
+static void take_method(struct fake_broker *broker, struct fake_link *link, unsigned channel,
+                        const uint8_t *payload, size_t size)
 {
     void *decoded = NULL;
     amqp_method_number_t id = long_at(payload);
@@ -483,7 +488,8 @@ static void take_method(struct fake_broker *broker, struct fake_link *link, unsi
         channel_answer(broker, link, channel, id, decoded);
 }
 
-static size_t take_frame(struct fake_broker *broker, struct fake_link *link, const uint8_t *frame, size_t available)
+static size_t take_frame(struct fake_broker *broker, struct fake_link *link, const uint8_t *frame,
+                         size_t available)
 {
     if (available < 7)
         return 0;
@@ -491,7 +497,8 @@ static size_t take_frame(struct fake_broker *broker, struct fake_link *link, con
     size_t size = long_at(frame + 3);
     if (available < size + WIRE_FRAME_OVERHEAD)
         return 0;
-    if (frame[size + 7] != WIRE_FRAME_END || channel >= FAKE_CHANNELS || size + WIRE_FRAME_OVERHEAD > broker->frame_max)
+    if (frame[size + 7] != WIRE_FRAME_END || channel >= FAKE_CHANNELS ||
+        size + WIRE_FRAME_OVERHEAD > broker->frame_max)
         breach(broker, "a frame that is not sound, on channel", channel);
     else if (frame[0] == WIRE_METHOD)
         take_method(broker, link, channel, frame + 7, size);
@@ -514,7 +521,8 @@ static void take_frames(struct fake_broker *broker, struct fake_link *link)
         wire_start(&link->out, "AMQPLAIN PLAIN");
     }
     while (link->header_seen && link->descriptor >= 0 &&
-           (taken = take_frame(broker, link, link->in.data + link->in_read, link->in.length - link->in_read)) > 0)
+           (taken =
+                take_frame(broker, link, link->in.data + link->in_read, link->in.length - link->in_read)) > 0)
         link->in_read += taken;
     if (link->in_read == link->in.length)
         link->in.length = link->in_read = 0;
@@ -525,7 +533,8 @@ static bool hear(struct fake_broker *broker, struct fake_link *link)
     static uint8_t bytes[65536];
     bool heard = false;
     ssize_t count;
-    while (!broker->deaf && link->descriptor >= 0 && (count = recv(link->descriptor, bytes, sizeof bytes, 0)) != -1) {
+    while (!broker->deaf && link->descriptor >= 0 &&
+           (count = recv(link->descriptor, bytes, sizeof bytes, 0)) != -1) {
         heard = true;
         if (count == 0) {
             link_close(broker, link);
@@ -547,7 +556,8 @@ static bool speak(struct fake_broker *broker, struct fake_link *link)
     size_t left = link->out.length - link->out_sent;
     if (link->descriptor < 0 || left == 0)
         return false;
-    ssize_t count = send(link->descriptor, link->out.data + link->out_sent, broker->trickles ? 1 : left, MSG_NOSIGNAL);
+    ssize_t count =
+        send(link->descriptor, link->out.data + link->out_sent, broker->trickles ? 1 : left, MSG_NOSIGNAL);
     if (count < 0)
         return false;
     link->out_sent += (size_t)count;
@@ -558,7 +568,8 @@ static bool speak(struct fake_broker *broker, struct fake_link *link)
 
 static bool welcome(struct fake_broker *broker)
 {
-    int descriptor = broker->listener >= 0 ? accept4(broker->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
+    int descriptor =
+        broker->listener >= 0 ? accept4(broker->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
     if (descriptor < 0)
         return false;
     struct fake_link *link = calloc(1, sizeof *link);

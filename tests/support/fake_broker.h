@@ -1,10 +1,12 @@
-/* A broker on a loopback socket with a port that the kernel picked, for tests of what lies above the session. It runs
- * in the test's own thread: each fake_broker_poll takes and sends what there is and returns at once. By itself it says
- * what a friendly broker would; its knobs make it unfriendly, and what nobody foresaw is written with fake_send.
+/* A broker on a loopback socket with a port that the kernel picked, for tests of what lies above the session.
+ * It runs in the test's own thread: each fake_broker_poll takes and sends what there is and returns at once.
+ * By itself it says what a friendly broker would; its knobs make it unfriendly, and what nobody foresaw is
+ * written with fake_send.
  *
- * It keeps the books a broker keeps, and so knows what must never happen: a tag that is settled twice, or was never
- * delivered, or that a `multiple` covers too early. Such breaches are counted, and told by fake_broker_breach.
- * Nothing here takes memory through <base/memory.h>, so that a test can make every allocation under test fail. */
+ * It keeps the books a broker keeps, and so knows what must never happen: a tag that is settled twice, or was
+ * never delivered, or that a `multiple` covers too early. Such breaches are counted, and told by
+ * fake_broker_breach. Nothing here takes memory through <base/memory.h>, so that a test can make every
+ * allocation under test fail. */
 #ifndef SUPPORT_FAKE_BROKER_H
 #define SUPPORT_FAKE_BROKER_H
 
@@ -53,7 +55,7 @@ struct fake_channel {
 
 /* One connection, also after its end. */
 struct fake_link {
-    int descriptor; /* -1 once it is closed */
+    int descriptor;            /* -1 once it is closed */
     char name[FAKE_NAME_SIZE]; /* as the client calls it: "whippet consume"; empty before start-ok */
     struct wire in, out;
     size_t in_read, out_sent;
@@ -91,8 +93,8 @@ struct fake_broker {
     bool keeps_bodies_off; /* counts what is published, and does not keep the bodies */
 
     /* Asked before anything else about each method; true: it has dealt with it. May be NULL. */
-    bool (*on_method)(struct fake_broker *broker, struct fake_link *link, unsigned channel, amqp_method_number_t id,
-                      void *decoded);
+    bool (*on_method)(struct fake_broker *broker, struct fake_link *link, unsigned channel,
+                      amqp_method_number_t id, void *decoded);
     void *owner;
 
     struct fake_link *links[FAKE_LINKS]; /* in the order they came */
@@ -144,7 +146,8 @@ uint64_t fake_deliver(struct fake_broker *broker, struct fake_link *link, unsign
                       const struct wire *properties, const void *body, size_t size);
 uint64_t fake_deliver_begin(struct fake_broker *broker, struct fake_link *link, unsigned channel,
                             const struct wire *properties, uint64_t body_size);
-void fake_body(struct fake_broker *broker, struct fake_link *link, unsigned channel, const void *data, size_t size);
+void fake_body(struct fake_broker *broker, struct fake_link *link, unsigned channel, const void *data,
+               size_t size);
 enum fake_tag fake_tag_state(const struct fake_link *link, unsigned channel, uint64_t tag);
 uint64_t fake_outstanding(const struct fake_broker *broker);
 

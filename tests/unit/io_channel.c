@@ -2,7 +2,7 @@
 #include "io_testing.h"
 #include <io/channel.h>
 
-/* --- One task that does what the test wants, on one channel ----------------------------------------------------------*/
+/* --- One task that does what the test wants, on one channel ---------------------------------------------*/
 
 static struct {
     struct connection *connection;
@@ -56,8 +56,8 @@ static const struct channel_handlers HANDLERS = {.closed = on_closed,
                                                  .returned = on_returned};
 static const struct connection_handlers NO_HANDLERS = {0};
 
-static bool hear(struct fake_broker *broker, struct fake_link *link, unsigned channel, amqp_method_number_t id,
-                 void *decoded)
+static bool hear(struct fake_broker *broker, struct fake_link *link, unsigned channel,
+                 amqp_method_number_t id, void *decoded)
 {
     (void)decoded;
     if (channel == 0)
@@ -78,8 +78,12 @@ static void open_all(void)
     rig_open();
     memset(&self, 0, sizeof self);
     rig.broker->on_method = hear;
-    self.endpoint = (struct endpoint){
-        .host = "127.0.0.1", .port = rig.broker->port, .user = "u", .password = "p", .vhost = "/", .display = "d"};
+    self.endpoint = (struct endpoint){.host = "127.0.0.1",
+                                      .port = rig.broker->port,
+                                      .user = "u",
+                                      .password = "p",
+                                      .vhost = "/",
+                                      .display = "d"};
     struct connection_options options = {.name = "consume",
                                          .version = "1",
                                          .endpoints = &self.endpoint,
@@ -121,8 +125,7 @@ static void begin(struct call *call, request *what)
     bool started;
     *call = (struct call){.request = what};
     loop_refresh_now(rig.loop);
-    call->task =
-        task_start(loop_scheduler(rig.loop), call_main, call, INFINITY, NULL, call_ended, &started);
+    call->task = task_start(loop_scheduler(rig.loop), call_main, call, INFINITY, NULL, call_ended, &started);
     cr_assert(started);
 }
 
@@ -200,12 +203,15 @@ static int do_close(whippet_task *task)
     return channel_close(task, &self.channel, seconds);
 }
 
-static request *const REQUESTS[] = {do_declare, do_exchange, do_bind, do_qos, do_consume, do_cancel, do_confirm};
+static request *const REQUESTS[] = {do_declare, do_exchange, do_bind,   do_qos,
+                                    do_consume, do_cancel,   do_confirm};
 static const amqp_method_number_t METHODS[] = {
     AMQP_QUEUE_DECLARE_METHOD, AMQP_EXCHANGE_DECLARE_METHOD, AMQP_QUEUE_BIND_METHOD,    AMQP_BASIC_QOS_METHOD,
     AMQP_BASIC_CONSUME_METHOD, AMQP_BASIC_CANCEL_METHOD,     AMQP_CONFIRM_SELECT_METHOD};
 
-enum { REQUEST_COUNT = sizeof REQUESTS / sizeof REQUESTS[0] };
+enum {
+    REQUEST_COUNT = sizeof REQUESTS / sizeof REQUESTS[0]
+};
 
 /* Cancelling needs a consumer. */
 static void prepare(size_t index)
@@ -220,7 +226,7 @@ static struct fake_link *link_now(void)
     return fake_link_named(rig.broker, "consume");
 }
 
-/* --- Requests ----------------------------------------------------------------------------------------------------------*/
+/* --- Requests -------------------------------------------------------------------------------------------*/
 
 Test(channel, makes_every_request_and_gets_its_answer)
 {
@@ -331,7 +337,7 @@ Test(channel, is_let_go_when_its_opening_is_not_answered)
     cr_assert(is_open());
 }
 
-/* --- Events --------------------------------------------------------------------------------------------------------------*/
+/* --- Events ---------------------------------------------------------------------------------------------*/
 
 Test(channel, hands_deliveries_and_the_brokers_cancel_to_its_owner)
 {
@@ -354,7 +360,8 @@ Test(channel, hands_confirms_and_returns_to_its_owner)
     cr_assert_eq(run(do_open), 0);
     cr_assert_eq(run(do_confirm), 0);
     rig.broker->confirm = FAKE_RETURNS;
-    cr_assert_eq(channel_publish(&self.channel, "x", "key", (whippet_bytes){"\0\0", 2}, bytes_of_text("body")), 0);
+    cr_assert_eq(
+        channel_publish(&self.channel, "x", "key", (whippet_bytes){"\0\0", 2}, bytes_of_text("body")), 0);
     rig_until(self.confirmed == 1);
     cr_assert_eq(self.returned, 1);
 }
@@ -413,7 +420,7 @@ Test(channel, numbers_are_used_again)
     }
 }
 
-/* --- Without memory --------------------------------------------------------------------------------------------------*/
+/* --- Without memory -------------------------------------------------------------------------------------*/
 
 static long allowed;
 

@@ -3,7 +3,7 @@
 #include <io/connection.h>
 #include <sys/socket.h>
 
-/* --- The connection and its owner --------------------------------------------------------------------------------------*/
+/* --- The connection and its owner -----------------------------------------------------------------------*/
 
 static struct {
     struct connection *connection;
@@ -139,7 +139,7 @@ static struct fake_link *link_now(void)
     return fake_link_named(rig.broker, "consume");
 }
 
-/* --- Coming up ---------------------------------------------------------------------------------------------------------*/
+/* --- Coming up ------------------------------------------------------------------------------------------*/
 
 Test(connection, opens_and_counts_it)
 {
@@ -205,8 +205,8 @@ Test(connection, keeps_trying_while_the_handshake_hangs)
         cr_assert_eq(rig.broker->links[i]->descriptor, -1, "attempt %zu is still connected", i);
 }
 
-static bool refuse_login(struct fake_broker *broker, struct fake_link *link, unsigned channel, amqp_method_number_t id,
-                         void *decoded)
+static bool refuse_login(struct fake_broker *broker, struct fake_link *link, unsigned channel,
+                         amqp_method_number_t id, void *decoded)
 {
     (void)broker, (void)channel, (void)decoded;
     if (id != AMQP_CONNECTION_START_OK_METHOD)
@@ -261,7 +261,9 @@ Test(connection, goes_on_to_the_next_address_after_a_loss)
 
 Test(connection, pauses_longer_and_longer_up_to_a_cap_and_never_quite_the_same)
 {
-    enum { TRIES = 12 };
+    enum {
+        TRIES = 12
+    };
     fake_broker_shut(rig.broker);
     owner.options.reconnect_min = 0.01;
     owner.options.reconnect_max = 0.08;
@@ -280,7 +282,7 @@ Test(connection, pauses_longer_and_longer_up_to_a_cap_and_never_quite_the_same)
     cr_assert_gt(longest - shortest, 0.001, "all pauses are alike: %.4f s", longest);
 }
 
-/* --- Staying up --------------------------------------------------------------------------------------------------------*/
+/* --- Staying up -----------------------------------------------------------------------------------------*/
 
 static void assert_comes_back(const char *words)
 {
@@ -415,11 +417,13 @@ Test(connection, forgets_an_alarm_with_the_connection)
     cr_assert_not(connection_is_blocked(owner.connection));
 }
 
-/* --- Bytes ---------------------------------------------------------------------------------------------------------------*/
+/* --- Bytes ----------------------------------------------------------------------------------------------*/
 
 Test(connection, sends_all_of_much_to_a_peer_that_takes_little_at_a_time)
 {
-    enum { SIZE = 6000000 };
+    enum {
+        SIZE = 6000000
+    };
     char *body = malloc(SIZE);
     for (size_t i = 0; i < SIZE; i++)
         body[i] = (char)(i * 7 + i / 1000);
@@ -434,7 +438,8 @@ Test(connection, sends_all_of_much_to_a_peer_that_takes_little_at_a_time)
     rig_until(link_now()->channels[channel].is_open);
     rig_settle_down();
     rig.broker->deaf = true;
-    cr_assert_eq(session_publish(session, channel, "", "q", (whippet_bytes){"\0\0", 2}, bytes_of(body, SIZE)), 0);
+    cr_assert_eq(session_publish(session, channel, "", "q", (whippet_bytes){"\0\0", 2}, bytes_of(body, SIZE)),
+                 0);
     connection_touch(owner.connection);
     rig_turn_for(0.05);
     cr_assert_gt(connection_backlog(owner.connection), 0, "a deaf peer took it all");
@@ -472,12 +477,12 @@ Test(connection, sends_at_once_when_asked_to)
     cr_assert(link_now()->channels[channel].is_open);
 }
 
-/* --- Stopping ------------------------------------------------------------------------------------------------------------*/
+/* --- Stopping -------------------------------------------------------------------------------------------*/
 
 static bool closed_politely;
 
-static bool hear_close(struct fake_broker *broker, struct fake_link *link, unsigned channel, amqp_method_number_t id,
-                       void *decoded)
+static bool hear_close(struct fake_broker *broker, struct fake_link *link, unsigned channel,
+                       amqp_method_number_t id, void *decoded)
 {
     (void)broker, (void)link, (void)channel, (void)decoded;
     closed_politely |= id == AMQP_CONNECTION_CLOSE_METHOD;
@@ -568,7 +573,7 @@ Test(connection, stops_while_reading_is_paused)
     stop();
 }
 
-/* --- Without memory --------------------------------------------------------------------------------------------------*/
+/* --- Without memory -------------------------------------------------------------------------------------*/
 
 static long allowed;
 

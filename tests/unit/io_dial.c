@@ -44,8 +44,8 @@ static void start(struct call *call)
     bool started;
     double now = loop_refresh_now(rig.loop);
     call->result = 12345;
-    call->task = task_start(loop_scheduler(rig.loop), call_main, call, call->seconds > 0 ? now + call->seconds : INFINITY,
-                            NULL, call_ended, &started);
+    call->task = task_start(loop_scheduler(rig.loop), call_main, call,
+                            call->seconds > 0 ? now + call->seconds : INFINITY, NULL, call_ended, &started);
     cr_assert(started);
 }
 

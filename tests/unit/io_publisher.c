@@ -2,7 +2,7 @@
 #include "io_testing.h"
 #include <io/publisher.h>
 
-/* --- A publisher and its callers -----------------------------------------------------------------------------------------*/
+/* --- A publisher and its callers ------------------------------------------------------------------------*/
 
 static struct {
     struct connection *connection;
@@ -34,8 +34,12 @@ static void open_all(void)
 {
     rig_open();
     memset(&self, 0, sizeof self);
-    self.endpoint = (struct endpoint){
-        .host = "127.0.0.1", .port = rig.broker->port, .user = "u", .password = "p", .vhost = "/", .display = "d"};
+    self.endpoint = (struct endpoint){.host = "127.0.0.1",
+                                      .port = rig.broker->port,
+                                      .user = "u",
+                                      .password = "p",
+                                      .vhost = "/",
+                                      .display = "d"};
     struct connection_options options = {.name = "publish",
                                          .version = "1",
                                          .endpoints = &self.endpoint,
@@ -160,7 +164,7 @@ static void raise_alarm(bool raised)
     rig_until(connection_is_blocked(self.connection) == raised);
 }
 
-/* --- Confirms ------------------------------------------------------------------------------------------------------------*/
+/* --- Confirms -------------------------------------------------------------------------------------------*/
 
 Test(publisher, is_done_with_a_message_when_the_broker_has_confirmed_it)
 {
@@ -267,7 +271,8 @@ Test(publisher, matches_returns_by_message_id_where_the_rest_is_alike)
         struct properties_draft draft = {.message_id = bytes_of_text(i == 0 ? "a" : "b")};
         buffer_init(&properties[i]);
         cr_assert_eq(properties_write(&properties[i], &draft), 0);
-        calls[i].publishing.properties = bytes_of(buffer_begin(&properties[i]), buffer_length(&properties[i]));
+        calls[i].publishing.properties =
+            bytes_of(buffer_begin(&properties[i]), buffer_length(&properties[i]));
         publish(&calls[i], "same");
     }
     rig_until(arrived(2));
@@ -296,7 +301,7 @@ Test(publisher, counts_two_returns_of_what_is_alike_as_two)
     cr_assert_eq(unroutable, 2);
 }
 
-/* --- When the channel or the connection goes -------------------------------------------------------------------------------*/
+/* --- When the channel or the connection goes ------------------------------------------------------------*/
 
 Test(publisher, fails_all_that_is_unconfirmed_when_the_broker_closes_the_channel_and_opens_another)
 {
@@ -377,7 +382,7 @@ Test(publisher, waits_a_moment_before_it_opens_a_channel_again)
     cr_assert_geq(clock_monotonic() - begun, 0.5, "it came back without a pause");
 }
 
-/* --- Limits ----------------------------------------------------------------------------------------------------------------*/
+/* --- Limits ---------------------------------------------------------------------------------------------*/
 
 Test(publisher, waits_while_the_broker_has_raised_an_alarm_and_goes_on_afterwards)
 {
@@ -474,7 +479,9 @@ Test(publisher, publishes_nothing_for_a_task_that_was_cancelled_before)
 
 Test(publisher, has_no_more_than_so_many_unconfirmed_at_once)
 {
-    enum { COUNT = PUBLISHER_UNCONFIRMED_MAX + 10 };
+    enum {
+        COUNT = PUBLISHER_UNCONFIRMED_MAX + 10
+    };
     static struct call calls[COUNT];
     for (int i = 0; i < COUNT; i++)
         publish(&calls[i], "x");
@@ -497,7 +504,10 @@ Test(publisher, has_no_more_than_so_many_unconfirmed_at_once)
 
 Test(publisher, queues_no_more_than_so_many_bytes_for_a_peer_that_does_not_read)
 {
-    enum { COUNT = 40, SIZE = 1000000 };
+    enum {
+        COUNT = 40,
+        SIZE = 1000000
+    };
     static struct call calls[COUNT];
     char *body = calloc(1, SIZE);
     rig.broker->deaf = true;
@@ -508,8 +518,8 @@ Test(publisher, queues_no_more_than_so_many_bytes_for_a_peer_that_does_not_read)
     }
     for (int i = 0; i < 200; i++) {
         rig_turn();
-        cr_assert_leq(connection_backlog(self.connection), PUBLISHER_BACKLOG_MAX + SIZE + 1000, "%zu bytes wait",
-                      connection_backlog(self.connection));
+        cr_assert_leq(connection_backlog(self.connection), PUBLISHER_BACKLOG_MAX + SIZE + 1000,
+                      "%zu bytes wait", connection_backlog(self.connection));
     }
     cr_assert_not(publisher_is_ready(self.publisher));
     rig.broker->deaf = false;
@@ -571,7 +581,7 @@ Test(publisher, fails_also_what_waits_for_room_when_it_is_stopped)
     assert_result(&after, WHIPPET_E_CLOSED);
 }
 
-/* --- Without memory --------------------------------------------------------------------------------------------------*/
+/* --- Without memory -------------------------------------------------------------------------------------*/
 
 static long allowed;
 
@@ -600,12 +610,14 @@ Test(publisher, comes_back_whatever_allocation_fails_once)
         bool started;
         call.publishing = (struct publishing){
             .exchange = "x", .routing_key = "k", .properties = {"\0\0", 2}, .body = bytes_of_text("b")};
-        call.task = task_start(loop_scheduler(rig.loop), call_main, &call, INFINITY, NULL, call_ended, &started);
+        call.task =
+            task_start(loop_scheduler(rig.loop), call_main, &call, INFINITY, NULL, call_ended, &started);
         if (started)
             rig_until(call.ended);
         reached = allowed < 0 || count < 40;
         memory_permit = NULL;
-        cr_assert(!started || call.result == 0 || call.result == WHIPPET_E_MEMORY || call.result == WHIPPET_E_CLOSED,
+        cr_assert(!started || call.result == 0 || call.result == WHIPPET_E_MEMORY ||
+                      call.result == WHIPPET_E_CLOSED,
                   "%s", whippet_error_text(call.result));
     }
 }

@@ -56,13 +56,13 @@ static inline double rig_patience(double seconds)
 }
 
 /* Turns until the condition holds. */
-#define rig_until(condition)                                                                                           \
-    do {                                                                                                               \
-        double rig_deadline = rig_patience(20);                                                                        \
-        while (!(condition)) {                                                                                         \
-            cr_assert(clock_monotonic() < rig_deadline, "waited in vain: " #condition);                                \
-            rig_turn();                                                                                                \
-        }                                                                                                              \
+#define rig_until(condition)                                                                                 \
+    do {                                                                                                     \
+        double rig_deadline = rig_patience(20);                                                              \
+        while (!(condition)) {                                                                               \
+            cr_assert(clock_monotonic() < rig_deadline, "waited in vain: %s", #condition);                   \
+            rig_turn();                                                                                      \
+        }                                                                                                    \
     } while (0)
 
 /* Until each side has been heard a few times, and nobody has anything to say any more. */

@@ -67,7 +67,8 @@ Test(arguments, write_nothing_for_nothing)
 
 Test(arguments, write_each_kind_of_value_in_its_order)
 {
-    write_and_decode("{\"text\":\"lazy\",\"yes\":true,\"no\":false,\"whole\":-86400000,\"real\":0.5,\"none\":null}");
+    write_and_decode(
+        "{\"text\":\"lazy\",\"yes\":true,\"no\":false,\"whole\":-86400000,\"real\":0.5,\"none\":null}");
     amqp_bytes_t text = entry(0, "text", AMQP_FIELD_KIND_UTF8)->value.value.bytes;
     cr_assert(text.len == 4 && memcmp(text.bytes, "lazy", 4) == 0);
     cr_assert(entry(1, "yes", AMQP_FIELD_KIND_BOOLEAN)->value.value.boolean);

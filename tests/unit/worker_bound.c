@@ -39,7 +39,8 @@ Test(bound, adds_the_queues_up)
     struct config config = CONFIG;
     config.queues = queues;
     config.queue_count = 2;
-    struct memory_bound first = bound_of_queue(&config, &queues[0]), second = bound_of_queue(&config, &queues[1]);
+    struct memory_bound first = bound_of_queue(&config, &queues[0]),
+                        second = bound_of_queue(&config, &queues[1]);
     struct memory_bound all = bound_of_config(&config);
     cr_assert_eq(all.messages, first.messages + second.messages);
     cr_assert_eq(all.stacks, first.stacks + second.stacks);

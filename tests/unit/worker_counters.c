@@ -42,8 +42,8 @@ static void assert_only_bucket(double seconds, unsigned expected)
     struct queue_counters counters = {0};
     counters_observe_duration(&counters, seconds);
     for (unsigned i = 0; i <= DURATION_BUCKET_COUNT; i++)
-        cr_assert_eq(counter_get(&counters.durations[i]), i == expected, "%g s: bucket %u holds %llu", seconds, i,
-                     (unsigned long long)counter_get(&counters.durations[i]));
+        cr_assert_eq(counter_get(&counters.durations[i]), i == expected, "%g s: bucket %u holds %llu",
+                     seconds, i, (unsigned long long)counter_get(&counters.durations[i]));
 }
 
 Test(counters, put_a_duration_into_the_bucket_whose_bound_it_does_not_pass)

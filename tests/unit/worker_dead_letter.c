@@ -43,7 +43,8 @@ TestSuite(dead_letter, .init = open_all, .fini = close_all);
 static void make_original(whippet_bytes properties)
 {
     message_destroy(delivery.message.content);
-    delivery.message.content = message_create(bytes_of_text("events"), bytes_of_text("order.new"), properties, 0);
+    delivery.message.content =
+        message_create(bytes_of_text("events"), bytes_of_text("order.new"), properties, 0);
     cr_assert_not_null(delivery.message.content);
 }
 
@@ -104,7 +105,7 @@ static void assert_absent(const char *name)
     cr_assert_null(find(name), "%s is there", name);
 }
 
-/* --- Ours ----------------------------------------------------------------------------------------------------------*/
+/* --- Ours -----------------------------------------------------------------------------------------------*/
 
 Test(dead_letter, says_what_happened_where_and_when)
 {
@@ -128,8 +129,9 @@ Test(dead_letter, says_what_happened_where_and_when)
     double second;
     char text[64], zone;
     snprintf(text, sizeof text, "%.*s", (int)at->value.bytes.len, (char *)at->value.bytes.bytes);
-    cr_assert_eq(sscanf(text, "%4d-%2d-%2dT%2d:%2d:%lf%c", &year, &month, &day, &hour, &minute, &second, &zone), 7,
-                 "not RFC 3339: %s", text);
+    cr_assert_eq(
+        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%lf%c", &year, &month, &day, &hour, &minute, &second, &zone), 7,
+        "not RFC 3339: %s", text);
     cr_assert_eq(zone, 'Z');
     cr_assert_eq(decoded->headers.num_entries, 9, "%d headers", decoded->headers.num_entries);
 }
@@ -149,7 +151,7 @@ Test(dead_letter, writes_nothing_that_starts_with_x)
         cr_assert(strncmp(decoded->headers.entries[i].key.bytes, "x-", 2) != 0);
 }
 
-/* --- The original's ------------------------------------------------------------------------------------------------*/
+/* --- The original's -------------------------------------------------------------------------------------*/
 
 Test(dead_letter, keeps_every_property_but_two_and_says_those_in_headers)
 {
@@ -171,9 +173,10 @@ Test(dead_letter, keeps_every_property_but_two_and_says_those_in_headers)
     assert_text("whippet-expiration", "60000");
     assert_text("whippet-user-id", "alice");
     amqp_flags_t kept = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_CONTENT_ENCODING_FLAG |
-                        AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_PRIORITY_FLAG | AMQP_BASIC_CORRELATION_ID_FLAG |
-                        AMQP_BASIC_REPLY_TO_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_TIMESTAMP_FLAG |
-                        AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_APP_ID_FLAG | AMQP_BASIC_HEADERS_FLAG;
+                        AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_PRIORITY_FLAG |
+                        AMQP_BASIC_CORRELATION_ID_FLAG | AMQP_BASIC_REPLY_TO_FLAG |
+                        AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_TIMESTAMP_FLAG | AMQP_BASIC_TYPE_FLAG |
+                        AMQP_BASIC_APP_ID_FLAG | AMQP_BASIC_HEADERS_FLAG;
     cr_assert_eq(decoded->_flags, kept, "flags %04x, not %04x", decoded->_flags, kept);
     cr_assert_eq(decoded->delivery_mode, 2);
     cr_assert_eq(decoded->priority, 3);
@@ -215,8 +218,8 @@ Test(dead_letter, keeps_headers_of_any_kind_byte_for_byte)
         make_original_with_headers();
         buffer_clear(&copy);
         cr_assert_eq(dead_letter_properties(&delivery, "rejected", true, &copy), 0);
-        cr_assert(entries.length == 0 || place_of(&entries) != NULL, "seed %llu: they are not there as they were",
-                  (unsigned long long)seed);
+        cr_assert(entries.length == 0 || place_of(&entries) != NULL,
+                  "seed %llu: they are not there as they were", (unsigned long long)seed);
         cr_assert_eq(properties_check(bytes_of(buffer_begin(&copy), buffer_length(&copy))), PROPERTIES_SOUND);
     }
 }
@@ -270,11 +273,10 @@ Test(dead_letter, keeps_the_brokers_further_recipients_under_names_of_ours)
 
 Test(dead_letter, replaces_what_was_written_at_an_earlier_death)
 {
-    static const char *const OURS[] = {"whippet-reason",      "whippet-error",     "whippet-attempts",
-                                       "whippet-queue",       "whippet-exchange",  "whippet-routing-key",
-                                       "whippet-processor",   "whippet-failed-at", "whippet-host",
-                                       "whippet-attempt",     "whippet-user-id",   "whippet-expiration",
-                                       "whippet-cc",          "whippet-bcc"};
+    static const char *const OURS[] = {
+        "whippet-reason",      "whippet-error",      "whippet-attempts",  "whippet-queue", "whippet-exchange",
+        "whippet-routing-key", "whippet-processor",  "whippet-failed-at", "whippet-host",  "whippet-attempt",
+        "whippet-user-id",     "whippet-expiration", "whippet-cc",        "whippet-bcc"};
     for (size_t i = 0; i < sizeof OURS / sizeof OURS[0]; i++)
         wire_entry_text(&entries, OURS[i], "old");
     wire_entry_text(&entries, "whippet-of-somebody-else", "stays");
@@ -308,7 +310,7 @@ Test(dead_letter, is_the_same_size_however_often_a_message_dies)
     }
 }
 
-/* --- Without memory ------------------------------------------------------------------------------------------------*/
+/* --- Without memory -------------------------------------------------------------------------------------*/
 
 static unsigned allowed;
 

@@ -2,7 +2,7 @@
 #include "worker_testing.h"
 
 #define QUEUE(name, more) "{\"name\":\"" name "\",\"processor\":\"counting\"" more "}"
-#define QUICK_RETRY ",\"retry\":{\"delay\":\"20ms\"}"
+#define QUICK_RETRY       ",\"retry\":{\"delay\":\"20ms\"}"
 
 static struct queue_counters *counters_of(size_t queue)
 {
@@ -227,7 +227,8 @@ Test(delivery, with_headers_nested_too_deep_is_dead_lettered_without_an_attempt)
 Test(delivery, of_tens_of_thousands_without_an_attempt_takes_no_stack_for_each)
 {
     struct wire properties = {0};
-    work_open(QUEUE("q", ",\"type\":\"classic\",\"concurrency\":1,\"prefetch\":65535,\"on_failure\":\"discard\""));
+    work_open(
+        QUEUE("q", ",\"type\":\"classic\",\"concurrency\":1,\"prefetch\":65535,\"on_failure\":\"discard\""));
     make_deep(&properties);
     work_deliver("q", "h1");
     for (int i = 0; i < 60000; i++)
@@ -279,7 +280,8 @@ Test(delivery, that_ends_after_its_connection_has_gone_is_dropped_and_counted)
     work_release("h2", WHIPPET_REJECT);
     rig_until(work.end_count == 2);
     rig_settle_down();
-    cr_assert_eq(rig.broker->ack_frames + rig.broker->nack_frames, 0, "the tag of another connection was settled");
+    cr_assert_eq(rig.broker->ack_frames + rig.broker->nack_frames, 0,
+                 "the tag of another connection was settled");
     cr_assert_eq(work_count(0, OUTCOME_RETURNED), 2);
     cr_assert_eq(stale(), 1, "%llu", (unsigned long long)stale());
     cr_assert_eq(fake_published(rig.broker), 0, "a copy of what is in its queue again");
@@ -295,7 +297,8 @@ Test(delivery, that_waits_or_is_between_attempts_is_returned_with_its_channel)
     work_deliver("q", "h1");
     work_deliver("q", "a");
     rig_until(counter_get(&counters_of(0)->waiting) == 1);
-    fake_channel_close(rig.broker, work_consume_link(), work_channel("q"), 406, "PRECONDITION_FAILED - timeout");
+    fake_channel_close(rig.broker, work_consume_link(), work_channel("q"), 406,
+                       "PRECONDITION_FAILED - timeout");
     rig_until(work_count(0, OUTCOME_RETURNED) == 2);
     cr_assert_eq(work_starts("a"), 0);
     work_release("h1", WHIPPET_ACK);
@@ -349,7 +352,9 @@ static char *pattern(size_t size)
 
 Test(delivery, over_max_message_size_is_passed_on_byte_for_byte_and_then_acked)
 {
-    enum { SIZE = 3000000 };
+    enum {
+        SIZE = 3000000
+    };
     char *body = pattern(SIZE);
     work_open(QUEUE("q", SMALL));
     fake_deliver(rig.broker, work_consume_link(), work_channel("q"), NULL, body, SIZE);
@@ -462,7 +467,8 @@ Test(delivery, over_max_message_size_is_returned_when_the_publish_connection_goe
 Test(delivery, over_max_message_size_is_returned_when_its_own_channel_goes)
 {
     begin_oversized();
-    fake_channel_close(rig.broker, work_consume_link(), work_channel("q"), 406, "PRECONDITION_FAILED - timeout");
+    fake_channel_close(rig.broker, work_consume_link(), work_channel("q"), 406,
+                       "PRECONDITION_FAILED - timeout");
     assert_returned_and_well();
 }
 
@@ -475,7 +481,9 @@ Test(delivery, over_max_message_size_is_returned_when_its_connection_goes)
 
 Test(delivery, over_max_message_size_is_never_held_whole_while_the_other_side_is_slow)
 {
-    enum { SIZE = 20000000 };
+    enum {
+        SIZE = 20000000
+    };
     char *body = pattern(SIZE);
     work_open(QUEUE("q", SMALL));
     struct fake_link *publish = fake_link_named(rig.broker, "publish");
@@ -631,10 +639,14 @@ static void something_happens(void)
 static void play(uint64_t with_seed)
 {
     seed = with_seed * 0x9E3779B97F4A7C15u | 1;
-    work_open(QUEUE("one", ",\"concurrency\":4,\"prefetch\":20,\"max_message_size\":1000,\"timeout\":\"15ms\","
-                          "\"retry\":{\"attempts\":3,\"delay\":\"3ms\"}") ","
-             QUEUE("two", ",\"concurrency\":1,\"max_message_size\":1000,\"timeout\":\"15ms\",\"on_failure\":\"discard\","
-                          "\"retry\":{\"attempts\":2,\"delay\":\"1ms\"}"));
+    work_open(QUEUE(
+        "one",
+        ",\"concurrency\":4,\"prefetch\":20,\"max_message_size\":1000,\"timeout\":\"15ms\","
+        "\"retry\":{\"attempts\":3,\"delay\":\"3ms\"}") "," QUEUE("two", ",\"concurrency\":1,\"max_message_"
+                                                                         "size\":1000,\"timeout\":\"15ms\","
+                                                                         "\"on_failure\":\"discard\","
+                                                                         "\"retry\":{\"attempts\":2,"
+                                                                         "\"delay\":\"1ms\"}"));
     for (int step = 0; step < 1500; step++) {
         something_happens();
         rig_turn();
@@ -676,6 +688,48 @@ static bool all_up_to(size_t size)
     return allowed > 0 && allowed-- > 0;
 }
 
+/* The size of what keeps a dead letter's task going. */
+static bool all_but_16_bytes(size_t size)
+{
+    return size != 16;
+}
+
+Test(delivery, that_there_is_no_memory_to_dead_letter_gives_its_slot_to_the_next)
+{
+    work_open(QUEUE("q", ",\"concurrency\":1,\"prefetch\":10"));
+    work_deliver("q", "h1");
+    work_deliver("q", "a1");
+    rig_until(work_held_count() == 1 && counter_get(&counters_of(0)->waiting) == 1);
+    memory_permit = all_but_16_bytes;
+    work_release("h1", WHIPPET_REJECT);
+    rig_until(work_starts("a1") == 1);
+    memory_permit = NULL;
+    rig_until(rig.broker->requeued == 1 && rig.broker->acked == 1);
+}
+
+static bool nothing_large(size_t size)
+{
+    return size < 60000;
+}
+
+/* The slow one has each of the others acked by a frame of its own, more than the output queue has room for.
+ */
+Test(delivery, whose_ack_there_is_no_memory_for_is_in_its_queue_again)
+{
+    work_open(QUEUE("q", ",\"type\":\"classic\",\"prefetch\":65535"));
+    struct fake_link *link = work_consume_link();
+    unsigned channel = work_channel("q");
+    memory_permit = nothing_large;
+    work_deliver("q", "h1");
+    for (int i = 0; i < 20000; i++)
+        fake_deliver(rig.broker, link, channel, NULL, "a", 1);
+    rig_until(work.start_count > 15000 || connection_reconnects(work.worker->consume) > 0);
+    memory_permit = NULL;
+    rig_until(fake_outstanding(rig.broker) <= 1);
+    work_release("h1", WHIPPET_ACK);
+    rig_until(work_is_consuming() && fake_outstanding(rig.broker) == 0);
+}
+
 static void short_scenario(void)
 {
     struct fake_link *link = work_consume_link();
@@ -689,12 +743,12 @@ static void short_scenario(void)
     free(body);
 }
 
-/* Each allocation of the scenario fails once, or none succeeds from it on for a while: nothing crashes, the books
- * agree, and in the end the broker holds nothing back for us. */
+/* Each allocation of the scenario fails once, or none succeeds from it on for a while: nothing crashes, the
+ * books agree, and in the end the broker holds nothing back for us. */
 static void starve(bool (*permit)(size_t size), long step)
 {
     work_open(QUEUE("q", ",\"concurrency\":2,\"prefetch\":20,\"max_message_size\":1000,"
-                        "\"retry\":{\"attempts\":2,\"delay\":\"1ms\"}"));
+                         "\"retry\":{\"attempts\":2,\"delay\":\"1ms\"}"));
     bool reached = true;
     for (long count = 0; reached && rig.broker->link_count < FAKE_LINKS - 6; count += step) {
         allowed = count;

