@@ -24,7 +24,7 @@ int configuration_option(int argc, char **argv, const char **file)
 
 void configuration_report(struct config_errors *errors, const char *file)
 {
-    config_errors_print(errors, file != NULL ? file : "whippet.json", stderr);
+    config_errors_print(errors, file, stderr);
     config_errors_destroy(errors);
 }
 

@@ -23,6 +23,7 @@ enum {
     ERRORS_SHOWN = 5,
 };
 
+static const double LOOK_UP_SECONDS = 0.2; /* how soon a pause is ended by Ctrl-C */
 static const double LOST_SECONDS = 30; /* how long a connection that went is waited for */
 
 /* What the command line asks for. */
@@ -169,17 +170,25 @@ static void note_failure(struct publication *publication, uint64_t number,
         fprintf(stderr, "whippet publish: further errors are only counted\n");
 }
 
+/* Waits for the message's moment, looking up now and then; false when it is not to be sent any more. */
+static bool await_due(whippet_task *task, const struct publication *publication, uint64_t number)
+{
+    double due = publication->started + (double)number / publication->request->rate;
+    double left;
+    while (!publication->interrupted && (left = due - loop_refresh_now(publication->loop)) > 0)
+        if (whippet_sleep(task, fmin(left, LOOK_UP_SECONDS)) != 0)
+            return false;
+    return !publication->interrupted;
+}
+
 static int sender(whippet_task *task, void *arg)
 {
     struct publication *publication = arg;
     const struct request *request = publication->request;
     while (publication->next < request->count && !publication->interrupted) {
         uint64_t number = publication->next++;
-        if (request->rate > 0) {
-            double due = publication->started + (double)number / request->rate;
-            if (whippet_sleep(task, fmax(due - loop_refresh_now(publication->loop), 0)) != 0)
-                return 0;
-        }
+        if (request->rate > 0 && !await_due(task, publication, number))
+            return 0;
         struct whippet_failure failure = {0};
         int error = publish_one(task, publication, number, &failure);
         if (error == WHIPPET_E_CANCELLED)
@@ -196,7 +205,10 @@ static int sender(whippet_task *task, void *arg)
 
 static int publish_all(whippet_task *task, struct publication *publication)
 {
-    uint64_t senders = publication->request->count < SENDERS_MAX ? publication->request->count : SENDERS_MAX;
+    const struct request *request = publication->request;
+    /* At a slow rate, as many as a second's messages do. */
+    double useful = request->rate > 0 ? fmin(request->rate + 1, SENDERS_MAX) : SENDERS_MAX;
+    uint64_t senders = request->count < (uint64_t)useful ? request->count : (uint64_t)useful;
     progress_begin(&publication->progress, "published", publication->request->count);
     publication->started = loop_now(publication->loop);
     for (uint64_t i = 0; i < senders; i++)
