@@ -24,7 +24,7 @@ enum {
 };
 
 static const double LOOK_UP_SECONDS = 0.2; /* how soon a pause is ended by Ctrl-C */
-static const double LOST_SECONDS = 30; /* how long a connection that went is waited for */
+static const double LOST_SECONDS = 30;     /* how long a connection that went is waited for */
 
 /* What the command line asks for. */
 struct request {
