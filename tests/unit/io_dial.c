@@ -79,7 +79,12 @@ Test(dial, connects_with_a_descriptor_that_is_ready_for_use)
 
 Test(dial, tries_every_address_of_a_name)
 {
-    /* "localhost" is often ::1 first, where nobody listens. */
+    /* "localhost" is often ::1 first, where nobody listens. A bare root folder without /etc/hosts has no such
+     * name. */
+    struct addrinfo *addresses;
+    if (getaddrinfo("localhost", NULL, NULL, &addresses) != 0)
+        cr_skip_test("no name resolves here");
+    freeaddrinfo(addresses);
     struct call call = {.host = "localhost", .port = rig.broker->port};
     run(&call);
     cr_assert_geq(call.result, 0, "%s", call.failure.text);
