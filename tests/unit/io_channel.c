@@ -328,11 +328,9 @@ Test(channel, is_let_go_when_its_opening_is_not_answered)
     seconds = 0.01;
     cr_assert_eq(run(do_open), WHIPPET_E_TIMEOUT);
     cr_assert_not(self.channel.is_open);
-    rig_until(self.heard_count > 0 && self.heard[0] == AMQP_CHANNEL_OPEN_METHOD);
+    /* The answer may come after all, when the broker hears of the opening only now. */
     self.unanswered = 0;
     seconds = 5;
-    /* The answer that comes after all. */
-    wire_channel_open_ok(&link_now()->out, self.channel.number);
     rig_settle_down();
     cr_assert_eq(run(do_open), 0);
     cr_assert(is_open());
