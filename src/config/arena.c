@@ -10,7 +10,10 @@ struct arena_block {
 
 struct config_arena *config_arena_create(void)
 {
-    return memory_allocate_zeroed(sizeof(struct config_arena));
+    struct config_arena *arena = memory_allocate_zeroed(sizeof *arena);
+    if (arena != NULL)
+        arena->references = 1;
+    return arena;
 }
 
 void config_arena_destroy(struct config_arena *arena)

@@ -8,6 +8,7 @@
 struct arena_block;
 
 struct config_arena {
+    unsigned references; /* to the configuration; freed at 0 */
     struct arena_block *blocks;
     struct document document; /* the file as it was read */
 };

@@ -293,8 +293,14 @@ struct config *config_parse(const char *text, const char *file, struct config_er
     return open_config(text, file, errors);
 }
 
-void config_destroy(struct config *config)
+const struct config *config_retain(const struct config *config)
 {
-    if (config != NULL)
+    config->arena->references++;
+    return config;
+}
+
+void config_destroy(const struct config *config)
+{
+    if (config != NULL && --config->arena->references == 0)
         config_arena_destroy(config->arena);
 }

@@ -74,8 +74,7 @@ static bool acks_are_due(const struct subscription *subscription, double now)
 
 void pace_flush_acks(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->subscription_count; i++) {
-        struct subscription *subscription = &worker->subscriptions[i];
+    each_subscription (subscription, worker) {
         if (subscription->channel.is_open)
             settlement_flush(&subscription->settlement, send_ack, subscription);
     }
@@ -85,8 +84,7 @@ void pace_flush_acks(struct worker *worker)
 static bool flush_due_acks(struct worker *worker, double now)
 {
     bool held = false;
-    for (size_t i = 0; i < worker->subscription_count; i++) {
-        struct subscription *subscription = &worker->subscriptions[i];
+    each_subscription (subscription, worker) {
         if (settlement_pending(&subscription->settlement) == 0 || !subscription->channel.is_open)
             continue;
         if (acks_are_due(subscription, now))
@@ -103,8 +101,7 @@ static bool flush_due_acks(struct worker *worker, double now)
 static size_t credit_left(const struct worker *worker)
 {
     size_t credit = 0;
-    for (size_t i = 0; i < worker->subscription_count; i++) {
-        const struct subscription *subscription = &worker->subscriptions[i];
+    each_subscription (subscription, worker) {
         size_t used = settlement_unacknowledged(&subscription->settlement);
         if (subscription->state == SUBSCRIPTION_CONSUMING && used < subscription->config->prefetch)
             credit += subscription->config->prefetch - used;

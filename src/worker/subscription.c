@@ -3,6 +3,7 @@
 #include "arguments.h"
 #include "worker_internal.h"
 #include <base/log.h>
+#include <base/memory.h>
 #include <base/random.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,6 +21,33 @@ const char *subscription_state_name(enum subscription_state state)
         [SUBSCRIPTION_CLOSED] = "closed",
     };
     return NAMES[state];
+}
+
+struct subscription *subscription_create(struct worker *worker, const struct config *source, size_t index)
+{
+    struct subscription *subscription = memory_allocate_zeroed(sizeof *subscription);
+    if (subscription == NULL)
+        return NULL;
+    subscription->worker = worker;
+    subscription->source = config_retain(source);
+    subscription->config = &source->queues[index];
+    list_init(&subscription->waiting);
+    list_init(&subscription->at_work);
+    list_init(&subscription->retrying);
+    waiter_init(&subscription->changed);
+    settlement_init(&subscription->settlement);
+    list_append(&worker->subscriptions, &subscription->link);
+    return subscription;
+}
+
+void subscription_destroy(struct subscription *subscription)
+{
+    list_remove(&subscription->link);
+    if (subscription->processor.plugin != NULL)
+        processor_teardown(&subscription->processor);
+    settlement_destroy(&subscription->settlement);
+    config_destroy(subscription->source);
+    memory_free(subscription);
 }
 
 void subscription_wake(struct subscription *subscription)
@@ -267,7 +295,7 @@ bool subscription_start(struct subscription *subscription)
 {
     bool started = false;
     snprintf(subscription->consumer_tag, sizeof subscription->consumer_tag, "whippet:%s:%u",
-             subscription->worker->host, (unsigned)(subscription - subscription->worker->subscriptions));
+             subscription->worker->host, (unsigned)subscription->worker->subscriptions_begun++);
     whippet_task *task = task_start(loop_scheduler(subscription->worker->loop), subscription_main,
                                     subscription, INFINITY, NULL, main_ended, &started);
     if (started && task != NULL)

@@ -13,8 +13,8 @@ static const double CANCEL_SECONDS = 1; /* for tasks to come to their end once t
 
 static void wake_subscriptions(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->subscription_count; i++)
-        subscription_wake(&worker->subscriptions[i]);
+    each_subscription (subscription, worker)
+        subscription_wake(subscription);
 }
 
 static void on_consume_opened(void *owner)
@@ -105,30 +105,18 @@ static bool make_connections(struct worker *worker)
     return worker->dead_letters != NULL && worker->publications != NULL;
 }
 
-static void subscription_init(struct subscription *subscription, struct worker *worker,
-                              const struct queue_config *config)
-{
-    subscription->worker = worker;
-    subscription->config = config;
-    list_init(&subscription->waiting);
-    list_init(&subscription->at_work);
-    list_init(&subscription->retrying);
-    waiter_init(&subscription->changed);
-    settlement_init(&subscription->settlement);
-}
-
 static void make_processor(struct subscription *subscription, size_t index, struct config_errors *errors)
 {
     struct whippet_failure failure;
     struct plugin *plugin;
     whippet_settings *settings;
     char path[64];
-    if (!queue_prepare(subscription->worker->config, index, &plugin, &settings, errors))
+    if (!queue_prepare(subscription->source, index, &plugin, &settings, errors))
         return;
     if (processor_setup(&subscription->processor, plugin, settings, &failure) == 0)
         return;
     snprintf(path, sizeof path, "queues[%zu].processor", index);
-    config_errors_add(errors, subscription->worker->config, path, "\"%s\" could not be set up: %s",
+    config_errors_add(errors, subscription->source, path, "\"%s\" could not be set up: %s",
                       subscription->config->processor, failure.text);
     settings_destroy(settings);
     plugin_unload(plugin);
@@ -137,14 +125,12 @@ static void make_processor(struct subscription *subscription, size_t index, stru
 static bool make_subscriptions(struct worker *worker, struct config_errors *errors)
 {
     const struct config *config = worker->config;
-    worker->subscriptions = memory_allocate_zeroed(config->queue_count * sizeof *worker->subscriptions);
-    if (worker->subscriptions == NULL)
-        return false;
-    for (size_t i = 0; i < config->queue_count; i++)
-        subscription_init(&worker->subscriptions[i], worker, &config->queues[i]);
-    worker->subscription_count = config->queue_count;
-    for (size_t i = 0; i < config->queue_count; i++)
-        make_processor(&worker->subscriptions[i], i, errors);
+    for (size_t i = 0; i < config->queue_count; i++) {
+        struct subscription *subscription = subscription_create(worker, config, i);
+        if (subscription == NULL)
+            return false;
+        make_processor(subscription, i, errors);
+    }
     return true;
 }
 
@@ -175,7 +161,8 @@ struct worker *worker_create(struct loop *loop, const struct config *config, con
         return NULL;
     }
     worker->loop = loop;
-    worker->config = config;
+    worker->config = config_retain(config);
+    list_init(&worker->subscriptions);
     worker->version = version;
     list_init(&worker->relays);
     waiter_init(&worker->progress);
@@ -198,18 +185,14 @@ void worker_destroy(struct worker *worker)
     if (worker == NULL)
         return;
     publishing_install(NULL, NULL);
-    for (size_t i = 0; i < worker->subscription_count; i++) {
-        struct subscription *subscription = &worker->subscriptions[i];
-        if (subscription->processor.plugin != NULL)
-            processor_teardown(&subscription->processor);
-        settlement_destroy(&subscription->settlement);
-    }
-    memory_free(worker->subscriptions);
+    while (!list_empty(&worker->subscriptions))
+        subscription_destroy(list_entry(worker->subscriptions.next, struct subscription, link));
     publisher_destroy(worker->dead_letters);
     publisher_destroy(worker->publications);
     connection_destroy(worker->consume);
     connection_destroy(worker->publish);
     memory_free(worker->endpoints);
+    config_destroy(worker->config);
     memory_free(worker);
 }
 
@@ -265,8 +248,8 @@ static int publish_for_processor(void *owner, whippet_task *task, const whippet_
 
 bool worker_start(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->subscription_count; i++)
-        if (!subscription_start(&worker->subscriptions[i]))
+    each_subscription (subscription, worker)
+        if (!subscription_start(subscription))
             return false;
     return publisher_start(worker->dead_letters) && publisher_start(worker->publications) &&
            connection_start(worker->consume) && connection_start(worker->publish);
@@ -287,8 +270,8 @@ void worker_progressed(struct worker *worker)
 
 static bool subscriptions_have_ended(const struct worker *worker)
 {
-    for (size_t i = 0; i < worker->subscription_count; i++)
-        if (worker->subscriptions[i].task != NULL)
+    each_subscription (subscription, worker)
+        if (subscription->task != NULL)
             return false;
     return true;
 }
@@ -296,8 +279,8 @@ static bool subscriptions_have_ended(const struct worker *worker)
 static uint64_t in_flight(const struct worker *worker)
 {
     uint64_t count = 0;
-    for (size_t i = 0; i < worker->subscription_count; i++)
-        count += counter_get(&worker->subscriptions[i].counters.in_flight);
+    each_subscription (subscription, worker)
+        count += counter_get(&subscription->counters.in_flight);
     return count;
 }
 
@@ -318,8 +301,7 @@ static void await_quiet(whippet_task *task, struct worker *worker, double until)
 
 static void cancel_at_work(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->subscription_count; i++) {
-        struct subscription *subscription = &worker->subscriptions[i];
+    each_subscription (subscription, worker) {
         list_each (link, &subscription->at_work) {
             struct delivery *delivery = list_entry(link, struct delivery, link);
             if (delivery->task != NULL)
@@ -372,8 +354,7 @@ void worker_log_in_flight(const struct worker *worker)
 {
     double now = loop_now(worker->loop);
     log_event(WHIPPET_INFO, NULL, "%llu in flight", (unsigned long long)in_flight(worker));
-    for (size_t i = 0; i < worker->subscription_count; i++) {
-        const struct subscription *subscription = &worker->subscriptions[i];
+    each_subscription (subscription, worker) {
         const struct list *const lists[] = {&subscription->at_work, &subscription->retrying,
                                             &subscription->waiting};
         for (size_t j = 0; j < sizeof lists / sizeof lists[0]; j++)
@@ -384,11 +365,11 @@ void worker_log_in_flight(const struct worker *worker)
 
 void worker_log_summary(const struct worker *worker)
 {
-    for (size_t i = 0; i < worker->subscription_count; i++) {
-        const struct queue_counters *counters = &worker->subscriptions[i].counters;
+    each_subscription (subscription, worker) {
+        const struct queue_counters *counters = &subscription->counters;
         const counter *outcomes = counters->outcomes;
-        struct log_fields fields = {.queue = worker->subscriptions[i].config->name,
-                                    .processor = worker->subscriptions[i].config->processor};
+        struct log_fields fields = {.queue = subscription->config->name,
+                                    .processor = subscription->config->processor};
         log_event(WHIPPET_INFO, &fields,
                   "consumed %llu = acked %llu + retried %llu + dead-lettered %llu + discarded %llu + "
                   "returned %llu + in "

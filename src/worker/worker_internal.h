@@ -20,8 +20,10 @@ enum subscription_state {
 
 /* One queue's consumer. */
 struct subscription {
+    struct list link; /* in the worker's list */
     struct worker *worker;
-    const struct queue_config *config;
+    const struct config *source; /* a reference: `config` and the strings of deliveries are part of it */
+    const struct queue_config *config; /* of `source` */
     struct processor processor;
     struct queue_counters counters;
 
@@ -48,15 +50,15 @@ struct subscription {
 
 struct worker {
     struct loop *loop;
-    const struct config *config;
+    const struct config *config; /* a reference */
     const char *version;
     struct endpoint *endpoints; /* owned */
     struct connection *consume;
     struct connection *publish;
     struct publisher *dead_letters; /* of our own making: to the default exchange only */
     struct publisher *publications; /* of processors: their mistakes close this channel, not the one above */
-    struct subscription *subscriptions;
-    size_t subscription_count;
+    struct list subscriptions;      /* struct subscription, owned; in the order of the configuration */
+    uint64_t subscriptions_begun;   /* in all; for consumer tags */
     char host[64];
 
     double clock;             /* read last; never behind the loop's turn */
@@ -137,6 +139,24 @@ void oversized_end(struct subscription *subscription, bool complete);
 void relays_poke(struct worker *worker);
 
 /* --- subscription.c -------------------------------------------------------------------------------------*/
+
+/* For the queue with that index in `source`, at the end of the worker's list; its processor is still to be
+ * set up. NULL when memory is short. */
+struct subscription *subscription_create(struct worker *worker, const struct config *source, size_t index);
+
+/* Takes it out of the list and tears its processor down. It must not run, and nothing be in flight. */
+void subscription_destroy(struct subscription *subscription);
+
+/* The one after `link` in the worker's list; NULL at its end. */
+static inline struct subscription *subscription_after(const struct worker *worker, const struct list *link)
+{
+    return link->next != &worker->subscriptions ? list_entry(link->next, struct subscription, link) : NULL;
+}
+
+/* The body must not destroy any. */
+#define each_subscription(subscription, worker)                                                              \
+    for (struct subscription *subscription = subscription_after(worker, &(worker)->subscriptions);           \
+         (subscription) != NULL; (subscription) = subscription_after(worker, &(subscription)->link))
 
 bool subscription_start(struct subscription *subscription);
 const char *subscription_state_name(enum subscription_state state);

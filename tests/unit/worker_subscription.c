@@ -7,7 +7,7 @@ TestSuite(subscription, .fini = work_close, .timeout = 60);
 
 static struct subscription *subscription(void)
 {
-    return &work.worker->subscriptions[0];
+    return work_subscription(0);
 }
 
 static const char *state_name(void)
@@ -205,7 +205,7 @@ Test(subscription, of_one_queue_that_fails_does_not_keep_another_from_consuming)
     begin(QUEUE(",\"declare\":\"passive\"") ",{\"name\":\"other\",\"processor\":\"counting\"}");
     rig.broker->missing = "q";
     rig_until(subscription()->state == SUBSCRIPTION_FAILED);
-    rig_until(work.worker->subscriptions[1].state == SUBSCRIPTION_CONSUMING);
+    rig_until(work_subscription(1)->state == SUBSCRIPTION_CONSUMING);
     work_deliver("other", "a");
     rig_until(rig.broker->acked == 1);
 }

@@ -118,11 +118,20 @@ static inline void work_release(const char *body, whippet_verdict verdict)
     cr_assert_fail("nothing is held: %s", body != NULL ? body : "");
 }
 
+/* The one of the queue with that index. */
+static inline struct subscription *work_subscription(size_t index)
+{
+    struct subscription *subscription = subscription_after(work.worker, &work.worker->subscriptions);
+    for (; index > 0; index--)
+        subscription = subscription_after(work.worker, &subscription->link);
+    return subscription;
+}
+
 /* --- The books ------------------------------------------------------------------------------------------*/
 
 static inline uint64_t work_count(size_t queue, enum delivery_outcome outcome)
 {
-    return counter_get(&work.worker->subscriptions[queue].counters.outcomes[outcome]);
+    return counter_get(&work_subscription(queue)->counters.outcomes[outcome]);
 }
 
 static inline uint64_t list_length(const struct list *list)
@@ -161,8 +170,8 @@ static inline void work_check_books(const struct subscription *subscription)
 
 static inline void work_check(void)
 {
-    for (size_t i = 0; i < work.worker->subscription_count; i++)
-        work_check_books(&work.worker->subscriptions[i]);
+    each_subscription (subscription, work.worker)
+        work_check_books(subscription);
     const char *breach = fake_broker_breach(rig.broker);
     cr_assert_null(breach, "the broker says: %s", breach);
 }
@@ -186,8 +195,8 @@ static inline void work_make(const char *queues)
     cr_assert_not_null(work.worker, "%s: %s", errors.count > 0 ? errors.items[0].path : "",
                        errors.count > 0 ? errors.items[0].text : "");
     config_errors_destroy(&errors);
-    for (size_t i = 0; i < work.worker->subscription_count; i++) {
-        struct processor *processor = &work.worker->subscriptions[i].processor;
+    for (size_t i = 0; i < work.config->queue_count; i++) {
+        struct processor *processor = &work_subscription(i)->processor;
         work.plugins[i].descriptor = (whippet_processor){.name = "work", .process = work_process};
         work.replaced[i] = *processor;
         *processor = (struct processor){.plugin = &work.plugins[i], .state = (void *)(uintptr_t)i};
@@ -196,8 +205,8 @@ static inline void work_make(const char *queues)
 
 static inline bool work_is_consuming(void)
 {
-    for (size_t i = 0; i < work.worker->subscription_count; i++)
-        if (work.worker->subscriptions[i].state != SUBSCRIPTION_CONSUMING)
+    each_subscription (subscription, work.worker)
+        if (subscription->state != SUBSCRIPTION_CONSUMING)
             return false;
     return publisher_is_ready(work.worker->dead_letters);
 }
@@ -216,8 +225,8 @@ static inline void work_open(const char *queues)
 
 static inline void work_destroy(void)
 {
-    for (size_t i = 0; i < work.worker->subscription_count; i++)
-        work.worker->subscriptions[i].processor = work.replaced[i];
+    for (size_t i = 0; i < work.config->queue_count; i++)
+        work_subscription(i)->processor = work.replaced[i];
     worker_destroy(work.worker);
     config_destroy(work.config);
     work.worker = NULL;

@@ -111,7 +111,11 @@ struct config *config_load(const char *file, struct config_errors *errors);
 
 /* The same from text; `file` is only a name for messages. */
 struct config *config_parse(const char *text, const char *file, struct config_errors *errors);
-void config_destroy(struct config *config);
+
+/* Whoever lets strings of a configuration live on, as subscriptions and their deliveries do over a reload,
+ * holds a reference to it. The last config_destroy frees it. One thread only. */
+const struct config *config_retain(const struct config *config);
+void config_destroy(const struct config *config);
 
 /* For what is found wrong later with the same file: a processor that is unknown, its settings. The line is
  * looked up from the path. */

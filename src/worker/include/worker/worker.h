@@ -14,8 +14,8 @@ struct worker;
 bool queue_prepare(const struct config *config, size_t index, struct plugin **plugin,
                    whippet_settings **settings, struct config_errors *errors);
 
-/* Loads and sets up every queue's processor. `config` and `loop` are borrowed. NULL when anything is wrong,
- * with all of it in `errors`. */
+/* Loads and sets up every queue's processor. `loop` is borrowed; of `config` it holds a reference. NULL
+ * when anything is wrong, with all of it in `errors`. */
 struct worker *worker_create(struct loop *loop, const struct config *config, const char *version,
                              struct config_errors *errors);
 void worker_destroy(struct worker *worker); /* it must have ended, or never begun */
