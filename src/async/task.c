@@ -67,11 +67,37 @@ static void root_end(whippet_task *task)
         call_ended(scheduler, ended, arg, result);
 }
 
+/* One writer, so that a load and a store do. */
+static void count_turn(struct witness *witness)
+{
+    uint32_t turns = atomic_load_explicit(&witness->turns, memory_order_relaxed);
+    atomic_store_explicit(&witness->turns, turns + 1, memory_order_relaxed);
+}
+
+static void testify(struct witness *witness, uint32_t mark)
+{
+    atomic_store_explicit(&witness->mark, mark, memory_order_relaxed);
+    count_turn(witness);
+}
+
+void task_set_mark(whippet_task *task, uint32_t mark)
+{
+    struct witness *witness = task->scheduler->witness;
+    task->root->mark = mark;
+    if (witness != NULL)
+        atomic_store_explicit(&witness->mark, mark, memory_order_relaxed);
+}
+
 bool task_resume(whippet_task *task)
 {
     struct scheduler *scheduler = task->scheduler;
+    struct witness *witness = scheduler->witness;
     scheduler->running = task;
+    if (witness != NULL)
+        testify(witness, task->root->mark);
     context_switch(&scheduler->home, &task->context);
+    if (witness != NULL)
+        count_turn(witness);
     scheduler->running = NULL;
     if (!task->finished)
         return true;
@@ -132,6 +158,7 @@ static void task_init(whippet_task *task, struct scheduler *scheduler, struct st
     task->stack = stack;
     task->fields = NULL;
     task->ended = NULL;
+    task->mark = 0;
     task->arena.blocks = NULL;
     task->reason = NULL;
 }

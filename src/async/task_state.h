@@ -6,6 +6,7 @@
 #include "arena.h"
 #include <async/scheduler.h>
 #include <async/task.h>
+#include <stdint.h>
 
 /* What ends a wait: the narrowest deadline of the scopes the task is in, and what has already struck it
  * there. */
@@ -43,6 +44,7 @@ struct whippet_task {
     /* A root's. */
     const struct log_fields *fields; /* borrowed; may be NULL */
     task_ended *ended;               /* may be NULL */
+    uint32_t mark;                   /* for the scheduler's witness; 0: none */
     struct arena arena;
     char *reason; /* in the arena; NULL: none */
 };

@@ -38,7 +38,7 @@ int task_struck(const whippet_task *task)
         return task->scope.struck;
     if (task->cancelled)
         return WHIPPET_E_CANCELLED;
-    return task->scheduler->now >= task->scope.deadline ? WHIPPET_E_TIMEOUT : 0;
+    return scheduler_moment(task->scheduler) >= task->scope.deadline ? WHIPPET_E_TIMEOUT : 0;
 }
 
 int task_strike(whippet_task *task)
@@ -105,7 +105,7 @@ static int yield(whippet_task *task)
 
 int whippet_sleep(whippet_task *task, double seconds)
 {
-    double now = task->scheduler->now;
+    double now = scheduler_moment(task->scheduler);
     double until = now + seconds;
     if (!(until > now))
         return yield(task);
@@ -119,7 +119,7 @@ int whippet_with_timeout(whippet_task *task, double seconds, whippet_task_functi
 {
     struct scheduler *scheduler = task->scheduler;
     struct scope outer = task->scope;
-    double until = scheduler->now + (seconds > 0 ? seconds : 0);
+    double until = scheduler_moment(scheduler) + (seconds > 0 ? seconds : 0);
     if (until < outer.deadline)
         task->scope.deadline = until;
     int result = function(task, arg);

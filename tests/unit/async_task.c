@@ -826,3 +826,68 @@ Test(tasks, that_overflow_their_stack_crash_instead_of_writing_elsewhere, .signa
     char value = 'x';
     start(recurses, &value);
 }
+
+/* --- The witness ----------------------------------------------------------------------------------------*/
+
+static struct witness witness;
+
+static int look_at_witness_below(whippet_task *task, void *arg)
+{
+    (void)task;
+    *(uint32_t *)arg = witness.mark;
+    return 0;
+}
+
+static int carry_mark(whippet_task *task, void *arg)
+{
+    uint32_t below = UNSET;
+    task_set_mark(task, *(const uint32_t *)arg);
+    cr_expect_eq(witness.mark, *(const uint32_t *)arg);
+    cr_expect_eq(witness.turns % 2, 1, "on the CPU, the turns are odd");
+    whippet_sleep(task, 1);
+    cr_expect_eq(witness.mark, *(const uint32_t *)arg, "another had the CPU meanwhile");
+    whippet_spawn(task, look_at_witness_below, &below);
+    whippet_join_all(task);
+    cr_expect_eq(below, *(const uint32_t *)arg, "a child goes by its root's mark");
+    return 0;
+}
+
+Test(tasks, are_told_apart_by_a_witness)
+{
+    static const uint32_t first = 7, second = 8;
+    witness = (struct witness){0};
+    scheduler.witness = &witness;
+    task_start(&scheduler, carry_mark, (void *)(uintptr_t)&first, INFINITY, NULL, NULL, NULL);
+    task_start(&scheduler, carry_mark, (void *)(uintptr_t)&second, INFINITY, NULL, NULL, NULL);
+    cr_expect_eq(witness.mark, second, "whoever had the CPU last is remembered");
+    cr_expect_eq(witness.turns % 2, 0, "nobody has it now");
+    for (double now = 0; scheduler.tasks > 0; now += 0.5)
+        scheduler_turn(&scheduler, now);
+    scheduler.witness = NULL;
+}
+
+/* --- Tasks that block -----------------------------------------------------------------------------------*/
+
+static double blocked_until;
+
+static double clock_of_the_blocked(void)
+{
+    return blocked_until;
+}
+
+static int sleep_after_blocking(whippet_task *task, void *arg)
+{
+    (void)arg;
+    blocked_until = 5;
+    return whippet_sleep(task, 1);
+}
+
+Test(tasks, that_blocked_before_they_sleep_sleep_as_long_all_the_same)
+{
+    scheduler.clock = clock_of_the_blocked;
+    blocked_until = 0;
+    task_start(&scheduler, sleep_after_blocking, NULL, INFINITY, NULL, NULL, NULL);
+    cr_expect_eq(scheduler_next(&scheduler), 6, "it sleeps until %g", scheduler_next(&scheduler));
+    scheduler_turn(&scheduler, 6);
+    cr_expect_eq(scheduler.tasks, 0);
+}

@@ -7,7 +7,9 @@
 #include <async/stack.h>
 #include <async/timer.h>
 #include <base/list.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <whippet/task.h>
 
 /* Work to be done once at the end of this turn. Embedded by its owner; zeroed (or list_init'ed) at first. */
@@ -17,6 +19,13 @@ struct posted {
 };
 
 struct loop;
+
+/* Which root task has the CPU: told in memory that outlives a crash, a page shared with another process or a
+ * file, to whoever looks at it afterwards. */
+struct witness {
+    _Atomic uint32_t mark;  /* task_set_mark's of the root that has the CPU, or had it last; 0: of none */
+    _Atomic uint32_t turns; /* counts up whenever a task gets the CPU or gives it up: odd while one has it */
+};
 
 struct scheduler {
     double now; /* seconds, monotonic; set once a turn, never goes back */
@@ -28,9 +37,11 @@ struct scheduler {
     size_t tasks;              /* that hold a stack, whatever their state */
     struct context home;       /* the context that turns the scheduler */
     struct loop *loop;         /* whose it is; NULL where something else drives it */
-    struct list starting;      /* tasks started by an `ended` function, to run when that has returned */
-    bool ending;               /* an `ended` function is running */
-    struct timer trim;         /* gives the stacks of a burst back; armed only when some are idle */
+    struct witness *witness;   /* borrowed; NULL: nobody wants to know */
+    double (*clock)(void); /* for awaits of tasks that may block before them; NULL: once a turn is enough */
+    struct list starting;  /* tasks started by an `ended` function, to run when that has returned */
+    bool ending;           /* an `ended` function is running */
+    struct timer trim;     /* gives the stacks of a burst back; armed only when some are idle */
 };
 
 /* At most this many unused stacks keep their memory for long. */
@@ -52,6 +63,15 @@ bool scheduler_busy(const struct scheduler *scheduler);
 /* The earliest timer; INFINITY when there is none. After a burst of more than SCHEDULER_KEPT_STACKS tasks
  * that may be the scheduler's own, once or a few times, to give the memory of their stacks back. */
 double scheduler_next(const struct scheduler *scheduler);
+
+/* The moment for a task that is about to wait: read anew where tasks may have blocked since the turn began.
+ */
+static inline double scheduler_moment(struct scheduler *scheduler)
+{
+    if (scheduler->clock != NULL)
+        scheduler->now = scheduler->clock();
+    return scheduler->now;
+}
 
 /* Has `posted->function` called once at the end of this turn (of the next one, from posted work). Posting
  * what is posted already changes nothing. */
