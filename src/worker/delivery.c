@@ -132,30 +132,10 @@ static void move_to(struct delivery *delivery, enum delivery_state state, struct
     list_append(list, &delivery->link);
 }
 
-static void keep_reason(struct delivery *delivery, const whippet_task *task)
-{
-    const char *reason = task_reason(task);
-    memory_free(delivery->reason);
-    delivery->reason = *reason != '\0' ? memory_copy_text(reason) : NULL;
-    delivery->struck = task_struck(task);
-}
-
-/* The attempt, on a task's stack. */
-static int attempt(whippet_task *task, void *arg)
-{
-    struct delivery *delivery = arg;
-    struct subscription *subscription = delivery->subscription;
-    const struct processor *processor = &subscription->processor;
-    delivery->started_at = fmax(subscription->worker->clock, loop_now(subscription->worker->loop));
-    delivery->verdict = processor->plugin->descriptor.process(task, &delivery->message, processor->state);
-    delivery->duration = worker_read_clock(subscription->worker) - delivery->started_at;
-    if (delivery->verdict != WHIPPET_ACK)
-        keep_reason(delivery, task);
-    return 0;
-}
-
 static enum attempt_result result_of(const struct delivery *delivery)
 {
+    if (delivery->crashed)
+        return ATTEMPT_CRASH;
     if (delivery->verdict == WHIPPET_ACK)
         return ATTEMPT_OK;
     if (delivery->verdict == WHIPPET_REJECT)
@@ -224,6 +204,16 @@ static void retry_later(struct delivery *delivery)
     release_slot(subscription);
 }
 
+/* whippet-reason of a message that has no attempts left. */
+static const char *last_reason(enum attempt_result result)
+{
+    switch (result) {
+    case ATTEMPT_TIMEOUT: return "timeout";
+    case ATTEMPT_CRASH: return "crash";
+    default: return "retry-exhausted";
+    }
+}
+
 static void attempt_failed(struct delivery *delivery, enum attempt_result result)
 {
     if (result == ATTEMPT_REJECT)
@@ -231,17 +221,13 @@ static void attempt_failed(struct delivery *delivery, enum attempt_result result
     else if (!retry_exhausted(&delivery->subscription->config->retry, delivery->message.attempt))
         retry_later(delivery);
     else
-        failed_for_good(delivery, result == ATTEMPT_TIMEOUT ? "timeout" : "retry-exhausted");
+        failed_for_good(delivery, last_reason(result));
 }
 
-/* On the loop's own stack, when the attempt's task is gone. */
-static void attempt_ended(void *arg, int ignored)
+void delivery_attempt_ended(struct delivery *delivery)
 {
-    struct delivery *delivery = arg;
     struct subscription *subscription = delivery->subscription;
     enum attempt_result result = result_of(delivery);
-    (void)ignored;
-    delivery->task = NULL;
     counter_add(&subscription->counters.attempts[result], 1);
     counters_observe_duration(&subscription->counters, delivery->duration);
     if (result == ATTEMPT_OK) {
@@ -255,6 +241,20 @@ static void attempt_ended(void *arg, int ignored)
     } else {
         attempt_failed(delivery, result);
     }
+}
+
+void delivery_attempt_undone(struct delivery *delivery)
+{
+    struct subscription *subscription = delivery->subscription;
+    delivery->message.attempt--;
+    if (subscription->worker->stopping || !delivery_is_current(delivery)) {
+        delivery_end(delivery, OUTCOME_RETURNED);
+    } else {
+        move_to(delivery, DELIVERY_WAITING, &subscription->waiting);
+        list_remove(&delivery->link);
+        list_prepend(&subscription->waiting, &delivery->link);
+    }
+    release_slot(subscription);
 }
 
 static void put_back(struct delivery *delivery)
@@ -282,8 +282,6 @@ static void reject_unreadable(struct delivery *delivery)
 static void delivery_start(struct delivery *delivery)
 {
     struct subscription *subscription = delivery->subscription;
-    struct worker *worker = subscription->worker;
-    bool started = false;
     move_to(delivery, DELIVERY_RUNNING, &subscription->at_work);
     subscription->running++;
     if (delivery->message.content->headers != PROPERTIES_SOUND) {
@@ -294,16 +292,19 @@ static void delivery_start(struct delivery *delivery)
     delivery->fields.attempt = delivery->message.attempt;
     delivery->verdict = WHIPPET_RETRY;
     delivery->struck = 0;
-    whippet_task *task = task_start(loop_scheduler(worker->loop), attempt, delivery,
-                                    loop_now(worker->loop) + subscription->config->timeout, &delivery->fields,
-                                    attempt_ended, &started);
-    if (task != NULL)
-        delivery->task = task;
-    else if (!started)
+    delivery->crashed = false;
+    if (!subscription->executor->start(delivery))
         put_back(delivery);
 }
 
 /* --- The subscription's share ---------------------------------------------------------------------------*/
+
+static bool has_room(struct subscription *subscription)
+{
+    const struct executor *executor = subscription->executor;
+    return subscription->running < subscription->config->concurrency &&
+           (executor->has_room == NULL || executor->has_room(subscription));
+}
 
 /* What ends within its own start asks for this again: the loop goes on with it, and takes no more stack. */
 void subscription_dispatch(struct subscription *subscription)
@@ -311,8 +312,7 @@ void subscription_dispatch(struct subscription *subscription)
     if (subscription->dispatching)
         return;
     subscription->dispatching = true;
-    while (!subscription->worker->stopping && subscription->running < subscription->config->concurrency &&
-           !list_empty(&subscription->waiting))
+    while (!subscription->worker->stopping && !list_empty(&subscription->waiting) && has_room(subscription))
         delivery_start(list_entry(subscription->waiting.next, struct delivery, link));
     subscription->dispatching = false;
 }
@@ -329,6 +329,14 @@ void subscription_return_resting(struct subscription *subscription)
     return_all(&subscription->retrying);
 }
 
+void delivery_cancel(struct delivery *delivery)
+{
+    if (delivery->task != NULL)
+        task_cancel(delivery->task);
+    else if (delivery->state == DELIVERY_RUNNING)
+        delivery->subscription->executor->cancel(delivery);
+}
+
 void delivery_log_in_flight(const struct delivery *delivery, double now)
 {
     static const char *const STATES[] = {
@@ -337,7 +345,9 @@ void delivery_log_in_flight(const struct delivery *delivery, double now)
         [DELIVERY_RETRYING] = "between two attempts",
         [DELIVERY_DEAD_LETTERING] = "on its way to the dead-letter queue",
     };
-    const char *activity = delivery->task != NULL ? task_activity(delivery->task) : STATES[delivery->state];
+    const char *activity = STATES[delivery->state];
+    if (delivery->state == DELIVERY_RUNNING)
+        activity = delivery->subscription->executor->activity(delivery);
     log_event(WHIPPET_INFO, &delivery->fields, "in flight: %s; age %.1f s", activity,
               now - delivery->arrived_at);
 }

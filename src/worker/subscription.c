@@ -31,6 +31,7 @@ struct subscription *subscription_create(struct worker *worker, const struct con
     subscription->worker = worker;
     subscription->source = config_retain(source);
     subscription->config = &source->queues[index];
+    subscription->executor = &LOOP_EXECUTOR;
     list_init(&subscription->waiting);
     list_init(&subscription->at_work);
     list_init(&subscription->retrying);

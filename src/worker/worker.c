@@ -302,11 +302,8 @@ static void await_quiet(whippet_task *task, struct worker *worker, double until)
 static void cancel_at_work(struct worker *worker)
 {
     each_subscription (subscription, worker) {
-        list_each (link, &subscription->at_work) {
-            struct delivery *delivery = list_entry(link, struct delivery, link);
-            if (delivery->task != NULL)
-                task_cancel(delivery->task);
-        }
+        list_each (link, &subscription->at_work)
+            delivery_cancel(list_entry(link, struct delivery, link));
         if (subscription->task != NULL)
             task_cancel(subscription->task);
     }

@@ -2,6 +2,7 @@
 #ifndef WORKER_WORKER_INTERNAL_H
 #define WORKER_WORKER_INTERNAL_H
 
+#include "executor.h"
 #include <base/list.h>
 #include <io/publisher.h>
 #include <worker/message.h>
@@ -24,7 +25,8 @@ struct subscription {
     struct worker *worker;
     const struct config *source; /* a reference: `config` and the strings of deliveries are part of it */
     const struct queue_config *config; /* of `source` */
-    struct processor processor;
+    struct processor processor;        /* loaded; set up where the executor runs it in this process */
+    const struct executor *executor;
     struct queue_counters counters;
 
     enum subscription_state state;
@@ -92,6 +94,7 @@ struct delivery {
     enum delivery_state state;
     whippet_verdict verdict; /* of the last attempt */
     int struck;              /* TIMEOUT or CANCELLED when that ended the last attempt's awaits; else 0 */
+    bool crashed;            /* the last attempt took its process down */
     char *reason;            /* of the last failure, in words; owned, NULL: none given */
     whippet_task *task;      /* the attempt's or the dead letter's; NULL: none */
     struct timer retry;
@@ -108,6 +111,17 @@ void delivery_end(struct delivery *delivery, enum delivery_outcome outcome);
 
 /* True while the channel that it came by is the one that is open: it can still be settled. */
 bool delivery_is_current(const struct delivery *delivery);
+
+/* An executor's word that the attempt has come to its end: verdict, struck, crashed, reason, started_at and
+ * duration are filled in. The delivery may be gone afterwards. */
+void delivery_attempt_ended(struct delivery *delivery);
+
+/* An executor's word that the attempt came to nothing through no fault of its own: it does not count, and the
+ * message is the next to be run. The delivery may be gone afterwards. */
+void delivery_attempt_undone(struct delivery *delivery);
+
+/* Asks whatever is at work for it to end: an attempt, or what leads to its dead letter. */
+void delivery_cancel(struct delivery *delivery);
 
 /* Makes one without starting anything: NULL when memory is short. The message is taken over then only. */
 struct delivery *delivery_create(struct subscription *subscription, struct message *message);

@@ -25,7 +25,8 @@ Test(counters, call_results_by_their_names)
     assert_text(attempt_result_label(ATTEMPT_REJECT), "reject");
     assert_text(attempt_result_label(ATTEMPT_TIMEOUT), "timeout");
     assert_text(attempt_result_label(ATTEMPT_CANCELLED), "cancelled");
-    cr_assert_eq(ATTEMPT_RESULT_COUNT, 5);
+    assert_text(attempt_result_label(ATTEMPT_CRASH), "crash");
+    cr_assert_eq(ATTEMPT_RESULT_COUNT, 6);
 }
 
 Test(counters, add_and_subtract)

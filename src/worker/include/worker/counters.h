@@ -27,7 +27,8 @@ enum delivery_outcome {
     X(RETRY, "retry")                                                                                        \
     X(REJECT, "reject")                                                                                      \
     X(TIMEOUT, "timeout")                                                                                    \
-    X(CANCELLED, "cancelled")
+    X(CANCELLED, "cancelled")                                                                                \
+    X(CRASH, "crash") /* it took its child process down */
 
 enum attempt_result {
 #define RESULT_ENUM(name, label) ATTEMPT_##name,

@@ -1,0 +1,63 @@
+/* `run: loop`: each attempt is a task of the main loop. */
+#include "worker_internal.h"
+#include <base/memory.h>
+#include <math.h>
+
+static void keep_reason(struct delivery *delivery, const whippet_task *task)
+{
+    const char *reason = task_reason(task);
+    memory_free(delivery->reason);
+    delivery->reason = *reason != '\0' ? memory_copy_text(reason) : NULL;
+    delivery->struck = task_struck(task);
+}
+
+/* The attempt, on a task's stack. */
+static int attempt(whippet_task *task, void *arg)
+{
+    struct delivery *delivery = arg;
+    struct subscription *subscription = delivery->subscription;
+    const struct processor *processor = &subscription->processor;
+    delivery->started_at = fmax(subscription->worker->clock, loop_now(subscription->worker->loop));
+    delivery->verdict = processor->plugin->descriptor.process(task, &delivery->message, processor->state);
+    delivery->duration = worker_read_clock(subscription->worker) - delivery->started_at;
+    if (delivery->verdict != WHIPPET_ACK)
+        keep_reason(delivery, task);
+    return 0;
+}
+
+static void attempt_ended(void *arg, int ignored)
+{
+    struct delivery *delivery = arg;
+    (void)ignored;
+    delivery->task = NULL;
+    delivery_attempt_ended(delivery);
+}
+
+static bool start(struct delivery *delivery)
+{
+    struct subscription *subscription = delivery->subscription;
+    struct loop *loop = subscription->worker->loop;
+    bool started = false;
+    whippet_task *task =
+        task_start(loop_scheduler(loop), attempt, delivery, loop_now(loop) + subscription->config->timeout,
+                   &delivery->fields, attempt_ended, &started);
+    if (task != NULL)
+        delivery->task = task;
+    return started;
+}
+
+static void cancel(struct delivery *delivery)
+{
+    task_cancel(delivery->task);
+}
+
+static const char *activity(const struct delivery *delivery)
+{
+    return task_activity(delivery->task);
+}
+
+const struct executor LOOP_EXECUTOR = {
+    .start = start,
+    .cancel = cancel,
+    .activity = activity,
+};
