@@ -7,12 +7,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 # may_use[LAYER]: the layers whose headers it may include besides its own. It is what docs/architecture.md draws.
 declare -A may_use=(
     [base]=""
+    [stats]="base"
     [async]="base"
     [amqp]="base"
     [io]="base async amqp"
     [config]="base"
     [clients]="base async"
-    [worker]="base async amqp io config clients"
+    [worker]="base stats async amqp io config clients"
 )
 
 # sources FOLDER…: the C files below.

@@ -225,6 +225,11 @@ uint64_t connection_reconnects(const struct connection *connection)
     return connection->losses;
 }
 
+const char *connection_address(const struct connection *connection)
+{
+    return connection->options.endpoints[connection->endpoint].display;
+}
+
 const struct whippet_failure *connection_failure(const struct connection *connection)
 {
     return &connection->failure;

@@ -140,6 +140,7 @@ static int publish_copy(whippet_task *task, const struct dead_letter *letter, bo
         };
         error = publisher_publish(task, worker->dead_letters, &publishing,
                                   loop_now(worker->loop) + CONFIRM_SECONDS, failure);
+        sending_stats_count(&worker->stats.sent[SENDING_DEAD_LETTER], error == 0);
     }
     buffer_destroy(&properties);
     return error;
@@ -195,6 +196,8 @@ static int dead_letter_main(whippet_task *task, void *arg)
             return WHIPPET_E_CANCELLED;
         struct log_fields fields = delivery->fields;
         fields.error = failure.text;
+        queue_stats_fail(&delivery->subscription->stats, failure.text,
+                         loop_now(delivery->subscription->worker->loop));
         log_event(WHIPPET_WARNING, &fields,
                   "not dead-lettered to %s yet; the message is kept, trying again in %g s",
                   delivery->subscription->config->dead_letter, pause);

@@ -47,22 +47,20 @@ static void return_unhandled(struct subscription *subscription, struct message *
     log_event(WHIPPET_ERROR, &fields, "a message was returned to its queue unhandled");
     settlement_return(&subscription->settlement, message->delivery_tag);
     subscription_told(subscription, channel_nack(&subscription->channel, message->delivery_tag, false, true));
-    counter_subtract(&subscription->counters.in_flight, 1);
-    counter_add(&subscription->counters.outcomes[OUTCOME_RETURNED], 1);
+    queue_counters_ended(&subscription->stats.counters, PHASE_WAITING, OUTCOME_RETURNED);
     message_destroy(message);
 }
 
 void delivery_arrived(struct subscription *subscription, struct message *message)
 {
-    counter_add(&subscription->counters.consumed, 1);
-    counter_add(&subscription->counters.in_flight, 1);
+    queue_counters_arrived(&subscription->stats.counters, PHASE_WAITING,
+                           loop_now(subscription->worker->loop));
     struct delivery *delivery = delivery_create(subscription, message);
     if (delivery == NULL) {
         return_unhandled(subscription, message);
         return;
     }
     delivery->state = DELIVERY_WAITING;
-    counter_add(&subscription->counters.waiting, 1);
     list_append(&subscription->waiting, &delivery->link);
     subscription_dispatch(subscription);
 }
@@ -83,7 +81,7 @@ static enum delivery_outcome settle(const struct delivery *delivery, enum delive
     uint64_t tag = delivery->message.content->delivery_tag;
     if (!delivery_is_current(delivery)) {
         if (outcome != OUTCOME_RETURNED)
-            counter_add(&subscription->counters.stale_settlements, 1);
+            counter_add(&subscription->stats.counters.stale_settlements, 1);
         return OUTCOME_RETURNED;
     }
     if (outcome == OUTCOME_RETURNED) {
@@ -95,12 +93,12 @@ static enum delivery_outcome settle(const struct delivery *delivery, enum delive
     return outcome;
 }
 
-static counter *gauge_of(struct subscription *subscription, enum delivery_state state)
+static enum delivery_phase phase_of(enum delivery_state state)
 {
     switch (state) {
-    case DELIVERY_WAITING: return &subscription->counters.waiting;
-    case DELIVERY_RETRYING: return &subscription->counters.retrying;
-    default: return &subscription->counters.running;
+    case DELIVERY_WAITING: return PHASE_WAITING;
+    case DELIVERY_RETRYING: return PHASE_RETRYING;
+    default: return PHASE_RUNNING;
     }
 }
 
@@ -109,9 +107,7 @@ void delivery_end(struct delivery *delivery, enum delivery_outcome outcome)
     struct subscription *subscription = delivery->subscription;
     list_remove(&delivery->link);
     outcome = settle(delivery, outcome);
-    counter_add(&subscription->counters.outcomes[outcome], 1);
-    counter_subtract(&subscription->counters.in_flight, 1);
-    counter_subtract(gauge_of(subscription, delivery->state), 1);
+    queue_counters_ended(&subscription->stats.counters, phase_of(delivery->state), outcome);
     timer_stop(timers_of(subscription), &delivery->retry);
     message_destroy(delivery->message.content);
     memory_free(delivery->reason);
@@ -124,9 +120,7 @@ void delivery_end(struct delivery *delivery, enum delivery_outcome outcome)
 
 static void move_to(struct delivery *delivery, enum delivery_state state, struct list *list)
 {
-    struct subscription *subscription = delivery->subscription;
-    counter_subtract(gauge_of(subscription, delivery->state), 1);
-    counter_add(gauge_of(subscription, state), 1);
+    queue_counters_moved(&delivery->subscription->stats.counters, phase_of(delivery->state), phase_of(state));
     delivery->state = state;
     list_remove(&delivery->link);
     list_append(list, &delivery->link);
@@ -216,6 +210,8 @@ static const char *last_reason(enum attempt_result result)
 
 static void attempt_failed(struct delivery *delivery, enum attempt_result result)
 {
+    queue_stats_fail(&delivery->subscription->stats, reason_text(delivery),
+                     loop_now(delivery->subscription->worker->loop));
     if (result == ATTEMPT_REJECT)
         failed_for_good(delivery, "rejected");
     else if (!retry_exhausted(&delivery->subscription->config->retry, delivery->message.attempt))
@@ -228,8 +224,7 @@ void delivery_attempt_ended(struct delivery *delivery)
 {
     struct subscription *subscription = delivery->subscription;
     enum attempt_result result = result_of(delivery);
-    counter_add(&subscription->counters.attempts[result], 1);
-    counters_observe_duration(&subscription->counters, delivery->duration);
+    queue_counters_attempted(&subscription->stats.counters, result, delivery->duration);
     if (result == ATTEMPT_OK) {
         delivery_end(delivery, OUTCOME_ACKED);
         release_slot(subscription);
@@ -337,7 +332,7 @@ void delivery_cancel(struct delivery *delivery)
         delivery->subscription->executor->cancel(delivery);
 }
 
-void delivery_log_in_flight(const struct delivery *delivery, double now)
+const char *delivery_activity(const struct delivery *delivery)
 {
     static const char *const STATES[] = {
         [DELIVERY_WAITING] = "waiting for its turn",
@@ -345,9 +340,13 @@ void delivery_log_in_flight(const struct delivery *delivery, double now)
         [DELIVERY_RETRYING] = "between two attempts",
         [DELIVERY_DEAD_LETTERING] = "on its way to the dead-letter queue",
     };
-    const char *activity = STATES[delivery->state];
     if (delivery->state == DELIVERY_RUNNING)
-        activity = delivery->subscription->executor->activity(delivery);
-    log_event(WHIPPET_INFO, &delivery->fields, "in flight: %s; age %.1f s", activity,
+        return delivery->subscription->executor->activity(delivery);
+    return STATES[delivery->state];
+}
+
+void delivery_log_in_flight(const struct delivery *delivery, double now)
+{
+    log_event(WHIPPET_INFO, &delivery->fields, "in flight: %s; age %.1f s", delivery_activity(delivery),
               now - delivery->arrived_at);
 }

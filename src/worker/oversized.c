@@ -253,7 +253,6 @@ static struct delivery *oversized_delivery(struct subscription *subscription,
     delivery->reason = memory_copy_text(reason);
     delivery->state = DELIVERY_DEAD_LETTERING;
     list_append(&subscription->at_work, &delivery->link);
-    counter_add(&subscription->counters.running, 1);
     return delivery;
 }
 
@@ -280,12 +279,11 @@ void oversized_begin(struct subscription *subscription, const struct oversized *
         refuse(subscription);
         return;
     }
-    counter_add(&subscription->counters.consumed, 1);
-    counter_add(&subscription->counters.in_flight, 1);
+    queue_counters_arrived(&subscription->stats.counters, PHASE_RUNNING,
+                           loop_now(subscription->worker->loop));
     relay->delivery = oversized_delivery(subscription, oversized);
     if (relay->delivery == NULL) {
-        counter_subtract(&subscription->counters.in_flight, 1);
-        counter_add(&subscription->counters.outcomes[OUTCOME_RETURNED], 1);
+        queue_counters_ended(&subscription->stats.counters, PHASE_RUNNING, OUTCOME_RETURNED);
         memory_free(relay);
         refuse(subscription);
         return;

@@ -12,15 +12,10 @@ static const double REQUEST_SECONDS = 10;
 static const double BACKOFF_MIN = 1; /* seconds after a first failure, doubled up to */
 static const double BACKOFF_MAX = 30;
 
-const char *subscription_state_name(enum subscription_state state)
+void subscription_enter(struct subscription *subscription, enum subscription_state state)
 {
-    static const char *const NAMES[] = {
-        [SUBSCRIPTION_IDLE] = "idle",           [SUBSCRIPTION_OPENING] = "opening",
-        [SUBSCRIPTION_DECLARING] = "declaring", [SUBSCRIPTION_CONSUMING] = "consuming",
-        [SUBSCRIPTION_DRAINING] = "draining",   [SUBSCRIPTION_FAILED] = "failed",
-        [SUBSCRIPTION_CLOSED] = "closed",
-    };
-    return NAMES[state];
+    subscription->state = state;
+    queue_stats_enter(&subscription->stats, state, loop_now(subscription->worker->loop));
 }
 
 struct subscription *subscription_create(struct worker *worker, const struct config *source, size_t index)
@@ -38,6 +33,13 @@ struct subscription *subscription_create(struct worker *worker, const struct con
     waiter_init(&subscription->changed);
     settlement_init(&subscription->settlement);
     list_append(&worker->subscriptions, &subscription->link);
+    subscription->stats.concurrency = subscription->config->concurrency;
+    subscription->stats.prefetch = subscription->config->prefetch;
+    if (!stats_add_queue(&worker->stats, &subscription->stats, subscription->config->name,
+                         subscription->config->processor)) {
+        subscription_destroy(subscription);
+        return NULL;
+    }
     return subscription;
 }
 
@@ -47,6 +49,7 @@ void subscription_destroy(struct subscription *subscription)
     if (subscription->processor.plugin != NULL)
         processor_teardown(&subscription->processor);
     settlement_destroy(&subscription->settlement);
+    stats_remove_queue(&subscription->worker->stats, &subscription->stats);
     config_destroy(subscription->source);
     memory_free(subscription);
 }
@@ -147,7 +150,7 @@ static int open_channel(whippet_task *task, struct subscription *subscription)
 {
     if (subscription->channel.is_open)
         return 0;
-    subscription->state = SUBSCRIPTION_OPENING;
+    subscription_enter(subscription, SUBSCRIPTION_OPENING);
     settlement_reset(&subscription->settlement);
     subscription->generation++;
     int error = channel_open(task, &subscription->channel, subscription->worker->consume, &HANDLERS,
@@ -187,7 +190,7 @@ static int consume(whippet_task *task, struct subscription *subscription)
 static int begin(whippet_task *task, struct subscription *subscription)
 {
     struct worker *worker = subscription->worker;
-    subscription->state = SUBSCRIPTION_DECLARING;
+    subscription_enter(subscription, SUBSCRIPTION_DECLARING);
     int error = topology_ensure(task, worker->consume, subscription->config, &subscription->failure);
     if (error == 0)
         error = open_channel(task, subscription);
@@ -212,7 +215,7 @@ static void report_consuming(const struct subscription *subscription)
 
 static void stay_until_lost(whippet_task *task, struct subscription *subscription)
 {
-    subscription->state = SUBSCRIPTION_CONSUMING;
+    subscription_enter(subscription, SUBSCRIPTION_CONSUMING);
     subscription->failures = 0;
     report_consuming(subscription);
     while (subscription->channel.is_open && !subscription->cancelled && !subscription->worker->stopping) {
@@ -228,12 +231,13 @@ static void stay_until_lost(whippet_task *task, struct subscription *subscriptio
                                              ? "the broker cancelled the consumer: the queue was deleted "
                                                "or moved to another node"
                                              : subscription->channel.closed_by.text};
+    shared_text_set(&subscription->stats.failure, fields.error);
     log_event(WHIPPET_WARNING, &fields, "no longer consuming; subscribing again");
 }
 
 static int await_connection(whippet_task *task, struct subscription *subscription)
 {
-    subscription->state = SUBSCRIPTION_IDLE;
+    subscription_enter(subscription, SUBSCRIPTION_IDLE);
     waiter_init(&subscription->changed);
     return waiter_wait(task, &subscription->changed, INFINITY, "waiting for the connection");
 }
@@ -248,7 +252,8 @@ static int back_off(whippet_task *task, struct subscription *subscription)
     struct log_fields fields = {.queue = subscription->config->name,
                                 .processor = subscription->config->processor,
                                 .error = subscription->failure.text};
-    subscription->state = SUBSCRIPTION_FAILED;
+    shared_text_set(&subscription->stats.failure, subscription->failure.text);
+    subscription_enter(subscription, SUBSCRIPTION_FAILED);
     log_event(WHIPPET_ERROR, &fields, "not consuming; trying again in %.1f s", delay);
     waiter_init(&subscription->changed);
     int error = waiter_wait(task, &subscription->changed, loop_now(subscription->worker->loop) + delay,
@@ -258,7 +263,7 @@ static int back_off(whippet_task *task, struct subscription *subscription)
 
 static void drain(whippet_task *task, struct subscription *subscription)
 {
-    subscription->state = SUBSCRIPTION_DRAINING;
+    subscription_enter(subscription, SUBSCRIPTION_DRAINING);
     /* Without the broker's word that nothing more comes, the channel goes, and all of it with it. */
     if (subscription->channel.is_open && !subscription->cancelled &&
         channel_cancel(task, &subscription->channel, REQUEST_SECONDS) != 0)
@@ -288,7 +293,7 @@ static void main_ended(void *arg, int result)
     struct subscription *subscription = arg;
     (void)result;
     subscription->task = NULL;
-    subscription->state = SUBSCRIPTION_CLOSED;
+    subscription_enter(subscription, SUBSCRIPTION_CLOSED);
     worker_progressed(subscription->worker);
 }
 

@@ -19,13 +19,25 @@ static void wake_subscriptions(struct worker *worker)
 
 static void on_consume_opened(void *owner)
 {
+    observer_connection_up(owner, CONNECTION_CONSUME);
     wake_subscriptions(owner);
 }
 
 static void on_consume_lost(void *owner, const struct whippet_failure *why)
 {
     (void)why;
+    observer_connection_down(owner, CONNECTION_CONSUME);
     pace_end_rush(owner);
+}
+
+static void on_consume_failed(void *owner)
+{
+    observer_connection_down(owner, CONNECTION_CONSUME);
+}
+
+static void on_consume_blocked(void *owner, bool blocked)
+{
+    observer_connection_blocked(owner, CONNECTION_CONSUME, blocked);
 }
 
 static void on_consume_flushing(void *owner)
@@ -36,6 +48,8 @@ static void on_consume_flushing(void *owner)
 static const struct connection_handlers CONSUME_HANDLERS = {
     .opened = on_consume_opened,
     .lost = on_consume_lost,
+    .failed = on_consume_failed,
+    .blocked = on_consume_blocked,
     .flushing = on_consume_flushing,
 };
 
@@ -48,12 +62,24 @@ static void on_publish_changed(struct worker *worker)
 
 static void on_publish_opened(void *owner)
 {
+    observer_connection_up(owner, CONNECTION_PUBLISH);
     on_publish_changed(owner);
+}
+
+static void on_publish_lost(void *owner, const struct whippet_failure *why)
+{
+    (void)why;
+    observer_connection_down(owner, CONNECTION_PUBLISH);
+}
+
+static void on_publish_failed(void *owner)
+{
+    observer_connection_down(owner, CONNECTION_PUBLISH);
 }
 
 static void on_publish_blocked(void *owner, bool blocked)
 {
-    (void)blocked;
+    observer_connection_blocked(owner, CONNECTION_PUBLISH, blocked);
     on_publish_changed(owner);
 }
 
@@ -64,6 +90,8 @@ static void on_publish_flushed(void *owner)
 
 static const struct connection_handlers PUBLISH_HANDLERS = {
     .opened = on_publish_opened,
+    .lost = on_publish_lost,
+    .failed = on_publish_failed,
     .blocked = on_publish_blocked,
     .flushed = on_publish_flushed,
 };
@@ -164,6 +192,7 @@ struct worker *worker_create(struct loop *loop, const struct config *config, con
     worker->config = config_retain(config);
     list_init(&worker->subscriptions);
     worker->version = version;
+    stats_init(&worker->stats, version);
     list_init(&worker->relays);
     waiter_init(&worker->progress);
     if (gethostname(worker->host, sizeof worker->host - 1) != 0)
@@ -187,6 +216,8 @@ void worker_destroy(struct worker *worker)
     publishing_install(NULL, NULL);
     while (!list_empty(&worker->subscriptions))
         subscription_destroy(list_entry(worker->subscriptions.next, struct subscription, link));
+    stats_destroy(&worker->stats);
+    timer_stop(&loop_scheduler(worker->loop)->timers, &worker->observer);
     publisher_destroy(worker->dead_letters);
     publisher_destroy(worker->publications);
     connection_destroy(worker->consume);
@@ -238,6 +269,7 @@ static int publish_for_processor(void *owner, whippet_task *task, const whippet_
             .body = publication->body,
         };
         error = publisher_publish(task, worker->publications, &publishing, INFINITY, &failure);
+        sending_stats_count(&worker->stats.sent[SENDING_PUBLICATION], error == 0);
     }
     buffer_destroy(&entries);
     buffer_destroy(&properties);
@@ -276,23 +308,23 @@ static bool subscriptions_have_ended(const struct worker *worker)
     return true;
 }
 
-static uint64_t in_flight(const struct worker *worker)
+uint64_t worker_in_flight(const struct worker *worker)
 {
     uint64_t count = 0;
     each_subscription (subscription, worker)
-        count += counter_get(&subscription->counters.in_flight);
+        count += queue_counters_in_flight(&subscription->stats.counters);
     return count;
 }
 
 bool worker_has_ended(const struct worker *worker)
 {
-    return worker->ended && in_flight(worker) == 0;
+    return worker->ended && worker_in_flight(worker) == 0;
 }
 
 /* Waits until nothing is at work any more, at most until `until`. */
 static void await_quiet(whippet_task *task, struct worker *worker, double until)
 {
-    while (!subscriptions_have_ended(worker) || in_flight(worker) > 0) {
+    while (!subscriptions_have_ended(worker) || worker_in_flight(worker) > 0) {
         waiter_init(&worker->progress);
         if (waiter_wait(task, &worker->progress, until, "stopping") != 0)
             return;
@@ -315,7 +347,7 @@ static int stop_main(whippet_task *task, void *arg)
     double until = loop_now(worker->loop) + worker->config->shutdown_timeout;
     wake_subscriptions(worker);
     await_quiet(task, worker, until);
-    if (!subscriptions_have_ended(worker) || in_flight(worker) > 0) {
+    if (!subscriptions_have_ended(worker) || worker_in_flight(worker) > 0) {
         log_event(WHIPPET_WARNING, NULL,
                   "shutdown_timeout is over: what is still at work is cancelled and returned");
         cancel_at_work(worker);
@@ -337,8 +369,9 @@ void worker_stop(struct worker *worker)
     if (worker->stopping)
         return;
     worker->stopping = true;
+    atomic_store_explicit(&worker->stats.stopping, true, memory_order_relaxed);
     pace_end_rush(worker);
-    log_event(WHIPPET_INFO, NULL, "stopping: %llu in flight", (unsigned long long)in_flight(worker));
+    log_event(WHIPPET_INFO, NULL, "stopping: %llu in flight", (unsigned long long)worker_in_flight(worker));
     bool started = false;
     task_start(loop_scheduler(worker->loop), stop_main, worker, INFINITY, NULL, NULL, &started);
     if (!started)
@@ -350,7 +383,7 @@ void worker_stop(struct worker *worker)
 void worker_log_in_flight(const struct worker *worker)
 {
     double now = loop_now(worker->loop);
-    log_event(WHIPPET_INFO, NULL, "%llu in flight", (unsigned long long)in_flight(worker));
+    log_event(WHIPPET_INFO, NULL, "%llu in flight", (unsigned long long)worker_in_flight(worker));
     each_subscription (subscription, worker) {
         const struct list *const lists[] = {&subscription->at_work, &subscription->retrying,
                                             &subscription->waiting};
@@ -363,7 +396,7 @@ void worker_log_in_flight(const struct worker *worker)
 void worker_log_summary(const struct worker *worker)
 {
     each_subscription (subscription, worker) {
-        const struct queue_counters *counters = &subscription->counters;
+        const struct queue_counters *counters = &subscription->stats.counters;
         const counter *outcomes = counters->outcomes;
         struct log_fields fields = {.queue = subscription->config->name,
                                     .processor = subscription->config->processor};
@@ -377,6 +410,6 @@ void worker_log_summary(const struct worker *worker)
                   (unsigned long long)counter_get(&outcomes[OUTCOME_DEAD_LETTERED]),
                   (unsigned long long)counter_get(&outcomes[OUTCOME_DISCARDED]),
                   (unsigned long long)counter_get(&outcomes[OUTCOME_RETURNED]),
-                  (unsigned long long)counter_get(&counters->in_flight));
+                  (unsigned long long)queue_counters_in_flight(counters));
     }
 }

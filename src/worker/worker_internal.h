@@ -5,19 +5,10 @@
 #include "executor.h"
 #include <base/list.h>
 #include <io/publisher.h>
+#include <stats/stats.h>
 #include <worker/message.h>
 #include <worker/settlement.h>
 #include <worker/worker.h>
-
-enum subscription_state {
-    SUBSCRIPTION_IDLE,      /* there is no connection */
-    SUBSCRIPTION_OPENING,   /* its channel */
-    SUBSCRIPTION_DECLARING, /* exchanges, queue, bindings, dead-letter queue */
-    SUBSCRIPTION_CONSUMING, /* the broker has said consume-ok */
-    SUBSCRIPTION_DRAINING,  /* it takes no more; what was delivered comes to its end */
-    SUBSCRIPTION_FAILED,    /* the failure says why; it is tried again with backoff */
-    SUBSCRIPTION_CLOSED,
-};
 
 /* One queue's consumer. */
 struct subscription {
@@ -27,7 +18,7 @@ struct subscription {
     const struct queue_config *config; /* of `source` */
     struct processor processor;        /* loaded; set up where the executor runs it in this process */
     const struct executor *executor;
-    struct queue_counters counters;
+    struct queue_stats stats; /* what others may see of it */
 
     enum subscription_state state;
     struct whippet_failure failure; /* why it FAILED last */
@@ -62,6 +53,9 @@ struct worker {
     struct list subscriptions;      /* struct subscription, owned; in the order of the configuration */
     uint64_t subscriptions_begun;   /* in all; for consumer tags */
     char host[64];
+
+    struct stats stats; /* what others may see of all this */
+    struct timer observer;
 
     double clock;             /* read last; never behind the loop's turn */
     uint64_t turn_deliveries; /* since the last flush */
@@ -132,6 +126,9 @@ void subscription_dispatch(struct subscription *subscription);
 /* Ends all that is not at work: waiting, and between attempts. */
 void subscription_return_resting(struct subscription *subscription);
 
+/* What it does at the moment, for people: "sleeping", "between two attempts" … Not to be kept. */
+const char *delivery_activity(const struct delivery *delivery);
+
 void delivery_log_in_flight(const struct delivery *delivery, double now);
 
 /* --- dead_letter.c: what failed for good ----------------------------------------------------------------*/
@@ -173,7 +170,9 @@ static inline struct subscription *subscription_after(const struct worker *worke
          (subscription) != NULL; (subscription) = subscription_after(worker, &(subscription)->link))
 
 bool subscription_start(struct subscription *subscription);
-const char *subscription_state_name(enum subscription_state state);
+
+/* The one way to another state: observers hear of it. */
+void subscription_enter(struct subscription *subscription, enum subscription_state state);
 void subscription_wake(struct subscription *subscription);
 
 /* To be told what sending an ack or a nack came to. */
@@ -198,10 +197,19 @@ void pace_turn_ends(struct worker *worker);               /* the consume connect
 void pace_flush_acks(struct worker *worker);              /* all of them, now */
 void pace_end_rush(struct worker *worker);                /* nothing comes for now: no gathering */
 
+/* --- observer.c: what others may see of it all -----------------------------------------------------------*/
+
+void observer_connection_up(struct worker *worker, enum connection_role role);
+void observer_connection_down(struct worker *worker, enum connection_role role); /* or it could not be had */
+void observer_connection_blocked(struct worker *worker, enum connection_role role, bool blocked);
+
 /* --- worker.c -------------------------------------------------------------------------------------------*/
 
 /* The time, read anew; worker->clock keeps it. */
 double worker_read_clock(struct worker *worker);
+
+/* Deliveries that have not ended. */
+uint64_t worker_in_flight(const struct worker *worker);
 
 /* Something ended that worker_stop may wait for. */
 void worker_progressed(struct worker *worker);

@@ -6,7 +6,7 @@
 
 static struct queue_counters *counters_of(size_t queue)
 {
-    return &work_subscription(queue)->counters;
+    return &work_subscription(queue)->stats.counters;
 }
 
 static uint64_t attempts(enum attempt_result result)
@@ -162,7 +162,7 @@ Test(delivery, holds_no_slot_between_two_attempts)
 {
     work_open(QUEUE("q", ",\"concurrency\":1,\"prefetch\":100,\"retry\":{\"delay\":\"100ms\"}"));
     work_deliver("q", "r1");
-    rig_until(counter_get(&counters_of(0)->retrying) == 1);
+    rig_until(counter_get(&counters_of(0)->phases[PHASE_RETRYING]) == 1);
     size_t stacks = loop_scheduler(rig.loop)->tasks;
     for (int i = 0; i < 20; i++)
         work_deliver("q", "a");
@@ -235,7 +235,7 @@ Test(delivery, of_tens_of_thousands_without_an_attempt_takes_no_stack_for_each)
         fake_deliver(rig.broker, work_consume_link(), work_channel("q"), &properties, "a", 1);
     wire_destroy(&properties);
     struct queue_counters *counters = counters_of(0);
-    while (counter_get(&counters->waiting) < 60000) {
+    while (counter_get(&counters->phases[PHASE_WAITING]) < 60000) {
         rig_step();
     }
     work_release("h1", WHIPPET_ACK);
@@ -250,7 +250,7 @@ Test(delivery, of_thousands_that_never_suspend_takes_no_stack_for_each)
     for (int i = 0; i < 15000; i++)
         work_deliver("q", "a");
     struct queue_counters *counters = counters_of(0);
-    while (counter_get(&counters->waiting) < 15000) {
+    while (counter_get(&counters->phases[PHASE_WAITING]) < 15000) {
         rig_step();
     }
     work_release("h1", WHIPPET_ACK);
@@ -293,10 +293,10 @@ Test(delivery, that_waits_or_is_between_attempts_is_returned_with_its_channel)
 {
     work_open(QUEUE("q", ",\"concurrency\":1,\"prefetch\":100,\"retry\":{\"delay\":\"10s\"}"));
     work_deliver("q", "r1");
-    rig_until(counter_get(&counters_of(0)->retrying) == 1);
+    rig_until(counter_get(&counters_of(0)->phases[PHASE_RETRYING]) == 1);
     work_deliver("q", "h1");
     work_deliver("q", "a");
-    rig_until(counter_get(&counters_of(0)->waiting) == 1);
+    rig_until(counter_get(&counters_of(0)->phases[PHASE_WAITING]) == 1);
     fake_channel_close(rig.broker, work_consume_link(), work_channel("q"), 406,
                        "PRECONDITION_FAILED - timeout");
     rig_until(work_count(0, OUTCOME_RETURNED) == 2);
@@ -512,11 +512,11 @@ Test(delivery, that_has_not_started_is_returned_at_the_stop_and_what_has_is_fini
 {
     work_open(QUEUE("q", ",\"concurrency\":2,\"prefetch\":100,\"retry\":{\"delay\":\"10s\"}"));
     work_deliver("q", "r1");
-    rig_until(counter_get(&counters_of(0)->retrying) == 1);
+    rig_until(counter_get(&counters_of(0)->phases[PHASE_RETRYING]) == 1);
     work_deliver("q", "h1");
     work_deliver("q", "h2");
     work_deliver("q", "a1");
-    rig_until(work_held_count() == 2 && counter_get(&counters_of(0)->waiting) == 1);
+    rig_until(work_held_count() == 2 && counter_get(&counters_of(0)->phases[PHASE_WAITING]) == 1);
     worker_stop(work.worker);
     worker_stop(work.worker);
     rig_until(work_count(0, OUTCOME_RETURNED) == 2);
@@ -659,7 +659,7 @@ static void play(uint64_t with_seed)
         rig_turn();
     }
     for (size_t i = 0; i < 2; i++)
-        rig_until(counter_get(&counters_of(i)->in_flight) == 0);
+        rig_until(queue_counters_in_flight(counters_of(i)) == 0);
     rig_until(fake_outstanding(rig.broker) == 0);
 }
 
@@ -699,7 +699,7 @@ Test(delivery, that_there_is_no_memory_to_dead_letter_gives_its_slot_to_the_next
     work_open(QUEUE("q", ",\"concurrency\":1,\"prefetch\":10"));
     work_deliver("q", "h1");
     work_deliver("q", "a1");
-    rig_until(work_held_count() == 1 && counter_get(&counters_of(0)->waiting) == 1);
+    rig_until(work_held_count() == 1 && counter_get(&counters_of(0)->phases[PHASE_WAITING]) == 1);
     memory_permit = all_but_16_bytes;
     work_release("h1", WHIPPET_REJECT);
     rig_until(work_starts("a1") == 1);
@@ -758,7 +758,7 @@ static void starve(bool (*permit)(size_t size), long step)
             rig_turn();
         reached = allowed <= 0;
         memory_permit = NULL;
-        rig_until(work_is_consuming() && counter_get(&counters_of(0)->in_flight) == 0);
+        rig_until(work_is_consuming() && queue_counters_in_flight(counters_of(0)) == 0);
         rig_until(fake_outstanding(rig.broker) == 0);
     }
     cr_assert_not(reached, "it takes more allocations than were tried");

@@ -260,7 +260,7 @@ Test(subscription, consumes_anew_on_the_same_channel_when_the_broker_cancels_it)
     work_release("h1", WHIPPET_ACK);
     work_deliver("q", "a");
     rig_until(rig.broker->acked == 2);
-    cr_assert_eq(counter_get(&subscription()->counters.stale_settlements), 0);
+    cr_assert_eq(counter_get(&subscription()->stats.counters.stale_settlements), 0);
 }
 
 Test(subscription, ends_the_connection_when_a_tag_comes_twice)

@@ -131,7 +131,7 @@ static inline struct subscription *work_subscription(size_t index)
 
 static inline uint64_t work_count(size_t queue, enum delivery_outcome outcome)
 {
-    return counter_get(&work_subscription(queue)->counters.outcomes[outcome]);
+    return counter_get(&work_subscription(queue)->stats.counters.outcomes[outcome]);
 }
 
 static inline uint64_t list_length(const struct list *list)
@@ -144,13 +144,14 @@ static inline uint64_t list_length(const struct list *list)
 
 static inline void work_check_books(const struct subscription *subscription)
 {
-    const struct queue_counters *counters = &subscription->counters;
+    const struct queue_counters *counters = &subscription->stats.counters;
     uint64_t ended = 0;
     for (int i = 0; i < OUTCOME_COUNT; i++)
         ended += counter_get(&counters->outcomes[i]);
-    uint64_t consumed = counter_get(&counters->consumed), in_flight = counter_get(&counters->in_flight);
-    uint64_t running = counter_get(&counters->running), waiting = counter_get(&counters->waiting);
-    uint64_t retrying = counter_get(&counters->retrying);
+    uint64_t consumed = counter_get(&counters->consumed), in_flight = queue_counters_in_flight(counters);
+    uint64_t running = counter_get(&counters->phases[PHASE_RUNNING]),
+             waiting = counter_get(&counters->phases[PHASE_WAITING]);
+    uint64_t retrying = counter_get(&counters->phases[PHASE_RETRYING]);
     cr_assert_eq(consumed, ended + in_flight, "consumed %llu, ended %llu, in flight %llu",
                  (unsigned long long)consumed, (unsigned long long)ended, (unsigned long long)in_flight);
     cr_assert_eq(in_flight, running + waiting + retrying, "in flight %llu, but %llu + %llu + %llu",

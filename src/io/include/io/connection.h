@@ -67,6 +67,9 @@ bool connection_is_blocked(const struct connection *connection);
 uint64_t connection_epoch(const struct connection *connection);
 uint64_t connection_reconnects(const struct connection *connection);
 
+/* The broker's address that it is at, or tries next; without the password. */
+const char *connection_address(const struct connection *connection);
+
 /* Why it is not open, or was lost last; empty text when nothing ever failed. */
 const struct whippet_failure *connection_failure(const struct connection *connection);
 

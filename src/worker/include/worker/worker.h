@@ -4,7 +4,7 @@
 
 #include <async/loop.h>
 #include <config/config.h>
-#include <worker/counters.h>
+#include <stats/stats.h>
 #include <worker/plugin.h>
 
 struct worker;
@@ -30,6 +30,13 @@ void worker_stop(struct worker *worker);
 
 /* True when worker_stop has come to its end by itself, and every delivery has. */
 bool worker_has_ended(const struct worker *worker);
+
+/* What may be seen of it from other threads, for as long as it exists. */
+struct stats *worker_stats(struct worker *worker);
+
+/* From now on the loop ticks and writes down what is in flight, twice a second: for somebody who looks at the
+ * stats. False when memory is short. */
+bool worker_observe(struct worker *worker);
 
 /* Logs every message in flight: queue, processor, message id, attempt, state, age. */
 void worker_log_in_flight(const struct worker *worker);

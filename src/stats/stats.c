@@ -1,0 +1,266 @@
+#include <base/clock.h>
+#include <base/memory.h>
+#include <stats/stats.h>
+#include <string.h>
+
+/* --- Names ----------------------------------------------------------------------------------------------*/
+
+const char *subscription_state_name(enum subscription_state state)
+{
+    static const char *const NAMES[] = {
+        [SUBSCRIPTION_IDLE] = "idle",           [SUBSCRIPTION_OPENING] = "opening",
+        [SUBSCRIPTION_DECLARING] = "declaring", [SUBSCRIPTION_CONSUMING] = "consuming",
+        [SUBSCRIPTION_DRAINING] = "draining",   [SUBSCRIPTION_FAILED] = "failed",
+        [SUBSCRIPTION_CLOSED] = "closed",
+    };
+    return NAMES[state];
+}
+
+const char *connection_role_name(enum connection_role role)
+{
+    return role == CONNECTION_CONSUME ? "consume" : "publish";
+}
+
+const char *sending_name(enum sending sending)
+{
+    static const char *const NAMES[] = {
+        [SENDING_DEAD_LETTER] = "dead_letter",
+        [SENDING_RETRY] = "retry",
+        [SENDING_PUBLICATION] = "publication",
+    };
+    return NAMES[sending];
+}
+
+/* --- Coming and going -----------------------------------------------------------------------------------*/
+
+void stats_init(struct stats *stats, const char *version)
+{
+    memset(stats, 0, sizeof *stats);
+    stats->version = version;
+    stats->started_at = clock_monotonic();
+    stats->started_wall = clock_wall();
+    stats->loop.ticked_at = stats->started_at;
+    list_init(&stats->queues);
+    pthread_mutex_init(&stats->lock, NULL);
+    in_flight_board_init(&stats->board);
+}
+
+void stats_destroy(struct stats *stats)
+{
+    in_flight_board_destroy(&stats->board);
+    pthread_mutex_destroy(&stats->lock);
+}
+
+bool stats_add_queue(struct stats *stats, struct queue_stats *queue, const char *name, const char *processor)
+{
+    queue->queue = memory_copy_text(name);
+    queue->processor = memory_copy_text(processor);
+    list_init(&queue->link);
+    if (queue->queue == NULL || queue->processor == NULL) {
+        memory_free(queue->queue);
+        memory_free(queue->processor);
+        queue->queue = NULL;
+        queue->processor = NULL;
+        return false;
+    }
+    queue->state_since = clock_monotonic();
+    pthread_mutex_lock(&stats->lock);
+    list_append(&stats->queues, &queue->link);
+    stats->queue_count++;
+    pthread_mutex_unlock(&stats->lock);
+    return true;
+}
+
+static bool same_names(const struct queue_stats *queue, const char *name, const char *processor)
+{
+    return strcmp(queue->queue, name) == 0 && strcmp(queue->processor, processor) == 0;
+}
+
+static struct queue_stats *find_queue(struct stats *stats, const char *name, const char *processor)
+{
+    list_each (link, &stats->queues) {
+        struct queue_stats *queue = list_entry(link, struct queue_stats, link);
+        if (same_names(queue, name, processor))
+            return queue;
+    }
+    return NULL;
+}
+
+void stats_remove_queue(struct stats *stats, struct queue_stats *queue)
+{
+    if (queue->queue == NULL)
+        return;
+    pthread_mutex_lock(&stats->lock);
+    list_remove(&queue->link);
+    stats->queue_count--;
+    struct queue_stats *heir = find_queue(stats, queue->queue, queue->processor);
+    if (heir != NULL)
+        queue_counters_inherit(&heir->counters, &queue->counters);
+    pthread_mutex_unlock(&stats->lock);
+    memory_free(queue->queue);
+    memory_free(queue->processor);
+    queue->queue = NULL;
+    queue->processor = NULL;
+}
+
+/* --- Writing --------------------------------------------------------------------------------------------*/
+
+static void store(_Atomic double *moment, double value)
+{
+    atomic_store_explicit(moment, value, memory_order_relaxed);
+}
+
+static double load(const _Atomic double *moment)
+{
+    return atomic_load_explicit(moment, memory_order_relaxed);
+}
+
+void queue_stats_enter(struct queue_stats *queue, enum subscription_state state, double now)
+{
+    if ((enum subscription_state)atomic_load_explicit(&queue->state, memory_order_relaxed) == state)
+        return;
+    store(&queue->state_since, now);
+    atomic_store_explicit(&queue->state, (int)state, memory_order_release);
+}
+
+void queue_stats_fail(struct queue_stats *queue, const char *error, double now)
+{
+    shared_text_set(&queue->last_error, error);
+    store(&queue->last_error_at, now);
+}
+
+void connection_stats_up(struct connection_stats *connection, const char *address, double now)
+{
+    shared_text_set(&connection->address, address);
+    store(&connection->since, now);
+    if (counter_get(&connection->epoch) > 0)
+        counter_add(&connection->reconnects, 1);
+    counter_add(&connection->epoch, 1);
+    atomic_store_explicit(&connection->blocked, false, memory_order_relaxed);
+    atomic_store_explicit(&connection->up, true, memory_order_release);
+}
+
+void connection_stats_down(struct connection_stats *connection, const char *error, double now)
+{
+    shared_text_set(&connection->last_error, error);
+    atomic_store_explicit(&connection->blocked, false, memory_order_relaxed);
+    if (atomic_exchange_explicit(&connection->up, false, memory_order_release))
+        store(&connection->since, now);
+}
+
+void loop_stats_tick(struct loop_stats *loop, double now, double lag)
+{
+    store(&loop->lag, lag);
+    if (lag > load(&loop->lag_max))
+        store(&loop->lag_max, lag);
+    atomic_store_explicit(&loop->ticked_at, now, memory_order_release);
+}
+
+void sending_stats_count(struct sending_stats *sending, bool confirmed)
+{
+    counter_add(confirmed ? &sending->confirmed : &sending->failed, 1);
+}
+
+/* --- Reading --------------------------------------------------------------------------------------------*/
+
+static void view_queue(const struct queue_stats *queue, struct queue_view *view)
+{
+    queue_counters_read(&queue->counters, &view->totals);
+    view->state = (enum subscription_state)atomic_load_explicit(&queue->state, memory_order_acquire);
+    view->state_since = load(&queue->state_since);
+    view->concurrency = atomic_load_explicit(&queue->concurrency, memory_order_relaxed);
+    view->prefetch = atomic_load_explicit(&queue->prefetch, memory_order_relaxed);
+    shared_text_get(&queue->failure, view->failure);
+    shared_text_get(&queue->last_error, view->last_error);
+    view->last_error_at = load(&queue->last_error_at);
+}
+
+/* The newer of the two speaks for the state. */
+static void merge_view(struct queue_view *view, const struct queue_view *newer)
+{
+    struct queue_totals totals = view->totals;
+    struct queue_view older = *view;
+    queue_totals_add(&totals, &newer->totals);
+    *view = *newer;
+    view->totals = totals;
+    view->queue = older.queue;
+    view->processor = older.processor;
+    if (older.last_error_at > newer->last_error_at) {
+        memcpy(view->last_error, older.last_error, sizeof view->last_error);
+        view->last_error_at = older.last_error_at;
+    }
+}
+
+static struct queue_view *find_view(const struct queue_views *views, const struct queue_stats *queue)
+{
+    for (size_t i = 0; i < views->count; i++) {
+        if (same_names(queue, views->items[i].queue, views->items[i].processor))
+            return &views->items[i];
+    }
+    return NULL;
+}
+
+static const char *put_name(char **at, const char *name)
+{
+    size_t size = strlen(name) + 1;
+    const char *place = memcpy(*at, name, size);
+    *at += size;
+    return place;
+}
+
+static void view_all(const struct stats *stats, struct queue_views *views)
+{
+    char *names = views->names;
+    list_each (link, &stats->queues) {
+        const struct queue_stats *queue = list_entry(link, struct queue_stats, link);
+        struct queue_view *twin = find_view(views, queue);
+        struct queue_view *view = &views->items[views->count];
+        view_queue(queue, view);
+        if (twin != NULL) {
+            merge_view(twin, view);
+            continue;
+        }
+        view->queue = put_name(&names, queue->queue);
+        view->processor = put_name(&names, queue->processor);
+        views->count++;
+    }
+}
+
+static size_t names_size(const struct stats *stats)
+{
+    size_t size = 1;
+    list_each (link, &stats->queues) {
+        const struct queue_stats *queue = list_entry(link, struct queue_stats, link);
+        size += strlen(queue->queue) + strlen(queue->processor) + 2;
+    }
+    return size;
+}
+
+bool stats_view_queues(struct stats *stats, struct queue_views *views)
+{
+    *views = (struct queue_views){0};
+    pthread_mutex_lock(&stats->lock);
+    views->items = memory_allocate((stats->queue_count + 1) * sizeof *views->items);
+    views->names = memory_allocate(names_size(stats));
+    bool made = views->items != NULL && views->names != NULL;
+    if (made)
+        view_all(stats, views);
+    pthread_mutex_unlock(&stats->lock);
+    if (!made)
+        queue_views_destroy(views);
+    return made;
+}
+
+void queue_views_destroy(struct queue_views *views)
+{
+    memory_free(views->items);
+    memory_free(views->names);
+    *views = (struct queue_views){0};
+}
+
+double loop_stats_lag(const struct loop_stats *loop, double now)
+{
+    double silence = now - load(&loop->ticked_at) - STATS_TICK_SECONDS;
+    double lag = load(&loop->lag);
+    return silence > lag ? silence : lag;
+}
