@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "exit_codes.h"
 #include "help.h"
+#include "init.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -56,6 +57,7 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    init_when_first();
     open_standard_descriptors();
     prepare_signals();
     return finish(dispatch(argc, argv));
