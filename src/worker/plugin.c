@@ -1,4 +1,4 @@
-#include "plugin_file.h"
+#include "plugin_copy.h"
 #include "plugin_path.h"
 #include "settings_value.h"
 #include <base/list.h>
@@ -11,39 +11,17 @@
 /* A plugin as it is kept here. Comes first in it: what others hold is a pointer to `plugin`. */
 struct loaded {
     struct plugin plugin;
+    struct plugin_copy copy;
     void *handle;        /* dlopen's */
     unsigned references; /* unloaded at 0 */
     struct list link;
 };
 
-/* Every plugin that is loaded, so that one file is one plugin. */
+/* Every plugin that is loaded, so that one file is one plugin for as long as its contents stay the same. */
 static struct list all = {.next = &all, .previous = &all};
 
 /* What the first release of this ABI had; members were only added since. */
 static const uint32_t smallest_size = offsetof(whippet_processor, teardown) + sizeof(void (*)(void *));
-
-/* dlerror's text without the path in front, which the caller names. */
-static const char *loader_reason(const char *path)
-{
-    const char *text = dlerror();
-    size_t length = strlen(path);
-    if (text == NULL)
-        return "the dynamic loader gives no reason";
-    if (strncmp(text, path, length) == 0 && strncmp(text + length, ": ", 2) == 0)
-        text += length + 2;
-    return text;
-}
-
-static const char *loader_advice(const char *reason)
-{
-    if (strstr(reason, "undefined symbol: whippet_") != NULL)
-        return " (this whippet does not offer it: is the plugin built for a newer one?)";
-    if (strstr(reason, "undefined symbol") != NULL)
-        return " (link the plugin with the library that has it)";
-    if (strstr(reason, "cannot open shared object file") != NULL)
-        return " (install the library that the plugin needs)";
-    return "";
-}
 
 /* Reads nothing but these two before they are known to fit. */
 static int check_layout(const char *path, const whippet_processor *found, struct whippet_failure *failure)
@@ -95,30 +73,13 @@ static int read_descriptor(const char *path, void *handle, whippet_processor *de
     return error;
 }
 
-static struct loaded *loaded_find(const char *path)
-{
-    list_each (link, &all) {
-        struct loaded *loaded = list_entry(link, struct loaded, link);
-        if (strcmp(loaded->plugin.path, path) == 0)
-            return loaded;
-    }
-    return NULL;
-}
-
-/* Fills `loaded` in from the file at loaded->plugin.path. The handle is set as soon as there is one. */
+/* Fills `loaded` in from its copy. The handle is set as soon as there is one. */
 static int loaded_open(struct loaded *loaded, struct whippet_failure *failure)
 {
     const char *path = loaded->plugin.path;
-    int error = plugin_file_check(path, failure);
-    if (error != 0)
-        return error;
-    loaded->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (loaded->handle == NULL) {
-        const char *reason = loader_reason(path);
-        return failure_set(failure, WHIPPET_E_INVALID, "cannot load %s: %s%s", path, reason,
-                           loader_advice(reason));
-    }
-    return read_descriptor(path, loaded->handle, &loaded->plugin.descriptor, failure);
+    loaded->handle = plugin_copy_load(&loaded->copy, path, failure);
+    return loaded->handle != NULL ? read_descriptor(path, loaded->handle, &loaded->plugin.descriptor, failure)
+                                  : failure->error;
 }
 
 static void loaded_destroy(struct loaded *loaded)
@@ -126,21 +87,24 @@ static void loaded_destroy(struct loaded *loaded)
     list_remove(&loaded->link);
     if (loaded->handle != NULL)
         dlclose(loaded->handle);
+    plugin_copy_close(&loaded->copy);
     memory_free(loaded->plugin.path);
     memory_free(loaded);
 }
 
-/* Without a reference, and not in the list yet. Takes `path` over. */
-static struct loaded *loaded_create(char *path, struct whippet_failure *failure)
+/* Without a reference, and not in the list yet. Takes `path` and the copy over. */
+static struct loaded *loaded_create(char *path, struct plugin_copy *copy, struct whippet_failure *failure)
 {
     struct loaded *loaded = memory_allocate_zeroed(sizeof *loaded);
     if (loaded == NULL) {
         memory_free(path);
+        plugin_copy_close(copy);
         failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
         return NULL;
     }
     list_init(&loaded->link);
     loaded->plugin.path = path;
+    loaded->copy = *copy;
     if (loaded_open(loaded, failure) != 0) {
         loaded_destroy(loaded);
         return NULL;
@@ -148,16 +112,55 @@ static struct loaded *loaded_create(char *path, struct whippet_failure *failure)
     return loaded;
 }
 
+/* The one that was loaded from this file as it is now; NULL: none. */
+static struct loaded *find_untouched(const char *path, const struct plugin_identity *identity)
+{
+    list_each (link, &all) {
+        struct loaded *loaded = list_entry(link, struct loaded, link);
+        if (strcmp(loaded->plugin.path, path) == 0 && plugin_identity_equal(&loaded->copy.identity, identity))
+            return loaded;
+    }
+    return NULL;
+}
+
+/* The one that was loaded from the same contents under this name, which is known by its new identity from now
+ * on. */
+static struct loaded *find_alike(const char *path, const struct plugin_copy *copy)
+{
+    list_each (link, &all) {
+        struct loaded *loaded = list_entry(link, struct loaded, link);
+        if (strcmp(loaded->plugin.path, path) == 0 && loaded->copy.identity.size == copy->identity.size &&
+            loaded->copy.fingerprint == copy->fingerprint) {
+            loaded->copy.identity = copy->identity;
+            return loaded;
+        }
+    }
+    return NULL;
+}
+
+/* Takes `path` over. */
+static struct loaded *loaded_get(char *path, struct whippet_failure *failure)
+{
+    struct plugin_identity identity;
+    struct plugin_copy copy;
+    struct loaded *loaded = NULL;
+    bool is_new = false;
+    if (plugin_identity_read(path, &identity, failure) == 0) {
+        loaded = find_untouched(path, &identity);
+        is_new = loaded == NULL && plugin_copy_make(&copy, path, failure) == 0;
+    }
+    if (is_new && (loaded = find_alike(path, &copy)) == NULL)
+        return loaded_create(path, &copy, failure);
+    if (is_new)
+        plugin_copy_close(&copy);
+    memory_free(path);
+    return loaded;
+}
+
 struct plugin *plugin_load_file(const char *file, const char *expected_name, struct whippet_failure *failure)
 {
     char *path = plugin_canonical_path(file, failure);
-    if (path == NULL)
-        return NULL;
-    struct loaded *loaded = loaded_find(path);
-    if (loaded != NULL)
-        memory_free(path);
-    else
-        loaded = loaded_create(path, failure);
+    struct loaded *loaded = path != NULL ? loaded_get(path, failure) : NULL;
     if (loaded == NULL)
         return NULL;
     if (check_contents(file, &loaded->plugin.descriptor, expected_name, failure) != 0) {

@@ -1,6 +1,5 @@
 #include "plugin_file.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <link.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -61,7 +60,7 @@ static int check_segments(const char *path, int descriptor, const ElfW(Ehdr) * h
     return 0;
 }
 
-static int check_open_file(const char *path, int descriptor, struct whippet_failure *failure)
+int plugin_file_check(const char *path, int descriptor, struct whippet_failure *failure)
 {
     ElfW(Ehdr) header;
     struct stat status;
@@ -75,15 +74,4 @@ static int check_open_file(const char *path, int descriptor, struct whippet_fail
         return failure_set(failure, WHIPPET_E_SYSTEM, "cannot read %s: %s", path, strerrordesc_np(errno));
     int error = check_identity(path, &header, failure);
     return error == 0 ? check_segments(path, descriptor, &header, (uint64_t)status.st_size, failure) : error;
-}
-
-int plugin_file_check(const char *path, struct whippet_failure *failure)
-{
-    /* Non-blocking, or a FIFO of that name would hold us up. */
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0)
-        return failure_set(failure, WHIPPET_E_SYSTEM, "cannot open %s: %s", path, strerrordesc_np(errno));
-    int error = check_open_file(path, descriptor, failure);
-    close(descriptor);
-    return error;
 }

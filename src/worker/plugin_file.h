@@ -4,9 +4,9 @@
 
 #include <base/failure.h>
 
-/* Whether `path` is a whole shared object for this machine: the dynamic loader says less about one that is
- * not, and may crash on one that was cut short. 0; SYSTEM when it cannot be read, INVALID when it is
- * something else. */
-int plugin_file_check(const char *path, struct whippet_failure *failure);
+/* Whether the open file, found at `path`, is a whole shared object for this machine: the dynamic loader says
+ * less about one that is not, and may crash on one that was cut short. 0; SYSTEM when it cannot be read,
+ * INVALID when it is something else. */
+int plugin_file_check(const char *path, int descriptor, struct whippet_failure *failure);
 
 #endif

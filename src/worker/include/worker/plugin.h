@@ -7,7 +7,8 @@
 #include <whippet/processor.h>
 
 /* A loaded plugin. Reference-counted by plugin_load/plugin_unload: loading the same file twice gives the same
- * one. */
+ * one, and loading it again after its contents changed gives another, beside the first. What is loaded does
+ * not depend on the file any more: it may be replaced, overwritten or removed. */
 struct plugin {
     whippet_processor descriptor; /* as much as the plugin's own size covers; the rest is zero */
     char *path;                   /* the file it came from */
