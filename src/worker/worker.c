@@ -9,129 +9,7 @@
 
 static const double CANCEL_SECONDS = 1; /* for tasks to come to their end once they were cancelled */
 
-/* --- The connections' events ----------------------------------------------------------------------------*/
-
-static void wake_subscriptions(struct worker *worker)
-{
-    each_subscription (subscription, worker)
-        subscription_wake(subscription);
-}
-
-static void on_consume_opened(void *owner)
-{
-    observer_connection_up(owner, CONNECTION_CONSUME);
-    wake_subscriptions(owner);
-}
-
-static void on_consume_lost(void *owner, const struct whippet_failure *why)
-{
-    (void)why;
-    observer_connection_down(owner, CONNECTION_CONSUME);
-    pace_end_rush(owner);
-}
-
-static void on_consume_failed(void *owner)
-{
-    observer_connection_down(owner, CONNECTION_CONSUME);
-}
-
-static void on_consume_blocked(void *owner, bool blocked)
-{
-    observer_connection_blocked(owner, CONNECTION_CONSUME, blocked);
-}
-
-static void on_consume_flushing(void *owner)
-{
-    pace_turn_ends(owner);
-}
-
-static const struct connection_handlers CONSUME_HANDLERS = {
-    .opened = on_consume_opened,
-    .lost = on_consume_lost,
-    .failed = on_consume_failed,
-    .blocked = on_consume_blocked,
-    .flushing = on_consume_flushing,
-};
-
-static void on_publish_changed(struct worker *worker)
-{
-    publisher_connection_changed(worker->dead_letters);
-    publisher_connection_changed(worker->publications);
-    relays_poke(worker);
-}
-
-static void on_publish_opened(void *owner)
-{
-    observer_connection_up(owner, CONNECTION_PUBLISH);
-    on_publish_changed(owner);
-}
-
-static void on_publish_lost(void *owner, const struct whippet_failure *why)
-{
-    (void)why;
-    observer_connection_down(owner, CONNECTION_PUBLISH);
-}
-
-static void on_publish_failed(void *owner)
-{
-    observer_connection_down(owner, CONNECTION_PUBLISH);
-}
-
-static void on_publish_blocked(void *owner, bool blocked)
-{
-    observer_connection_blocked(owner, CONNECTION_PUBLISH, blocked);
-    on_publish_changed(owner);
-}
-
-static void on_publish_flushed(void *owner)
-{
-    on_publish_changed(owner);
-}
-
-static const struct connection_handlers PUBLISH_HANDLERS = {
-    .opened = on_publish_opened,
-    .lost = on_publish_lost,
-    .failed = on_publish_failed,
-    .blocked = on_publish_blocked,
-    .flushed = on_publish_flushed,
-};
-
 /* --- Creation -------------------------------------------------------------------------------------------*/
-
-static bool make_connections(struct worker *worker)
-{
-    const struct config *config = worker->config;
-    worker->endpoints = memory_allocate_zeroed(config->address_count * sizeof *worker->endpoints);
-    if (worker->endpoints == NULL)
-        return false;
-    for (size_t i = 0; i < config->address_count; i++) {
-        const struct broker_address *address = &config->addresses[i];
-        worker->endpoints[i] = (struct endpoint){.host = address->host,
-                                                 .port = address->port,
-                                                 .user = address->user,
-                                                 .password = address->password,
-                                                 .vhost = address->vhost,
-                                                 .display = address->display};
-    }
-    struct connection_options options = {
-        .name = "consume",
-        .version = worker->version,
-        .endpoints = worker->endpoints,
-        .endpoint_count = config->address_count,
-        .heartbeat = config->heartbeat,
-        .connect_timeout = config->connect_timeout,
-        .reconnect_min = config->reconnect_min,
-        .reconnect_max = config->reconnect_max,
-    };
-    worker->consume = connection_create(worker->loop, &options, &CONSUME_HANDLERS, worker);
-    options.name = "publish";
-    worker->publish = connection_create(worker->loop, &options, &PUBLISH_HANDLERS, worker);
-    if (worker->consume == NULL || worker->publish == NULL)
-        return false;
-    worker->dead_letters = publisher_create(worker->publish, "dead letters");
-    worker->publications = publisher_create(worker->publish, "processors");
-    return worker->dead_letters != NULL && worker->publications != NULL;
-}
 
 static void make_processor(struct subscription *subscription, size_t index, struct config_errors *errors)
 {
@@ -198,7 +76,10 @@ struct worker *worker_create(struct loop *loop, const struct config *config, con
     if (gethostname(worker->host, sizeof worker->host - 1) != 0)
         snprintf(worker->host, sizeof worker->host, "unknown");
     pace_init(worker);
-    if (!make_connections(worker) || !make_subscriptions(worker, errors))
+    struct connections *connections = connections_create(worker, config);
+    if (connections != NULL)
+        connections_use(worker, connections);
+    if (connections == NULL || !make_subscriptions(worker, errors))
         config_errors_add(errors, config, "", "out of memory");
     check_stacks(worker, errors);
     if (errors->count > 0) {
@@ -218,11 +99,7 @@ void worker_destroy(struct worker *worker)
         subscription_destroy(list_entry(worker->subscriptions.next, struct subscription, link));
     stats_destroy(&worker->stats);
     timer_stop(&loop_scheduler(worker->loop)->timers, &worker->observer);
-    publisher_destroy(worker->dead_letters);
-    publisher_destroy(worker->publications);
-    connection_destroy(worker->consume);
-    connection_destroy(worker->publish);
-    memory_free(worker->endpoints);
+    connections_destroy(worker->connections);
     config_destroy(worker->config);
     memory_free(worker);
 }
@@ -283,8 +160,7 @@ bool worker_start(struct worker *worker)
     each_subscription (subscription, worker)
         if (!subscription_start(subscription))
             return false;
-    return publisher_start(worker->dead_letters) && publisher_start(worker->publications) &&
-           connection_start(worker->consume) && connection_start(worker->publish);
+    return connections_start(worker->connections);
 }
 
 double worker_read_clock(struct worker *worker)
@@ -298,6 +174,12 @@ double worker_read_clock(struct worker *worker)
 void worker_progressed(struct worker *worker)
 {
     waiter_wake(&worker->progress, 0);
+}
+
+void worker_wake_subscriptions(struct worker *worker)
+{
+    each_subscription (subscription, worker)
+        subscription_wake(subscription);
 }
 
 static bool subscriptions_have_ended(const struct worker *worker)
@@ -345,7 +227,7 @@ static int stop_main(whippet_task *task, void *arg)
 {
     struct worker *worker = arg;
     double until = loop_now(worker->loop) + worker->config->shutdown_timeout;
-    wake_subscriptions(worker);
+    worker_wake_subscriptions(worker);
     await_quiet(task, worker, until);
     if (!subscriptions_have_ended(worker) || worker_in_flight(worker) > 0) {
         log_event(WHIPPET_WARNING, NULL,
@@ -354,11 +236,7 @@ static int stop_main(whippet_task *task, void *arg)
         await_quiet(task, worker, loop_refresh_now(worker->loop) + CANCEL_SECONDS);
     }
     pace_flush_acks(worker);
-    publisher_stop(task, worker->dead_letters);
-    publisher_stop(task, worker->publications);
-    double closing = fmax(until, loop_now(worker->loop) + CANCEL_SECONDS);
-    connection_stop(task, worker->consume, closing);
-    connection_stop(task, worker->publish, closing);
+    connections_stop(task, worker->connections, fmax(until, loop_now(worker->loop) + CANCEL_SECONDS));
     worker->ended = true;
     loop_stop(worker->loop);
     return 0;

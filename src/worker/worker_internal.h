@@ -45,7 +45,7 @@ struct worker {
     struct loop *loop;
     const struct config *config; /* a reference */
     const char *version;
-    struct endpoint *endpoints; /* owned */
+    struct connections *connections; /* owned; the next four are parts of it */
     struct connection *consume;
     struct connection *publish;
     struct publisher *dead_letters; /* of our own making: to the default exchange only */
@@ -203,6 +203,19 @@ void observer_connection_up(struct worker *worker, enum connection_role role);
 void observer_connection_down(struct worker *worker, enum connection_role role); /* or it could not be had */
 void observer_connection_blocked(struct worker *worker, enum connection_role role, bool blocked);
 
+/* --- connections.c --------------------------------------------------------------------------------------*/
+
+/* As `config` says. They keep a reference to it, and borrow the worker. NULL when memory is short. */
+struct connections *connections_create(struct worker *worker, const struct config *config);
+void connections_destroy(struct connections *connections); /* never started, or stopped; NULL is fine */
+
+/* Makes them the worker's, in the place of whatever was. */
+void connections_use(struct worker *worker, struct connections *connections);
+bool connections_start(struct connections *connections); /* false when memory is short */
+
+/* Politely, until `until` at most (a moment). Suspends. */
+void connections_stop(whippet_task *task, struct connections *connections, double until);
+
 /* --- worker.c -------------------------------------------------------------------------------------------*/
 
 /* The time, read anew; worker->clock keeps it. */
@@ -213,5 +226,8 @@ uint64_t worker_in_flight(const struct worker *worker);
 
 /* Something ended that worker_stop may wait for. */
 void worker_progressed(struct worker *worker);
+
+/* Something changed that any of them may wait for. */
+void worker_wake_subscriptions(struct worker *worker);
 
 #endif

@@ -1,0 +1,186 @@
+/* The two connections of a worker, and what publishes on the second. When their configuration changes, new
+ * ones take the place of the old. */
+#include "worker_internal.h"
+#include <base/memory.h>
+
+struct connections {
+    const struct config *source; /* a reference: the strings of endpoints are part of it */
+    struct endpoint *endpoints;  /* owned, as is the rest */
+    struct connection *consume;
+    struct connection *publish;
+    struct publisher *dead_letters;
+    struct publisher *publications;
+};
+
+/* --- Their events ----------------------------------------------------------------------------*/
+
+static void on_consume_opened(void *owner)
+{
+    observer_connection_up(owner, CONNECTION_CONSUME);
+    worker_wake_subscriptions(owner);
+}
+
+static void on_consume_lost(void *owner, const struct whippet_failure *why)
+{
+    (void)why;
+    observer_connection_down(owner, CONNECTION_CONSUME);
+    pace_end_rush(owner);
+}
+
+static void on_consume_failed(void *owner)
+{
+    observer_connection_down(owner, CONNECTION_CONSUME);
+}
+
+static void on_consume_blocked(void *owner, bool blocked)
+{
+    observer_connection_blocked(owner, CONNECTION_CONSUME, blocked);
+}
+
+static void on_consume_flushing(void *owner)
+{
+    pace_turn_ends(owner);
+}
+
+static const struct connection_handlers CONSUME_HANDLERS = {
+    .opened = on_consume_opened,
+    .lost = on_consume_lost,
+    .failed = on_consume_failed,
+    .blocked = on_consume_blocked,
+    .flushing = on_consume_flushing,
+};
+
+static void on_publish_changed(struct worker *worker)
+{
+    publisher_connection_changed(worker->dead_letters);
+    publisher_connection_changed(worker->publications);
+    relays_poke(worker);
+}
+
+static void on_publish_opened(void *owner)
+{
+    observer_connection_up(owner, CONNECTION_PUBLISH);
+    on_publish_changed(owner);
+}
+
+static void on_publish_lost(void *owner, const struct whippet_failure *why)
+{
+    (void)why;
+    observer_connection_down(owner, CONNECTION_PUBLISH);
+}
+
+static void on_publish_failed(void *owner)
+{
+    observer_connection_down(owner, CONNECTION_PUBLISH);
+}
+
+static void on_publish_blocked(void *owner, bool blocked)
+{
+    observer_connection_blocked(owner, CONNECTION_PUBLISH, blocked);
+    on_publish_changed(owner);
+}
+
+static void on_publish_flushed(void *owner)
+{
+    on_publish_changed(owner);
+}
+
+static const struct connection_handlers PUBLISH_HANDLERS = {
+    .opened = on_publish_opened,
+    .lost = on_publish_lost,
+    .failed = on_publish_failed,
+    .blocked = on_publish_blocked,
+    .flushed = on_publish_flushed,
+};
+
+/* --- Coming and going -----------------------------------------------------------------------------------*/
+
+static bool make_endpoints(struct connections *connections)
+{
+    const struct config *config = connections->source;
+    connections->endpoints = memory_allocate_zeroed(config->address_count * sizeof *connections->endpoints);
+    for (size_t i = 0; connections->endpoints != NULL && i < config->address_count; i++) {
+        const struct broker_address *address = &config->addresses[i];
+        connections->endpoints[i] = (struct endpoint){.host = address->host,
+                                                      .port = address->port,
+                                                      .user = address->user,
+                                                      .password = address->password,
+                                                      .vhost = address->vhost,
+                                                      .display = address->display};
+    }
+    return connections->endpoints != NULL;
+}
+
+static bool make_connections(struct connections *connections, struct worker *worker)
+{
+    const struct config *config = connections->source;
+    if (!make_endpoints(connections))
+        return false;
+    struct connection_options options = {
+        .name = "consume",
+        .version = worker->version,
+        .endpoints = connections->endpoints,
+        .endpoint_count = config->address_count,
+        .heartbeat = config->heartbeat,
+        .connect_timeout = config->connect_timeout,
+        .reconnect_min = config->reconnect_min,
+        .reconnect_max = config->reconnect_max,
+    };
+    connections->consume = connection_create(worker->loop, &options, &CONSUME_HANDLERS, worker);
+    options.name = "publish";
+    connections->publish = connection_create(worker->loop, &options, &PUBLISH_HANDLERS, worker);
+    if (connections->consume == NULL || connections->publish == NULL)
+        return false;
+    connections->dead_letters = publisher_create(connections->publish, "dead letters");
+    connections->publications = publisher_create(connections->publish, "processors");
+    return connections->dead_letters != NULL && connections->publications != NULL;
+}
+
+struct connections *connections_create(struct worker *worker, const struct config *config)
+{
+    struct connections *connections = memory_allocate_zeroed(sizeof *connections);
+    if (connections == NULL)
+        return NULL;
+    connections->source = config_retain(config);
+    if (!make_connections(connections, worker)) {
+        connections_destroy(connections);
+        return NULL;
+    }
+    return connections;
+}
+
+void connections_destroy(struct connections *connections)
+{
+    if (connections == NULL)
+        return;
+    publisher_destroy(connections->dead_letters);
+    publisher_destroy(connections->publications);
+    connection_destroy(connections->consume);
+    connection_destroy(connections->publish);
+    memory_free(connections->endpoints);
+    config_destroy(connections->source);
+    memory_free(connections);
+}
+
+void connections_use(struct worker *worker, struct connections *connections)
+{
+    worker->connections = connections;
+    worker->consume = connections->consume;
+    worker->publish = connections->publish;
+    worker->dead_letters = connections->dead_letters;
+    worker->publications = connections->publications;
+}
+
+bool connections_start(struct connections *connections)
+{
+    return publisher_start(connections->dead_letters) && publisher_start(connections->publications) &&
+           connection_start(connections->consume) && connection_start(connections->publish);
+}
+
+void connections_stop(whippet_task *task, struct connections *connections, double until)
+{
+    publisher_stop(task, connections->dead_letters);
+    publisher_stop(task, connections->publications);
+    connection_stop(task, connections->consume, until);
+    connection_stop(task, connections->publish, until);
+}
