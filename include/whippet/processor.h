@@ -96,13 +96,17 @@ typedef struct whippet_processor {
     const char *version;
     const char *summary;           /* one line, for `whippet processors` */
     const whippet_option *options; /* ends with an entry whose name is NULL; NULL: none */
-    const char *run;               /* the run mode it wishes for; NULL: "loop" */
+    const char *run; /* the run mode it wishes for: "loop", "thread" or "process"; NULL: "loop" */
 
     /* Called once for each queue that uses it, before the first message; must not block for long. `*state` is
      * handed to process() and teardown(). 0, or anything else after whippet_fail(). NULL: no state. */
     int (*setup)(const whippet_settings *settings, void **state, whippet_failure *failure);
 
-    /* Called for each attempt, in a task of its own; may suspend. Many run at once, interleaved at awaits. */
+    /* Called for each attempt, in a task of its own; may suspend. Many run at once. Under `run: loop` and
+     * `run: process` they are interleaved at awaits, and between two awaits nothing else touches `state`.
+     *
+     * UNDER `run: thread` IT IS CALLED IN SEVERAL THREADS AT THE SAME TIME, all with the same `state`: guard
+     * what they share with a lock (not held across an await), and keep to libraries that allow it. */
     whippet_verdict (*process)(whippet_task *task, const whippet_message *message, void *state);
 
     /* Called once when no attempt runs any more. NULL: nothing to free. */

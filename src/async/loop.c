@@ -109,6 +109,7 @@ struct loop *loop_create(size_t stack_size, struct whippet_failure *failure)
     ev_check_start(loop->ev, &loop->check);
     ev_timer_init(&loop->timer, on_timer, 0.0, 0.0);
     offload_init(&loop->offload, loop->ev);
+    calls_init(&loop->calls, loop->ev);
     loop_refresh_now(loop);
     return loop;
 }
@@ -120,6 +121,7 @@ void loop_destroy(struct loop *loop)
     if (loop == NULL)
         return;
     offload_destroy(&loop->offload);
+    calls_destroy(&loop->calls, loop->ev);
     drop_signals(loop);
     ev_timer_stop(loop->ev, &loop->timer);
     ev_check_stop(loop->ev, &loop->check);

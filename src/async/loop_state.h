@@ -21,6 +21,13 @@ struct offload {
     bool stopping;
 };
 
+/* Calls from other threads. */
+struct calls {
+    ev_async wake;
+    pthread_mutex_t mutex; /* guards the list and the links of those in it */
+    struct list queued;
+};
+
 struct loop {
     struct scheduler scheduler;
     struct ev_loop *ev; /* owned */
@@ -31,11 +38,15 @@ struct loop {
     double gather;      /* seconds between two polls, at least */
     struct list signals;
     struct offload offload;
+    struct calls calls;
     bool stopped;
 };
 
 /* Its wake-up keeps the loop waiting even where nothing else is watched. */
 void offload_init(struct offload *offload, struct ev_loop *ev);
 void offload_destroy(struct offload *offload);
+
+void calls_init(struct calls *calls, struct ev_loop *ev);
+void calls_destroy(struct calls *calls, struct ev_loop *ev);
 
 #endif

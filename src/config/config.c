@@ -17,6 +17,7 @@
 enum {
     SMALLEST_STACK = 32 << 10, /* bytes */
     LARGEST_STACK = 64 << 20,  /* bytes */
+    MOST_THREADS = 256,
 };
 
 static const struct choice levels[] = {
@@ -58,13 +59,13 @@ static const struct key root_keys[] = {
     KEY("amqp", key_read_section, 0, KEY_SECTION(amqp_keys)),
     KEY("queues", key_read_queues, 0),
     KEY("processor_path", read_folders, 0),
+    KEY("threads", key_read_unsigned, CONFIG(threads), .lowest = 1, .highest = MOST_THREADS),
     KEY("stack_size", read_stack_size, CONFIG(stack_size), .lowest = SMALLEST_STACK,
         .highest = LARGEST_STACK),
     KEY("shutdown_timeout", key_read_duration, CONFIG(shutdown_timeout), .lowest = SHORTEST_TIME,
         .highest = LONGEST_TIME),
     KEY("log", key_read_section, 0, KEY_SECTION(log_keys)),
     KEY("$schema", key_read_ignored, 0),
-    KEY_LATER("threads"),
     KEY_LATER("state_dir"),
     KEY_LATER("admin"),
 };
@@ -74,6 +75,7 @@ static const struct config defaults = {
     .connect_timeout = 10,
     .reconnect_min = DEFAULT_RECONNECT_MIN,
     .reconnect_max = DEFAULT_RECONNECT_MAX,
+    .threads = 4,
     .stack_size = 256 << 10,
     .shutdown_timeout = 25,
     .log_level = WHIPPET_INFO,

@@ -11,6 +11,7 @@ enum {
     MOST_PREFETCH = 65535,
     MOST_QUORUM_PREFETCH = 2000,
     MOST_ATTEMPTS = 1000,
+    MOST_PROCESSES = 256,
     DEFAULT_CONCURRENCY = 64,
     LARGEST_MESSAGE = 512 << 20, /* bytes; RabbitMQ takes no larger ones */
 };
@@ -33,6 +34,12 @@ static const struct choice types[] = {
 static const struct choice backoffs[] = {
     {"constant", WHIPPET_BACKOFF_CONSTANT},
     {"exponential", WHIPPET_BACKOFF_EXPONENTIAL},
+};
+
+static const struct choice runs[] = {
+    {"loop", RUN_LOOP},
+    {"thread", RUN_THREAD},
+    {"process", RUN_PROCESS},
 };
 
 static const struct choice failures[] = {
@@ -84,12 +91,13 @@ static const struct key queue_keys[] = {
     KEY("on_failure", key_read_choice, QUEUE(on_failure), KEY_CHOICES(failures)),
     KEY("dead_letter", key_read_string, QUEUE(dead_letter), .lowest = 1, .highest = LONGEST_NAME),
     KEY("max_message_size", key_read_size, QUEUE(max_message_size), .lowest = 1, .highest = LARGEST_MESSAGE),
-    KEY_LATER("run"),
-    KEY_LATER("processes"),
+    KEY("run", key_read_choice, QUEUE(run), KEY_CHOICES(runs)),
+    KEY("processes", key_read_unsigned, QUEUE(processes), .lowest = 1, .highest = MOST_PROCESSES),
     KEY_LATER("max_crashes"),
 };
 
 static const struct queue_config queue_defaults = {
+    .processes = 1,
     .timeout = 300,
     .retry = WHIPPET_RETRY_DEFAULT,
     .max_message_size = 16 << 20,
@@ -284,6 +292,20 @@ static void settle_dead_letter(struct reader *reader, const struct place *place,
                          "RabbitMQ keeps names that begin with \"amq.\" to itself; take another");
 }
 
+static void check_processes(struct reader *reader, const struct place *place, const cJSON *object,
+                            const struct queue_config *queue)
+{
+    bool other = queue->run == RUN_LOOP || queue->run == RUN_THREAD;
+    if (reader_has(object, "processes") && other && reader_is_sound(object, "run"))
+        reader_fault_key(reader, place, object, "processes",
+                         "is for \"run\": \"process\"; set that, or leave this out");
+    else if (queue->processes > queue->concurrency && reader_is_sound(object, "processes") &&
+             reader_is_sound(object, "concurrency") && queue->concurrency > 0)
+        reader_fault_key(reader, place, object, "processes",
+                         "%u of them can't share a concurrency of %u; raise concurrency or lower processes",
+                         queue->processes, queue->concurrency);
+}
+
 static void read_queue(struct reader *reader, const struct place *place, cJSON *object,
                        struct queue_config *queue)
 {
@@ -296,6 +318,7 @@ static void read_queue(struct reader *reader, const struct place *place, cJSON *
     check_name(reader, place, object, queue);
     settle_prefetch(reader, place, object, queue);
     check_exclusive(reader, place, object, queue);
+    check_processes(reader, place, object, queue);
     settle_retry(reader, place, object, &queue->retry);
     settle_dead_letter(reader, place, object, queue);
 }

@@ -4,14 +4,31 @@
 #ifndef WORKER_EXECUTOR_H
 #define WORKER_EXECUTOR_H
 
+#include <base/failure.h>
 #include <stdbool.h>
+#include <whippet/processor.h>
 #include <whippet/task.h>
 
 struct delivery;
+struct plugin;
 struct subscription;
+struct thread_pool;
 
-/* All of it is called on the main loop's own stack, or from a task of it, and none of it suspends. */
+/* All of it is called on the main loop's own stack, or from a task of it; only `close` suspends. */
 struct executor {
+    /* Prepares the subscription's processor for attempts. Takes plugin and settings over when it succeeds: 0,
+     * or an error with the failure in the processor's words. */
+    int (*set_up)(struct subscription *subscription, struct plugin *plugin, whippet_settings *settings,
+                  struct whippet_failure *failure);
+    void (*tear_down)(struct subscription *subscription); /* no attempt runs */
+
+    /* Whether it has come so far that messages should come; `subscription->failure` says why not, and
+     * subscription_wake is called when it has. NULL: always. */
+    bool (*is_ready)(const struct subscription *subscription);
+
+    /* Ends what must end before tear_down, at the moment `until` by force. NULL: nothing. */
+    void (*close)(whippet_task *task, struct subscription *subscription, double until);
+
     /* Whether an attempt could begin now. After a no the executor calls subscription_dispatch once there is
      * room. NULL: there always is. */
     bool (*has_room)(struct subscription *subscription);
@@ -27,7 +44,10 @@ struct executor {
     const char *(*activity)(const struct delivery *delivery);
 };
 
-/* A task of the main loop: `run: loop`. */
-extern const struct executor LOOP_EXECUTOR;
+extern const struct executor LOOP_EXECUTOR;   /* a task of the main loop */
+extern const struct executor THREAD_EXECUTOR; /* a thread of the pool */
+
+/* Ends its threads; no attempt may run. NULL is fine. */
+void thread_pool_destroy(struct thread_pool *pool);
 
 #endif

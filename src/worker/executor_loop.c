@@ -56,7 +56,20 @@ static const char *activity(const struct delivery *delivery)
     return task_activity(delivery->task);
 }
 
+static int set_up(struct subscription *subscription, struct plugin *plugin, whippet_settings *settings,
+                  struct whippet_failure *failure)
+{
+    return processor_setup(&subscription->processor, plugin, settings, failure);
+}
+
+static void tear_down(struct subscription *subscription)
+{
+    processor_teardown(&subscription->processor);
+}
+
 const struct executor LOOP_EXECUTOR = {
+    .set_up = set_up,
+    .tear_down = tear_down,
     .start = start,
     .cancel = cancel,
     .activity = activity,

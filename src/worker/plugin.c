@@ -38,6 +38,12 @@ static int check_layout(const char *path, const whippet_processor *found, struct
     return 0;
 }
 
+static bool run_is_known(const char *run)
+{
+    return run == NULL || strcmp(run, "loop") == 0 || strcmp(run, "thread") == 0 ||
+           strcmp(run, "process") == 0;
+}
+
 static int check_contents(const char *path, const whippet_processor *descriptor, const char *expected_name,
                           struct whippet_failure *failure)
 {
@@ -52,6 +58,10 @@ static int check_contents(const char *path, const whippet_processor *descriptor,
         return failure_set(failure, WHIPPET_E_INVALID,
                            "%s calls itself \"%s\": give the file the same name, or load it by its path",
                            path, name);
+    if (!run_is_known(descriptor->run))
+        return failure_set(failure, WHIPPET_E_INVALID,
+                           "%s wishes to run as \"%s\": it has to be \"loop\", \"thread\" or \"process\"",
+                           path, descriptor->run);
     struct whippet_failure reason;
     if (options_check(descriptor->options, &reason) != 0)
         return failure_set(failure, WHIPPET_E_INVALID, "%s: %s", path, reason.text);

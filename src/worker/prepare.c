@@ -1,5 +1,6 @@
 /* From a queue's configuration to a processor that is ready to be set up. */
 #include <stdio.h>
+#include <string.h>
 #include <worker/worker.h>
 
 bool queue_prepare(const struct config *config, size_t index, struct plugin **plugin,
@@ -25,4 +26,14 @@ bool queue_prepare(const struct config *config, size_t index, struct plugin **pl
         config_errors_add(errors, config, path, "out of memory");
     plugin_unload(*plugin);
     return false;
+}
+
+enum run_mode queue_run_mode(const struct queue_config *queue, const whippet_processor *descriptor)
+{
+    if (queue->run != RUN_AS_WISHED)
+        return queue->run;
+    const char *wish = descriptor->run != NULL ? descriptor->run : "loop";
+    if (strcmp(wish, "thread") == 0)
+        return RUN_THREAD;
+    return strcmp(wish, "process") == 0 ? RUN_PROCESS : RUN_LOOP;
 }

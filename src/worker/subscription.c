@@ -27,6 +27,7 @@ struct subscription *subscription_create(struct worker *worker, const struct con
     subscription->source = config_retain(source);
     subscription->config = &source->queues[index];
     subscription->executor = &LOOP_EXECUTOR;
+    list_init(&subscription->hungry);
     list_init(&subscription->waiting);
     list_init(&subscription->at_work);
     list_init(&subscription->retrying);
@@ -47,7 +48,7 @@ void subscription_destroy(struct subscription *subscription)
 {
     list_remove(&subscription->link);
     if (subscription->processor.plugin != NULL)
-        processor_teardown(&subscription->processor);
+        subscription->executor->tear_down(subscription);
     settlement_destroy(&subscription->settlement);
     stats_remove_queue(&subscription->worker->stats, &subscription->stats);
     config_destroy(subscription->source);

@@ -11,6 +11,15 @@ static const double CANCEL_SECONDS = 1; /* for tasks to come to their end once t
 
 /* --- Creation -------------------------------------------------------------------------------------------*/
 
+static const struct executor *executor_of(const struct queue_config *config,
+                                          const whippet_processor *descriptor)
+{
+    switch (queue_run_mode(config, descriptor)) {
+    case RUN_THREAD: return &THREAD_EXECUTOR;
+    default: return &LOOP_EXECUTOR;
+    }
+}
+
 static void make_processor(struct subscription *subscription, size_t index, struct config_errors *errors)
 {
     struct whippet_failure failure;
@@ -19,7 +28,15 @@ static void make_processor(struct subscription *subscription, size_t index, stru
     char path[64];
     if (!queue_prepare(subscription->source, index, &plugin, &settings, errors))
         return;
-    if (processor_setup(&subscription->processor, plugin, settings, &failure) == 0)
+    if (queue_run_mode(subscription->config, &plugin->descriptor) == RUN_PROCESS) {
+        snprintf(path, sizeof path, "queues[%zu].run", index);
+        config_errors_add(errors, subscription->source, path, "\"process\" is not there yet");
+        settings_destroy(settings);
+        plugin_unload(plugin);
+        return;
+    }
+    subscription->executor = executor_of(subscription->config, &plugin->descriptor);
+    if (subscription->executor->set_up(subscription, plugin, settings, &failure) == 0)
         return;
     snprintf(path, sizeof path, "queues[%zu].processor", index);
     config_errors_add(errors, subscription->source, path, "\"%s\" could not be set up: %s",
@@ -55,8 +72,6 @@ static void check_stacks(const struct worker *worker, struct config_errors *erro
             "concurrency, or raise vm.max_map_count (sysctl) above %zu",
             needed, limit, 2 * needed);
 }
-
-static int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication);
 
 struct worker *worker_create(struct loop *loop, const struct config *config, const char *version,
                              struct config_errors *errors)
@@ -97,60 +112,12 @@ void worker_destroy(struct worker *worker)
     publishing_install(NULL, NULL);
     while (!list_empty(&worker->subscriptions))
         subscription_destroy(list_entry(worker->subscriptions.next, struct subscription, link));
+    thread_pool_destroy(worker->threads);
     stats_destroy(&worker->stats);
     timer_stop(&loop_scheduler(worker->loop)->timers, &worker->observer);
     connections_destroy(worker->connections);
     config_destroy(worker->config);
     memory_free(worker);
-}
-
-/* --- What processors publish ----------------------------------------------------------------------------*/
-
-static whippet_bytes text_or_nothing(const char *text)
-{
-    return text != NULL ? bytes_of_text(text) : (whippet_bytes){0};
-}
-
-static int write_publication_properties(const whippet_publication *publication, struct buffer *entries,
-                                        struct buffer *properties)
-{
-    for (size_t i = 0; i < publication->header_count; i++)
-        if (!table_add_text(entries, bytes_of_text(publication->headers[i].name),
-                            bytes_of_text(publication->headers[i].value)))
-            return WHIPPET_E_MEMORY;
-    struct properties_draft draft = {
-        .content_type = text_or_nothing(publication->content_type),
-        .message_id = text_or_nothing(publication->message_id),
-        .correlation_id = text_or_nothing(publication->correlation_id),
-        .reply_to = text_or_nothing(publication->reply_to),
-        .type = text_or_nothing(publication->type),
-        .delivery_mode = publication->transient ? DELIVERY_MODE_TRANSIENT : DELIVERY_MODE_PERSISTENT,
-        .header_entries = bytes_of(buffer_begin(entries), buffer_length(entries)),
-    };
-    return properties_write(properties, &draft);
-}
-
-static int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication)
-{
-    struct worker *worker = owner;
-    struct buffer entries, properties;
-    buffer_init(&entries);
-    buffer_init(&properties);
-    int error = write_publication_properties(publication, &entries, &properties);
-    if (error == 0) {
-        struct whippet_failure failure;
-        struct publishing publishing = {
-            .exchange = publication->exchange != NULL ? publication->exchange : "",
-            .routing_key = publication->routing_key != NULL ? publication->routing_key : "",
-            .properties = bytes_of(buffer_begin(&properties), buffer_length(&properties)),
-            .body = publication->body,
-        };
-        error = publisher_publish(task, worker->publications, &publishing, INFINITY, &failure);
-        sending_stats_count(&worker->stats.sent[SENDING_PUBLICATION], error == 0);
-    }
-    buffer_destroy(&entries);
-    buffer_destroy(&properties);
-    return error;
 }
 
 /* --- Beginning ------------------------------------------------------------------------------------------*/

@@ -18,6 +18,7 @@ struct subscription {
     const struct queue_config *config; /* of `source` */
     struct processor processor;        /* loaded; set up where the executor runs it in this process */
     const struct executor *executor;
+    struct list hungry;       /* its place among those that wait for a thread, when it does */
     struct queue_stats stats; /* what others may see of it */
 
     enum subscription_state state;
@@ -49,6 +50,7 @@ struct worker {
     struct connection *consume;
     struct connection *publish;
     struct publisher *dead_letters; /* of our own making: to the default exchange only */
+    struct thread_pool *threads;    /* NULL: none was needed yet */
     struct publisher *publications; /* of processors: their mistakes close this channel, not the one above */
     struct list subscriptions;      /* struct subscription, owned; in the order of the configuration */
     uint64_t subscriptions_begun;   /* in all; for consumer tags */
@@ -90,7 +92,8 @@ struct delivery {
     int struck;              /* TIMEOUT or CANCELLED when that ended the last attempt's awaits; else 0 */
     bool crashed;            /* the last attempt took its process down */
     char *reason;            /* of the last failure, in words; owned, NULL: none given */
-    whippet_task *task;      /* the attempt's or the dead letter's; NULL: none */
+    whippet_task *task;      /* of the main loop: the attempt's or the dead letter's; NULL: none */
+    void *seat;              /* where the executor runs it; NULL: nowhere, or in `task` */
     struct timer retry;
     double arrived_at;
     double started_at; /* the last attempt */
@@ -148,6 +151,14 @@ void oversized_begin(struct subscription *subscription, const struct oversized *
 void oversized_part(struct subscription *subscription, whippet_bytes part);
 void oversized_end(struct subscription *subscription, bool complete);
 void relays_poke(struct worker *worker);
+
+/* --- publication.c: what processors publish -------------------------------------------------------------*/
+
+/* A publish_function; `owner` is the worker. From a task of any loop. */
+int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication);
+
+/* Appends its encoded properties. 0; MEMORY; INVALID. */
+int publication_write_properties(const whippet_publication *publication, struct buffer *properties);
 
 /* --- subscription.c -------------------------------------------------------------------------------------*/
 

@@ -81,7 +81,7 @@ Test(errors, suggest_what_an_unknown_key_was_meant_to_be)
 Test(errors, list_the_keys_there_are_when_none_is_near)
 {
     assert_error(WITH_KEYS("\"zzz\": 1"),
-                 "zzz: unknown key; the keys here are amqp, queues, processor_path, stack_size, "
+                 "zzz: unknown key; the keys here are amqp, queues, processor_path, threads, stack_size, "
                  "shutdown_timeout, log, $schema\n");
     assert_error(WITH_KEYS("\"log\": { \"colour\": true }"),
                  "log.colour: unknown key; the keys here are level, format\n");
@@ -91,12 +91,9 @@ Test(errors, say_which_keys_this_version_does_not_have_yet)
 {
     static const char *const texts[] = {
         WITH_KEYS("\"admin\": {}"),
-        WITH_KEYS("\"threads\": 4"),
         WITH_KEYS("\"state_dir\": \"/x\""),
         WITH_KEYS("\"amqp\": { \"tls\": {} }"),
         WITH_KEYS("\"amqp\": { \"password_file\": \"/x\" }"),
-        WITH_QUEUE_KEYS("\"run\": \"thread\""),
-        WITH_QUEUE_KEYS("\"processes\": 2"),
         WITH_QUEUE_KEYS("\"max_crashes\": 2"),
         WITH_QUEUE_KEYS("\"retry\": { \"via\": \"broker\" }"),
     };

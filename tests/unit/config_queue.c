@@ -345,3 +345,29 @@ Test(queue, there_may_be_many)
     config_destroy(config);
     free(text);
 }
+
+Test(queue, runs_as_its_processor_wishes_unless_told_otherwise)
+{
+    struct config *config = parse(WITH_QUEUE_KEYS("\"processes\": 2"));
+    cr_assert_eq(config->queues[0].run, RUN_AS_WISHED);
+    cr_assert_eq(config->queues[0].processes, 2);
+    config_destroy(config);
+    config = parse(WITH_QUEUE_KEYS("\"run\": \"process\", \"processes\": 8, \"concurrency\": 8"));
+    cr_assert_eq(config->queues[0].run, RUN_PROCESS);
+    config_destroy(config);
+    config = parse(WITH_QUEUE_KEYS("\"run\": \"thread\""));
+    cr_assert_eq(config->queues[0].run, RUN_THREAD);
+    cr_assert_eq(config->threads, 4);
+    config_destroy(config);
+}
+
+Test(queue, has_no_processes_that_it_could_not_use)
+{
+    assert_error(WITH_QUEUE_KEYS("\"run\": \"fork\""), "queues[0].run: expected \"loop\", \"thread\"");
+    assert_error(WITH_QUEUE_KEYS("\"run\": \"thread\", \"processes\": 2"),
+                 "queues[0].processes: is for \"run\": \"process\"");
+    assert_error(WITH_QUEUE_KEYS("\"run\": \"process\", \"processes\": 9, \"concurrency\": 8"),
+                 "queues[0].processes: 9 of them can't share a concurrency of 8");
+    assert_error(WITH_QUEUE_KEYS("\"processes\": 257"), "from 1 to 256");
+    assert_error(WITH_KEYS("\"threads\": 0"), "from 1 to 256");
+}

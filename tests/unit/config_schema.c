@@ -129,6 +129,8 @@ static void assert_same_queue(const struct queue_config *a, const struct queue_c
     cr_assert_eq(a->prefetch, b->prefetch);
     cr_assert_eq(a->priority, b->priority);
     cr_assert_eq(a->exclusive, b->exclusive);
+    cr_assert_eq(a->run, b->run);
+    cr_assert_eq(a->processes, b->processes);
     cr_assert_eq(a->timeout, b->timeout);
     cr_assert_eq(a->retry.attempts, b->retry.attempts);
     cr_assert_eq(a->retry.delay, b->retry.delay);
@@ -147,6 +149,7 @@ static void assert_same_config(const struct config *a, const struct config *b)
     cr_assert_eq(a->connect_timeout, b->connect_timeout);
     cr_assert_eq(a->reconnect_min, b->reconnect_min);
     cr_assert_eq(a->reconnect_max, b->reconnect_max);
+    cr_assert_eq(a->threads, b->threads);
     cr_assert_eq(a->stack_size, b->stack_size);
     cr_assert_eq(a->shutdown_timeout, b->shutdown_timeout);
     cr_assert_eq(a->log_level, b->log_level);

@@ -61,6 +61,19 @@ void watch_destroy(struct watch *watch);         /* also from inside its own fun
  * has a function. */
 bool loop_on_signal(struct loop *loop, int signal_number, void (*function)(void *owner), void *owner);
 
+/* --- Other threads --------------------------------------------------------------------------------------*/
+
+/* A call that waits to be made. Embedded by its owner, who must not touch it again before it was made. */
+struct loop_call {
+    struct list link;
+    void (*function)(struct loop_call *call);
+};
+
+/* Has call->function called once, on the loop's own stack; calls from one thread are made in their order.
+ * From any thread, the loop's own too. What the caller wrote before is seen by the function. The loop must
+ * not be destroyed meanwhile. */
+void loop_call(struct loop *loop, struct loop_call *call);
+
 /* --- Work off the loop ----------------------------------------------------------------------------------*/
 
 /* Runs function(arg) in a thread and awaits it. Threads come when they are needed, at most

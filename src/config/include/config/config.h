@@ -20,6 +20,12 @@ enum queue_type {
     QUEUE_TYPE_CLASSIC,
     QUEUE_TYPE_STREAM
 };
+enum run_mode {
+    RUN_AS_WISHED, /* by the processor; "loop" where it wishes for nothing */
+    RUN_LOOP,
+    RUN_THREAD,
+    RUN_PROCESS
+};
 enum on_failure {
     ON_FAILURE_DEAD_LETTER,
     ON_FAILURE_DISCARD
@@ -58,7 +64,9 @@ struct queue_config {
     int priority;         /* the consumer's, -2^31 … */
     bool exclusive;
     const struct cJSON *consume_arguments;
-    double timeout; /* seconds, for one attempt */
+    enum run_mode run;
+    unsigned processes; /* with RUN_PROCESS */
+    double timeout;     /* seconds, for one attempt */
     whippet_retry_policy retry;
     enum on_failure on_failure;
     const char *dead_letter;   /* queue; NULL with ON_FAILURE_DISCARD */
@@ -76,6 +84,7 @@ struct config {
     double reconnect_max;
     struct queue_config *queues;
     size_t queue_count;
+    unsigned threads; /* the most that attempts of RUN_THREAD run in, of all queues together */
     uint64_t stack_size;
     const char **processor_path; /* folders, in the order to search them; NULL when the file names none */
     size_t processor_path_count;

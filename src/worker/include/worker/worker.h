@@ -14,6 +14,10 @@ struct worker;
 bool queue_prepare(const struct config *config, size_t index, struct plugin **plugin,
                    whippet_settings **settings, struct config_errors *errors);
 
+/* How the queue's attempts run, for a configuration that leaves it to the processor too. Never
+ * RUN_AS_WISHED. */
+enum run_mode queue_run_mode(const struct queue_config *queue, const whippet_processor *descriptor);
+
 /* Loads and sets up every queue's processor. `loop` is borrowed; of `config` it holds a reference. NULL
  * when anything is wrong, with all of it in `errors`. */
 struct worker *worker_create(struct loop *loop, const struct config *config, const char *version,

@@ -1,0 +1,291 @@
+/* `run: thread`: attempts run in the threads of one pool, which all queues share.
+ *
+ * A thread has a loop of its own, on which every await works, and one attempt at a time: whatever a library
+ * does that blocks holds up this attempt and no other. Queues that wait for a thread are served in turn, one
+ * attempt each. */
+#include "worker_internal.h"
+#include <base/clock.h>
+#include <base/log.h>
+#include <base/memory.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+static const double OVERDUE_SECONDS = 5; /* beyond its timeout, until an attempt that blocks is reported */
+static const double REPORT_SECONDS = 60; /* between two reports of the same one */
+
+struct thread_pool {
+    struct worker *worker;
+    unsigned limit; /* of threads */
+    unsigned count;
+    struct list threads; /* all of them */
+    struct list idle;
+    struct list hungry;          /* subscriptions that wait for a thread, in the order they came */
+    struct subscription *served; /* whose turn it is: it may start one attempt */
+};
+
+struct pool_thread {
+    struct list link; /* in the pool's threads */
+    struct list rest; /* in the pool's idle ones, when it is */
+    struct thread_pool *pool;
+    pthread_t thread;
+    struct loop *loop;
+    struct delivery *delivery; /* the thread's alone from `begin` to `ended`; NULL: it is idle */
+    struct timer overdue;      /* of the main loop */
+    struct loop_call begin, interrupt, leave; /* to the thread */
+    struct loop_call ended;                   /* to the main loop */
+    atomic_bool interrupting;                 /* `interrupt` is on its way */
+    whippet_task *task;                       /* the thread's; NULL: none runs */
+};
+
+/* --- In a thread ----------------------------------------------------------------------------------------*/
+
+static int attempt(whippet_task *task, void *arg)
+{
+    struct delivery *delivery = arg;
+    const struct processor *processor = &delivery->subscription->processor;
+    delivery->verdict = processor->plugin->descriptor.process(task, &delivery->message, processor->state);
+    if (delivery->verdict != WHIPPET_ACK) {
+        const char *reason = task_reason(task);
+        memory_free(delivery->reason);
+        delivery->reason = *reason != '\0' ? memory_copy_text(reason) : NULL;
+        delivery->struck = task_struck(task);
+    }
+    return 0;
+}
+
+static void report_end(struct pool_thread *thread)
+{
+    struct delivery *delivery = thread->delivery;
+    delivery->duration = clock_monotonic() - delivery->started_at;
+    thread->task = NULL;
+    loop_call(thread->pool->worker->loop, &thread->ended);
+}
+
+static void task_has_ended(void *arg, int ignored)
+{
+    struct delivery *delivery = arg;
+    (void)ignored;
+    report_end(delivery->seat);
+}
+
+static void begin(struct loop_call *call)
+{
+    struct pool_thread *thread = list_entry(call, struct pool_thread, begin);
+    struct delivery *delivery = thread->delivery;
+    bool started;
+    delivery->started_at = loop_refresh_now(thread->loop);
+    double deadline = delivery->started_at + delivery->subscription->config->timeout;
+    whippet_task *task = task_start(loop_scheduler(thread->loop), attempt, delivery, deadline,
+                                    &delivery->fields, task_has_ended, &started);
+    if (task != NULL)
+        thread->task = task;
+    if (!started) {
+        delivery->reason = memory_copy_text("out of memory for a task");
+        report_end(thread);
+    }
+}
+
+static void interrupt(struct loop_call *call)
+{
+    struct pool_thread *thread = list_entry(call, struct pool_thread, interrupt);
+    atomic_store(&thread->interrupting, false);
+    if (thread->task != NULL)
+        task_cancel(thread->task);
+}
+
+static void leave(struct loop_call *call)
+{
+    loop_stop(list_entry(call, struct pool_thread, leave)->loop);
+}
+
+static void *run_thread(void *arg)
+{
+    struct pool_thread *thread = arg;
+    loop_run(thread->loop);
+    return NULL;
+}
+
+/* --- The pool, on the main loop -------------------------------------------------------------------------*/
+
+/* A thread of ours must never be the one that the kernel picks for a signal. */
+static int start_thread(struct pool_thread *thread)
+{
+    sigset_t every, before;
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    int error = pthread_create(&thread->thread, NULL, run_thread, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+static void on_overdue(struct timer *timer);
+static void on_ended(struct loop_call *call);
+
+static struct pool_thread *thread_create(struct thread_pool *pool)
+{
+    struct worker *worker = pool->worker;
+    struct pool_thread *thread = memory_allocate_zeroed(sizeof *thread);
+    if (thread == NULL)
+        return NULL;
+    thread->pool = pool;
+    thread->overdue.function = on_overdue;
+    thread->begin.function = begin;
+    thread->interrupt.function = interrupt;
+    thread->leave.function = leave;
+    thread->ended.function = on_ended;
+    thread->loop = loop_create(worker->config->stack_size, NULL);
+    if (thread->loop != NULL)
+        loop_scheduler(thread->loop)->clock = clock_monotonic;
+    if (thread->loop == NULL || start_thread(thread) != 0) {
+        loop_destroy(thread->loop);
+        memory_free(thread);
+        return NULL;
+    }
+    pool->count++;
+    list_append(&pool->threads, &thread->link);
+    list_append(&pool->idle, &thread->rest);
+    return thread;
+}
+
+static struct thread_pool *pool_create(struct worker *worker)
+{
+    struct thread_pool *pool = memory_allocate_zeroed(sizeof *pool);
+    if (pool == NULL)
+        return NULL;
+    pool->worker = worker;
+    pool->limit = worker->config->threads;
+    list_init(&pool->threads);
+    list_init(&pool->idle);
+    list_init(&pool->hungry);
+    return pool;
+}
+
+void thread_pool_destroy(struct thread_pool *pool)
+{
+    struct list *link;
+    if (pool == NULL)
+        return;
+    list_each (each, &pool->threads) {
+        struct pool_thread *thread = list_entry(each, struct pool_thread, link);
+        loop_call(thread->loop, &thread->leave);
+    }
+    while ((link = list_take_first(&pool->threads)) != NULL) {
+        struct pool_thread *thread = list_entry(link, struct pool_thread, link);
+        pthread_join(thread->thread, NULL);
+        loop_destroy(thread->loop);
+        memory_free(thread);
+    }
+    memory_free(pool);
+}
+
+/* Offers what is free to those who wait, one attempt each in turn. */
+static void serve_hungry(struct thread_pool *pool)
+{
+    struct list *link;
+    while (!list_empty(&pool->idle) && (link = list_take_first(&pool->hungry)) != NULL) {
+        pool->served = list_entry(link, struct subscription, hungry);
+        subscription_dispatch(pool->served);
+        pool->served = NULL;
+    }
+}
+
+/* --- Attempts, on the main loop -------------------------------------------------------------------------*/
+
+static void on_ended(struct loop_call *call)
+{
+    struct pool_thread *thread = list_entry(call, struct pool_thread, ended);
+    struct thread_pool *pool = thread->pool;
+    struct delivery *delivery = thread->delivery;
+    timer_stop(&loop_scheduler(pool->worker->loop)->timers, &thread->overdue);
+    thread->delivery = NULL;
+    delivery->seat = NULL;
+    list_append(&pool->idle, &thread->rest);
+    delivery_attempt_ended(delivery);
+    serve_hungry(pool);
+}
+
+static void watch_overdue(struct pool_thread *thread, double seconds)
+{
+    struct loop *loop = thread->pool->worker->loop;
+    timer_start(&loop_scheduler(loop)->timers, &thread->overdue, loop_now(loop) + seconds);
+}
+
+static void on_overdue(struct timer *timer)
+{
+    struct pool_thread *thread = list_entry(timer, struct pool_thread, overdue);
+    log_event(WHIPPET_WARNING, &thread->delivery->fields,
+              "the attempt is past its timeout and does not end: its code blocks one of %u threads, which "
+              "can't be taken from it; \"run\": \"process\" could end it",
+              thread->pool->limit);
+    watch_overdue(thread, REPORT_SECONDS);
+}
+
+static bool has_room(struct subscription *subscription)
+{
+    struct thread_pool *pool = subscription->worker->threads;
+    bool is_turn = list_empty(&pool->hungry) || pool->served == subscription;
+    if (is_turn && (!list_empty(&pool->idle) || pool->count < pool->limit)) {
+        pool->served = NULL;
+        return true;
+    }
+    if (list_empty(&subscription->hungry))
+        list_append(&pool->hungry, &subscription->hungry);
+    return false;
+}
+
+static bool start(struct delivery *delivery)
+{
+    struct thread_pool *pool = delivery->subscription->worker->threads;
+    if (list_empty(&pool->idle) && thread_create(pool) == NULL)
+        return false;
+    struct list *link = list_take_first(&pool->idle);
+    struct pool_thread *thread = list_entry(link, struct pool_thread, rest);
+    thread->delivery = delivery;
+    delivery->seat = thread;
+    watch_overdue(thread, delivery->subscription->config->timeout + OVERDUE_SECONDS);
+    loop_call(thread->loop, &thread->begin);
+    return true;
+}
+
+static void cancel(struct delivery *delivery)
+{
+    struct pool_thread *thread = delivery->seat;
+    if (!atomic_exchange(&thread->interrupting, true))
+        loop_call(thread->loop, &thread->interrupt);
+}
+
+static const char *activity(const struct delivery *delivery)
+{
+    (void)delivery;
+    return "running in a thread";
+}
+
+/* --- The processor --------------------------------------------------------------------------------------*/
+
+static int set_up(struct subscription *subscription, struct plugin *plugin, whippet_settings *settings,
+                  struct whippet_failure *failure)
+{
+    struct worker *worker = subscription->worker;
+    if (worker->threads == NULL)
+        worker->threads = pool_create(worker);
+    if (worker->threads == NULL)
+        return failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
+    return processor_setup(&subscription->processor, plugin, settings, failure);
+}
+
+static void tear_down(struct subscription *subscription)
+{
+    list_remove(&subscription->hungry);
+    processor_teardown(&subscription->processor);
+}
+
+const struct executor THREAD_EXECUTOR = {
+    .set_up = set_up,
+    .tear_down = tear_down,
+    .has_room = has_room,
+    .start = start,
+    .cancel = cancel,
+    .activity = activity,
+};

@@ -1,0 +1,154 @@
+/* What processors publish, from wherever they run: on the main loop in the end, which has the connection. */
+#include "worker_internal.h"
+#include <amqp/properties.h>
+#include <math.h>
+
+/* --- Writing it -----------------------------------------------------------------------------------------*/
+
+static whippet_bytes text_or_nothing(const char *text)
+{
+    return text != NULL ? bytes_of_text(text) : (whippet_bytes){0};
+}
+
+static int write_properties(const whippet_publication *publication, struct buffer *entries,
+                            struct buffer *properties)
+{
+    for (size_t i = 0; i < publication->header_count; i++)
+        if (!table_add_text(entries, bytes_of_text(publication->headers[i].name),
+                            bytes_of_text(publication->headers[i].value)))
+            return WHIPPET_E_MEMORY;
+    struct properties_draft draft = {
+        .content_type = text_or_nothing(publication->content_type),
+        .message_id = text_or_nothing(publication->message_id),
+        .correlation_id = text_or_nothing(publication->correlation_id),
+        .reply_to = text_or_nothing(publication->reply_to),
+        .type = text_or_nothing(publication->type),
+        .delivery_mode = publication->transient ? DELIVERY_MODE_TRANSIENT : DELIVERY_MODE_PERSISTENT,
+        .header_entries = bytes_of(buffer_begin(entries), buffer_length(entries)),
+    };
+    return properties_write(properties, &draft);
+}
+
+int publication_write_properties(const whippet_publication *publication, struct buffer *properties)
+{
+    struct buffer entries;
+    buffer_init(&entries);
+    int error = write_properties(publication, &entries, properties);
+    buffer_destroy(&entries);
+    return error;
+}
+
+/* --- On the main loop -----------------------------------------------------------------------------------*/
+
+static int publish_here(struct worker *worker, whippet_task *task, const whippet_publication *publication)
+{
+    struct buffer properties;
+    buffer_init(&properties);
+    int error = publication_write_properties(publication, &properties);
+    if (error == 0) {
+        struct whippet_failure failure;
+        struct publishing publishing = {
+            .exchange = publication->exchange != NULL ? publication->exchange : "",
+            .routing_key = publication->routing_key != NULL ? publication->routing_key : "",
+            .properties = bytes_of(buffer_begin(&properties), buffer_length(&properties)),
+            .body = publication->body,
+        };
+        error = publisher_publish(task, worker->publications, &publishing, INFINITY, &failure);
+        sending_stats_count(&worker->stats.sent[SENDING_PUBLICATION], error == 0);
+    }
+    buffer_destroy(&properties);
+    return error;
+}
+
+/* --- From another thread --------------------------------------------------------------------------------*/
+
+/* A publication on its way to the main loop and back. On the stack of the task that awaits it. */
+struct errand {
+    struct loop_call call;   /* to the main loop: begin */
+    struct loop_call recall; /* to the main loop: the await was cut short */
+    struct loop_call answer; /* to the task's own */
+    struct worker *worker;
+    const whippet_publication *publication;
+    double deadline;
+    struct loop *home;    /* the task's loop */
+    whippet_task *runner; /* on the main loop; NULL: it has ended */
+    int result;
+    struct waiter done; /* the task waits here */
+};
+
+static int run_errand(whippet_task *task, void *arg)
+{
+    struct errand *errand = arg;
+    return publish_here(errand->worker, task, errand->publication);
+}
+
+static void answer_errand(struct errand *errand, int result)
+{
+    errand->runner = NULL;
+    errand->result = result;
+    loop_call(errand->home, &errand->answer);
+}
+
+static void errand_ended(void *arg, int result)
+{
+    answer_errand(arg, result);
+}
+
+static void begin_errand(struct loop_call *call)
+{
+    struct errand *errand = list_entry(call, struct errand, call);
+    bool started;
+    whippet_task *runner = task_start(loop_scheduler(errand->worker->loop), run_errand, errand,
+                                      errand->deadline, NULL, errand_ended, &started);
+    if (!started)
+        answer_errand(errand, WHIPPET_E_MEMORY);
+    else if (runner != NULL)
+        errand->runner = runner;
+}
+
+static void cut_errand_short(struct loop_call *call)
+{
+    struct errand *errand = list_entry(call, struct errand, recall);
+    if (errand->runner != NULL)
+        task_cancel(errand->runner);
+}
+
+static void on_answer(struct loop_call *call)
+{
+    struct errand *errand = list_entry(call, struct errand, answer);
+    waiter_wake(&errand->done, errand->result);
+}
+
+static int publish_from_thread(struct worker *worker, whippet_task *task,
+                               const whippet_publication *publication)
+{
+    struct errand errand = {
+        .call.function = begin_errand,
+        .recall.function = cut_errand_short,
+        .answer.function = on_answer,
+        .worker = worker,
+        .publication = publication,
+        .deadline = task_deadline(task),
+        .home = loop_of_task(task),
+    };
+    int error = task_struck(task);
+    if (error != 0)
+        return error;
+    waiter_init(&errand.done);
+    loop_call(worker->loop, &errand.call);
+    error = waiter_wait(task, &errand.done, INFINITY, "publishing");
+    if (errand.done.woken)
+        return error;
+    /* What was lent to the main loop must be back before the task goes on. */
+    loop_call(worker->loop, &errand.recall);
+    int result = waiter_wait_shielded(task, &errand.done, "publishing");
+    return result == 0 ? 0 : error;
+}
+
+int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication)
+{
+    struct worker *worker = owner;
+    if (loop_of_task(task) != worker->loop)
+        return publish_from_thread(worker, task, publication);
+    return publish_here(worker, task, publication);
+}
