@@ -26,8 +26,9 @@ static bool check_processors(const struct config *config)
     return false;
 }
 
-static void print_retry(const whippet_retry_policy *retry)
+static void print_retry(const struct queue_config *queue)
 {
+    const whippet_retry_policy *retry = &queue->retry;
     char delay[UNITS_TEXT_SIZE], max_delay[UNITS_TEXT_SIZE];
     duration_format(retry->delay, delay);
     duration_format(retry->max_delay, max_delay);
@@ -36,7 +37,7 @@ static void print_retry(const whippet_retry_policy *retry)
         printf(" and doubling up to %s", max_delay);
     if (retry->jitter > 0)
         printf(", jitter %g", retry->jitter);
-    printf("\n");
+    printf("%s\n", queue->retry_via == RETRY_VIA_BROKER ? ", in delay queues of the broker" : "");
 }
 
 static void print_queue(const struct config *config, const struct queue_config *queue)
@@ -54,7 +55,7 @@ static void print_queue(const struct config *config, const struct queue_config *
            queue->binding_count, queue->binding_count == 1 ? "" : "s");
     printf("    concurrency  %u attempts at once, prefetch %u\n", queue->concurrency, queue->prefetch);
     printf("    timeout      %s an attempt\n", timeout);
-    print_retry(&queue->retry);
+    print_retry(queue);
     if (queue->on_failure == ON_FAILURE_DEAD_LETTER)
         printf("    on failure   to the dead-letter queue %s\n", queue->dead_letter);
     else

@@ -1,4 +1,5 @@
 #include "errors.h"
+#include "feasible.h"
 #include "limits.h"
 #include "prepare.h"
 #include "queue.h"
@@ -10,9 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_RECONNECT_MIN 0.5     /* seconds */
-#define DEFAULT_RECONNECT_MAX 30.0    /* seconds */
-#define LONGEST_HEARTBEAT     65535.0 /* seconds; 16 bits of AMQP */
+#define DEFAULT_RECONNECT_MIN    0.5     /* seconds */
+#define DEFAULT_RECONNECT_MAX    30.0    /* seconds */
+#define DEFAULT_CONSUMER_TIMEOUT 1800.0  /* seconds; RabbitMQ's own since 3.8.17 */
+#define LONGEST_HEARTBEAT        65535.0 /* seconds; 16 bits of AMQP */
 
 enum {
     SMALLEST_STACK = 32 << 10, /* bytes */
@@ -46,6 +48,8 @@ static const struct key amqp_keys[] = {
     KEY("connect_timeout", key_read_duration, CONFIG(connect_timeout), .lowest = SHORTEST_TIME,
         .highest = LONGEST_TIME),
     KEY("reconnect", key_read_section, 0, KEY_SECTION(reconnect_keys)),
+    KEY("consumer_timeout", key_read_duration, CONFIG(consumer_timeout), .lowest = 0,
+        .highest = LONGEST_TIME),
     KEY_LATER("password_file"),
     KEY_LATER("tls"),
 };
@@ -76,6 +80,7 @@ static const struct config defaults = {
     .reconnect_min = DEFAULT_RECONNECT_MIN,
     .reconnect_max = DEFAULT_RECONNECT_MAX,
     .threads = 4,
+    .consumer_timeout = DEFAULT_CONSUMER_TIMEOUT,
     .stack_size = 256 << 10,
     .shutdown_timeout = 25,
     .log_level = WHIPPET_INFO,
@@ -235,6 +240,7 @@ static void read_root(struct reader *reader, struct config *config)
     settle_addresses(reader, cJSON_GetObjectItemCaseSensitive(root, "amqp"), config);
     settle_reconnect(reader, cJSON_GetObjectItemCaseSensitive(root, "amqp"), config);
     settle_log_level(reader, cJSON_GetObjectItemCaseSensitive(root, "log"), config);
+    check_feasible(reader, config);
 }
 
 /* Of an arena whose document was read. */

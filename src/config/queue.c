@@ -3,6 +3,7 @@
 #include "limits.h"
 #include "names.h"
 #include <base/memory.h>
+#include <config/retry.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +11,6 @@ enum {
     MOST_QUEUES = 65535, /* a channel each */
     MOST_PREFETCH = 65535,
     MOST_QUORUM_PREFETCH = 2000,
-    MOST_ATTEMPTS = 1000,
     MOST_PROCESSES = 256,
     DEFAULT_CONCURRENCY = 64,
     LARGEST_MESSAGE = 512 << 20, /* bytes; RabbitMQ takes no larger ones */
@@ -42,6 +42,11 @@ static const struct choice runs[] = {
     {"process", RUN_PROCESS},
 };
 
+static const struct choice vias[] = {
+    {"memory", RETRY_VIA_MEMORY},
+    {"broker", RETRY_VIA_BROKER},
+};
+
 static const struct choice failures[] = {
     {"dead-letter", ON_FAILURE_DEAD_LETTER},
     {"discard", ON_FAILURE_DISCARD},
@@ -53,12 +58,12 @@ static key_read read_arguments, read_queue_arguments, read_consume_arguments, re
 #define RETRY(member) offsetof(struct queue_config, retry.member)
 
 static const struct key retry_keys[] = {
-    KEY("attempts", key_read_unsigned, RETRY(attempts), .lowest = 1, .highest = MOST_ATTEMPTS),
+    KEY("attempts", key_read_unsigned, RETRY(attempts), .lowest = 1, .highest = RETRY_ATTEMPTS_MAX),
     KEY("delay", key_read_duration, RETRY(delay), .lowest = 0, .highest = LONGEST_TIME),
     KEY("backoff", key_read_choice, RETRY(backoff), KEY_CHOICES(backoffs)),
     KEY("max_delay", key_read_duration, RETRY(max_delay), .lowest = 0, .highest = LONGEST_TIME),
     KEY("jitter", key_read_number, RETRY(jitter), .lowest = 0, .highest = 1),
-    KEY_LATER("via"),
+    KEY("via", key_read_choice, offsetof(struct queue_config, retry_via), KEY_CHOICES(vias)),
 };
 
 static const struct key binding_keys[] = {

@@ -36,6 +36,7 @@ struct delivery *delivery_create(struct subscription *subscription, struct messa
         .fields = {.queue = config->name, .processor = config->processor},
     };
     delivery->fields.message_id = whippet_message_id(&delivery->message);
+    retry_queue_recognise(&delivery->message);
     list_init(&delivery->link);
     return delivery;
 }
@@ -180,7 +181,7 @@ static void retry_due(struct timer *timer)
     subscription_dispatch(delivery->subscription);
 }
 
-static void retry_later(struct delivery *delivery)
+void delivery_retry_in_memory(struct delivery *delivery)
 {
     struct subscription *subscription = delivery->subscription;
     double delay = retry_delay(&subscription->config->retry, delivery->message.attempt, random_unit());
@@ -206,6 +207,14 @@ static const char *last_reason(enum attempt_result result)
     case ATTEMPT_CRASH: return "crash";
     default: return "retry-exhausted";
     }
+}
+
+static void retry_later(struct delivery *delivery)
+{
+    if (delivery->subscription->config->retry_via == RETRY_VIA_BROKER)
+        retry_queue_begin(delivery);
+    else
+        delivery_retry_in_memory(delivery);
 }
 
 static void attempt_failed(struct delivery *delivery, enum attempt_result result)
@@ -338,7 +347,7 @@ const char *delivery_activity(const struct delivery *delivery)
         [DELIVERY_WAITING] = "waiting for its turn",
         [DELIVERY_RUNNING] = "running",
         [DELIVERY_RETRYING] = "between two attempts",
-        [DELIVERY_DEAD_LETTERING] = "on its way to the dead-letter queue",
+        [DELIVERY_HANDING_OVER] = "on its way to another queue",
     };
     if (delivery->state == DELIVERY_RUNNING)
         return delivery->subscription->executor->activity(delivery);

@@ -59,9 +59,18 @@ whippet_bytes whippet_type(const whippet_message *message)
     return property(message, PROPERTY_TYPE);
 }
 
+/* What a message that was retried through the broker had at first, and could not keep. */
+static whippet_bytes original(const whippet_message *message, const char *header, whippet_bytes now)
+{
+    if (!message->is_retry)
+        return now;
+    whippet_value value = whippet_header(message, header);
+    return value.kind == WHIPPET_VALUE_TEXT ? value.bytes : now;
+}
+
 whippet_bytes whippet_user_id(const whippet_message *message)
 {
-    return property(message, PROPERTY_USER_ID);
+    return original(message, "whippet-user-id", property(message, PROPERTY_USER_ID));
 }
 
 whippet_bytes whippet_app_id(const whippet_message *message)
@@ -71,7 +80,7 @@ whippet_bytes whippet_app_id(const whippet_message *message)
 
 whippet_bytes whippet_expiration(const whippet_message *message)
 {
-    return property(message, PROPERTY_EXPIRATION);
+    return original(message, "whippet-expiration", property(message, PROPERTY_EXPIRATION));
 }
 
 uint64_t whippet_timestamp(const whippet_message *message)

@@ -251,7 +251,7 @@ static struct delivery *oversized_delivery(struct subscription *subscription,
              (unsigned long long)oversized->body_size,
              (unsigned long long)subscription->config->max_message_size);
     delivery->reason = memory_copy_text(reason);
-    delivery->state = DELIVERY_DEAD_LETTERING;
+    delivery->state = DELIVERY_HANDING_OVER;
     list_append(&subscription->at_work, &delivery->link);
     return delivery;
 }

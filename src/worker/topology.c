@@ -180,6 +180,59 @@ static int ensure_dead_letter(struct declarer *declarer, const struct queue_conf
     return queue_declare(declarer, config->dead_letter, type, NULL);
 }
 
+/* Quorum, whatever the queue's own type: only there can the broker bring messages back at least once
+ * (https://www.rabbitmq.com/docs/quorum-queues#activating-at-least-once-dead-lettering), for which it takes
+ * reject-publish: an expired message stays until its queue has it, also while that is away. */
+static bool write_retry_queue_arguments(struct buffer *entries, const struct queue_config *config,
+                                        uint64_t milliseconds)
+{
+    return table_add_text(entries, bytes_of_text("x-queue-type"), bytes_of_text("quorum")) &&
+           table_add_integer(entries, bytes_of_text("x-message-ttl"), (int64_t)milliseconds) &&
+           table_add_text(entries, bytes_of_text("x-dead-letter-exchange"), bytes_of_text("")) &&
+           table_add_text(entries, bytes_of_text("x-dead-letter-routing-key"), bytes_of_text(config->name)) &&
+           table_add_text(entries, bytes_of_text("x-dead-letter-strategy"), bytes_of_text("at-least-once")) &&
+           table_add_text(entries, bytes_of_text("x-overflow"), bytes_of_text("reject-publish"));
+}
+
+static int ensure_retry_queue(struct declarer *declarer, const struct queue_config *config,
+                              uint64_t milliseconds)
+{
+    char name[RETRY_QUEUE_NAME_SIZE];
+    struct buffer entries;
+    retry_queue_name(config->name, milliseconds, name);
+    buffer_init(&entries);
+    int error = declarer_open(declarer);
+    if (error == 0 && !write_retry_queue_arguments(&entries, config, milliseconds))
+        error = failure_set(declarer->failure, WHIPPET_E_MEMORY, "queue \"%s\": out of memory", name);
+    if (error == 0) {
+        struct queue_declaration declaration = {
+            .queue = name,
+            .durable = true,
+            .arguments = bytes_of(buffer_begin(&entries), buffer_length(&entries)),
+        };
+        error = channel_queue_declare(declarer->task, &declarer->channel, &declaration, REQUEST_SECONDS);
+        if (error != 0)
+            declarer_fail(declarer, error, "delay queue", name,
+                          declarer->channel.closed_code == 406
+                              ? "; it exists with other arguments: delete it once it is empty"
+                              : declare_advice(declarer));
+    }
+    buffer_destroy(&entries);
+    return error;
+}
+
+static int ensure_retry_queues(struct declarer *declarer, const struct queue_config *config)
+{
+    uint64_t delays[RETRY_QUEUES_MAX];
+    int error = 0;
+    if (config->retry_via != RETRY_VIA_BROKER)
+        return 0;
+    unsigned count = retry_queue_delays(&config->retry, delays);
+    for (unsigned i = 0; i < count && error == 0; i++)
+        error = ensure_retry_queue(declarer, config, delays[i]);
+    return error;
+}
+
 static int declarer_finish(struct declarer *declarer, int error)
 {
     if (error == 0)
@@ -198,6 +251,8 @@ int topology_ensure(whippet_task *task, struct connection *connection, const str
         error = ensure_binding(&declarer, config->name, &config->bindings[i]);
     if (error == 0)
         error = ensure_dead_letter(&declarer, config);
+    if (error == 0)
+        error = ensure_retry_queues(&declarer, config);
     return declarer_finish(&declarer, error);
 }
 
@@ -206,4 +261,11 @@ int topology_ensure_dead_letter(whippet_task *task, struct connection *connectio
 {
     struct declarer declarer = {.task = task, .connection = connection, .failure = failure};
     return declarer_finish(&declarer, ensure_dead_letter(&declarer, config));
+}
+
+int topology_ensure_retry_queues(whippet_task *task, struct connection *connection,
+                                 const struct queue_config *config, struct whippet_failure *failure)
+{
+    struct declarer declarer = {.task = task, .connection = connection, .failure = failure};
+    return declarer_finish(&declarer, ensure_retry_queues(&declarer, config));
 }

@@ -4,6 +4,7 @@
 
 #include "executor.h"
 #include <base/list.h>
+#include <config/retry.h>
 #include <io/publisher.h>
 #include <stats/stats.h>
 #include <worker/message.h>
@@ -79,7 +80,7 @@ enum delivery_state {
     DELIVERY_WAITING,
     DELIVERY_RUNNING,
     DELIVERY_RETRYING,
-    DELIVERY_DEAD_LETTERING
+    DELIVERY_HANDING_OVER /* to the dead-letter queue, or to a delay queue */
 };
 
 struct delivery {
@@ -134,16 +135,61 @@ const char *delivery_activity(const struct delivery *delivery);
 
 void delivery_log_in_flight(const struct delivery *delivery, double now);
 
+/* Between two attempts without the broker's help: holds neither slot nor task. */
+void delivery_retry_in_memory(struct delivery *delivery);
+
+/* --- message_copy.c: copies that the broker is to keep ---------------------------------------------------*/
+
+/* What makes one kind of copy different from another. */
+struct message_copy {
+    char queue[RETRY_QUEUE_NAME_SIZE]; /* where it goes */
+    const char *reason;                /* whippet-reason's value, static; NULL: none */
+    const char *done;                  /* what has been done once it is there, in words: "dead-lettered to" */
+    enum delivery_outcome outcome;     /* of the original then */
+    enum sending sending;              /* as what it is counted */
+    bool may_lose_headers;             /* rather without the original's headers than not at all */
+    bool (*write_headers)(const struct delivery *delivery, const struct message_copy *copy,
+                          struct buffer *entries); /* its own; false when memory is short */
+    int (*ensure_queue)(whippet_task *task, struct connection *connection, const struct queue_config *config,
+                        struct whippet_failure *failure); /* for when no queue took it */
+    void (*report)(const struct delivery *delivery, const struct message_copy *copy); /* it is there */
+    void (*give_up)(struct delivery *delivery); /* it can't be made; without may_lose_headers only */
+};
+
+/* The copy's properties: the message's own, less what must not be sent again, with where it came from at
+ * first, and with the copy's own headers. 0, or MEMORY. */
+int message_copy_properties(const struct delivery *delivery, const struct message_copy *copy,
+                            bool with_original_headers, struct buffer *properties);
+bool message_copy_add_text(struct buffer *entries, const char *name, whippet_bytes text);
+
+/* --- handover.c: publish, confirm, ack ------------------------------------------------------------------*/
+
+/* Carried by its task; the delivery outlives it. */
+struct handover {
+    struct delivery *delivery;
+    struct message_copy copy;
+    struct timer slow; /* when the log is to say that it takes long */
+};
+
+/* Begins to publish the copy; ends the delivery once that is confirmed. The delivery holds its slot until
+ * then. */
+void handover_begin(struct delivery *delivery, const struct message_copy *copy);
+
 /* --- dead_letter.c: what failed for good ----------------------------------------------------------------*/
 
-/* Begins to publish the copy; ends the delivery once that is confirmed. `reason` is whippet-reason's value, a
- * static string. The delivery holds a slot until then. */
+/* `reason` is whippet-reason's value, a static string. */
 void dead_letter_begin(struct delivery *delivery, const char *reason);
-
-/* The copy's properties: the message's own, less what must not be sent again, and the whippet-… headers. 0,
- * or MEMORY. */
 int dead_letter_properties(const struct delivery *delivery, const char *reason, bool with_original_headers,
                            struct buffer *properties);
+
+/* --- retry_queue.c: retries through the broker ----------------------------------------------------------*/
+
+/* Parks it in the delay queue of the attempt that has failed. */
+void retry_queue_begin(struct delivery *delivery);
+
+/* Of a message that comes back from a delay queue of ours: takes over the count of attempts, and the exchange
+ * and routing key that it had at first. */
+void retry_queue_recognise(whippet_message *message);
 
 /* --- oversized.c: messages over max_message_size --------------------------------------------------------*/
 
@@ -199,6 +245,11 @@ int topology_ensure(whippet_task *task, struct connection *connection, const str
 /* The dead-letter queue alone: for when it was deleted meanwhile. */
 int topology_ensure_dead_letter(whippet_task *task, struct connection *connection,
                                 const struct queue_config *config, struct whippet_failure *failure);
+
+/* The delay queues alone. They are declared, not looked for: one that is there with other arguments would
+ * keep messages for ever, and is an error. */
+int topology_ensure_retry_queues(whippet_task *task, struct connection *connection,
+                                 const struct queue_config *config, struct whippet_failure *failure);
 
 /* --- pace.c: when acks go out, and when the loop gathers ------------------------------------------------*/
 

@@ -16,6 +16,7 @@ struct recorder {
     int64_t fail_attempts;
     whippet_verdict verdict;
     const char *reason;
+    bool origin;
     unsigned running; /* attempts inside process() now */
 };
 
@@ -26,6 +27,8 @@ static const whippet_option options[] = {
     {"verdict", WHIPPET_OPTION_STRING, "ack", false, "ack, retry, reject, or nothing"},
     {"reason", WHIPPET_OPTION_STRING, "told to", false, "why it retries or rejects"},
     {"fail_attempts", WHIPPET_OPTION_INTEGER, "0", false, "retry this many attempts of each message first"},
+    {"origin", WHIPPET_OPTION_BOOLEAN, "false", false,
+     "log the exchange and the routing key of each attempt"},
     {0},
 };
 
@@ -58,6 +61,7 @@ static int setup(const whippet_settings *settings, void **state, whippet_failure
     recorder->block = whippet_setting_duration(settings, "block");
     recorder->fail_attempts = whippet_setting_integer(settings, "fail_attempts");
     recorder->reason = whippet_setting_string(settings, "reason");
+    recorder->origin = whippet_setting_boolean(settings, "origin");
     recorder->file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (recorder->file < 0 ||
         !read_verdict(whippet_setting_string(settings, "verdict"), &recorder->verdict)) {
@@ -99,6 +103,11 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
 
     recorder->running++;
     note(recorder, message, "begin");
+    if (recorder->origin) {
+        whippet_bytes exchange = whippet_exchange(message), key = whippet_routing_key(message);
+        whippet_log(task, WHIPPET_INFO, "attempt %u came from %.*s with %.*s", whippet_attempt(message),
+                    (int)exchange.len, (const char *)exchange.data, (int)key.len, (const char *)key.data);
+    }
     if (recorder->delay > 0) {
         error = whippet_sleep(task, recorder->delay);
     }

@@ -95,7 +95,6 @@ Test(errors, say_which_keys_this_version_does_not_have_yet)
         WITH_KEYS("\"amqp\": { \"tls\": {} }"),
         WITH_KEYS("\"amqp\": { \"password_file\": \"/x\" }"),
         WITH_QUEUE_KEYS("\"max_crashes\": 2"),
-        WITH_QUEUE_KEYS("\"retry\": { \"via\": \"broker\" }"),
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         assert_error(texts[i], "this version of whippet does not have this key yet; remove it");

@@ -224,7 +224,8 @@ Test(queue, growing_delays_end_above_where_they_begin)
     assert_queue_error(
         "\"retry\": { \"backoff\": \"exponential\", \"delay\": \"2s\", \"max_delay\": \"1s\" }",
         "queues[0].retry.max_delay: is less than the delay that it grows from");
-    struct config *config = parse_queue("\"retry\": { \"backoff\": \"exponential\", \"delay\": \"10m\" }");
+    struct config *config = parse_queue("\"timeout\": \"1m\", \"retry\": { \"attempts\": 2, \"backoff\": "
+                                        "\"exponential\", \"delay\": \"10m\" }");
     cr_assert_eq(config->queues[0].retry.max_delay, 600);
     config_destroy(config);
     config_destroy(parse_queue("\"retry\": { \"delay\": \"2s\", \"max_delay\": \"1s\" }"));

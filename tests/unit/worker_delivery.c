@@ -689,9 +689,9 @@ static bool all_up_to(size_t size)
 }
 
 /* The size of what keeps a dead letter's task going. */
-static bool all_but_16_bytes(size_t size)
+static bool all_but_handovers(size_t size)
 {
-    return size != 16;
+    return size != sizeof(struct handover);
 }
 
 Test(delivery, that_there_is_no_memory_to_dead_letter_gives_its_slot_to_the_next)
@@ -700,7 +700,7 @@ Test(delivery, that_there_is_no_memory_to_dead_letter_gives_its_slot_to_the_next
     work_deliver("q", "h1");
     work_deliver("q", "a1");
     rig_until(work_held_count() == 1 && counter_get(&counters_of(0)->phases[PHASE_WAITING]) == 1);
-    memory_permit = all_but_16_bytes;
+    memory_permit = all_but_handovers;
     work_release("h1", WHIPPET_REJECT);
     rig_until(work_starts("a1") == 1);
     memory_permit = NULL;

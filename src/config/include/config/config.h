@@ -26,6 +26,10 @@ enum run_mode {
     RUN_THREAD,
     RUN_PROCESS
 };
+enum retry_via {
+    RETRY_VIA_MEMORY, /* the delivery is held unacknowledged between two attempts */
+    RETRY_VIA_BROKER, /* a copy waits in a delay queue */
+};
 enum on_failure {
     ON_FAILURE_DEAD_LETTER,
     ON_FAILURE_DISCARD
@@ -68,6 +72,7 @@ struct queue_config {
     unsigned processes; /* with RUN_PROCESS */
     double timeout;     /* seconds, for one attempt */
     whippet_retry_policy retry;
+    enum retry_via retry_via;
     enum on_failure on_failure;
     const char *dead_letter;   /* queue; NULL with ON_FAILURE_DISCARD */
     uint64_t max_message_size; /* bytes */
@@ -82,6 +87,7 @@ struct config {
     double connect_timeout;
     double reconnect_min;
     double reconnect_max;
+    double consumer_timeout; /* seconds that the broker lets a message be unacknowledged; 0: for ever */
     struct queue_config *queues;
     size_t queue_count;
     unsigned threads; /* the most that attempts of RUN_THREAD run in, of all queues together */

@@ -8,6 +8,7 @@
 struct whippet_message {
     struct message *content; /* owned by whoever owns this */
     const char *queue;
+    bool is_retry;     /* it came back from a delay queue: headers of ours keep what it had at first */
     unsigned attempt;  /* from 1 */
     unsigned attempts; /* at most */
 };

@@ -1,0 +1,10 @@
+/* What each key takes, and what still can't work together at the broker. */
+#ifndef CONFIG_FEASIBLE_H
+#define CONFIG_FEASIBLE_H
+
+#include "reader.h"
+
+/* Finds fault with what can't work once all keys were read. */
+void check_feasible(struct reader *reader, const struct config *config);
+
+#endif
