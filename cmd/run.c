@@ -87,6 +87,10 @@ static int run(const struct config *config)
         code = serve(loop, worker);
     }
     worker_destroy(worker);
+    if (loop_offloaded(loop) > 0) {
+        /* A resolver that hangs can't be told to end, and is not worth waiting for. */
+        _exit(code);
+    }
     loop_destroy(loop);
     return code;
 }

@@ -165,3 +165,11 @@ int loop_offload(whippet_task *task, void (*function)(void *arg), void *arg, voi
         memory_free(job);
     return error;
 }
+
+size_t loop_offloaded(struct loop *loop)
+{
+    pthread_mutex_lock(&loop->offload.mutex);
+    size_t unfinished = loop->offload.unfinished;
+    pthread_mutex_unlock(&loop->offload.mutex);
+    return unfinished;
+}

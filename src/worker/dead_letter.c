@@ -25,7 +25,8 @@ static void report(const struct delivery *delivery, const struct message_copy *c
     struct log_fields fields = delivery->fields;
     fields.error = delivery->reason != NULL ? delivery->reason : copy->reason;
     fields.outcome = delivery_outcome_label(OUTCOME_DEAD_LETTERED);
-    log_event(WHIPPET_ERROR, &fields, "dead-lettered to %s (%s)", copy->queue, copy->reason);
+    log_limited(delivery->subscription, LOG_DEAD_LETTERED, &fields, "dead-lettered to %s (%s)", copy->queue,
+                copy->reason);
 }
 
 static struct message_copy dead_letter(const struct delivery *delivery, const char *reason)

@@ -45,7 +45,7 @@ struct delivery *delivery_create(struct subscription *subscription, struct messa
 static void return_unhandled(struct subscription *subscription, struct message *message)
 {
     struct log_fields fields = {.queue = subscription->config->name, .error = "out of memory"};
-    log_event(WHIPPET_ERROR, &fields, "a message was returned to its queue unhandled");
+    log_limited(subscription, LOG_UNHANDLED, &fields, "a message was returned to its queue unhandled");
     settlement_return(&subscription->settlement, message->delivery_tag);
     subscription_told(subscription, channel_nack(&subscription->channel, message->delivery_tag, false, true));
     queue_counters_ended(&subscription->stats.counters, PHASE_WAITING, OUTCOME_RETURNED);
@@ -168,7 +168,8 @@ static void failed_for_good(struct delivery *delivery, const char *reason)
         struct log_fields fields = delivery->fields;
         fields.error = reason_text(delivery);
         fields.outcome = delivery_outcome_label(OUTCOME_DISCARDED);
-        log_event(WHIPPET_ERROR, &fields, "discarded (%s): on_failure is \"discard\"", reason);
+        log_limited(subscription, LOG_DISCARDED, &fields, "discarded (%s): on_failure is \"discard\"",
+                    reason);
     }
     delivery_end(delivery, OUTCOME_DISCARDED);
     release_slot(subscription);
@@ -191,8 +192,8 @@ void delivery_retry_in_memory(struct delivery *delivery)
     fields.error = reason_text(delivery);
     fields.duration = delivery->duration;
     fields.has_duration = true;
-    log_event(WHIPPET_WARNING, &fields, "attempt %u of %u failed; next in %s", delivery->message.attempt,
-              delivery->message.attempts, next);
+    log_limited(subscription, LOG_ATTEMPT_FAILED, &fields, "attempt %u of %u failed; next in %s",
+                delivery->message.attempt, delivery->message.attempts, next);
     move_to(delivery, DELIVERY_RETRYING, &subscription->retrying);
     if (!timer_start(timers_of(subscription), &delivery->retry, loop_now(subscription->worker->loop) + delay))
         delivery_end(delivery, OUTCOME_RETURNED);
@@ -316,7 +317,8 @@ void subscription_dispatch(struct subscription *subscription)
     if (subscription->dispatching)
         return;
     subscription->dispatching = true;
-    while (!subscription->worker->stopping && !list_empty(&subscription->waiting) && has_room(subscription))
+    while (!subscription->worker->stopping && !list_empty(&subscription->waiting) && has_room(subscription) &&
+           turns_take(subscription))
         delivery_start(list_entry(subscription->waiting.next, struct delivery, link));
     subscription->dispatching = false;
 }

@@ -65,8 +65,9 @@ static void report_failure(const struct handover *handover, const char *error, d
     struct log_fields fields = handover->delivery->fields;
     fields.error = error;
     queue_stats_fail(&subscription->stats, error, loop_now(subscription->worker->loop));
-    log_event(WHIPPET_WARNING, &fields, "not %s %s yet; the message is kept, trying again in %g s",
-              handover->copy.done, handover->copy.queue, pause);
+    log_limited(handover->delivery->subscription, LOG_NOT_HANDED_OVER, &fields,
+                "not %s %s yet; the message is kept, trying again in %g s", handover->copy.done,
+                handover->copy.queue, pause);
 }
 
 static void on_slow(struct timer *timer)
@@ -74,8 +75,9 @@ static void on_slow(struct timer *timer)
     struct handover *handover = list_entry(timer, struct handover, slow);
     struct log_fields fields = handover->delivery->fields;
     fields.error = "the broker has neither confirmed nor refused it";
-    log_event(WHIPPET_WARNING, &fields, "not %s %s for %g s now; the message is kept", handover->copy.done,
-              handover->copy.queue, SLOW_SECONDS);
+    log_limited(handover->delivery->subscription, LOG_NOT_HANDED_OVER, &fields,
+                "not %s %s for %g s now; the message is kept", handover->copy.done, handover->copy.queue,
+                SLOW_SECONDS);
 }
 
 /* Returns 0 once the broker holds the copy; CANCELLED, or CLOSED when the original is somebody else's by now;
@@ -129,7 +131,8 @@ static void give_back(struct delivery *delivery)
     struct subscription *subscription = delivery->subscription;
     struct log_fields fields = delivery->fields;
     fields.error = "out of memory";
-    log_event(WHIPPET_ERROR, &fields, "can't be handed over now, and is returned to its queue");
+    log_limited(subscription, LOG_UNHANDLED, &fields,
+                "can't be handed over now, and is returned to its queue");
     delivery_end(delivery, OUTCOME_RETURNED);
     subscription->running--;
     subscription_dispatch(subscription);

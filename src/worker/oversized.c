@@ -181,10 +181,10 @@ static void wait_it_out(whippet_task *task, struct relay *relay)
     struct log_fields fields = relay->delivery->fields;
     const whippet_retry_policy *retry = &relay->delivery->subscription->config->retry;
     fields.error = relay->failure.text;
-    log_event(WHIPPET_WARNING, &fields,
-              "a message of %llu bytes, over max_message_size, could not be dead-lettered; "
-              "it goes back to its queue",
-              (unsigned long long)relay->body_size);
+    log_limited(relay->delivery->subscription, LOG_NOT_HANDED_OVER, &fields,
+                "a message of %llu bytes, over max_message_size, could not be dead-lettered; "
+                "it goes back to its queue",
+                (unsigned long long)relay->body_size);
     relay->given_up = true;
     buffer_destroy(&relay->held);
     relay_pause(relay, false);
@@ -201,8 +201,8 @@ static int relay_main(whippet_task *task, void *arg)
         struct log_fields fields = relay->delivery->fields;
         fields.error = relay->delivery->reason;
         fields.outcome = delivery_outcome_label(OUTCOME_DEAD_LETTERED);
-        log_event(WHIPPET_ERROR, &fields, "dead-lettered to %s (too-large)",
-                  relay->delivery->subscription->config->dead_letter);
+        log_limited(relay->delivery->subscription, LOG_DEAD_LETTERED, &fields,
+                    "dead-lettered to %s (too-large)", relay->delivery->subscription->config->dead_letter);
     } else if (error == WHIPPET_E_UNROUTABLE) {
         struct whippet_failure ignored;
         topology_ensure_dead_letter(task, worker_of(relay)->publish, relay->delivery->subscription->config,
@@ -268,7 +268,8 @@ static void discard(struct delivery *delivery)
     struct log_fields fields = delivery->fields;
     fields.error = delivery->reason;
     fields.outcome = delivery_outcome_label(OUTCOME_DISCARDED);
-    log_event(WHIPPET_ERROR, &fields, "discarded (too-large): on_failure is \"discard\"");
+    log_limited(delivery->subscription, LOG_DISCARDED, &fields,
+                "discarded (too-large): on_failure is \"discard\"");
     delivery_end(delivery, OUTCOME_DISCARDED);
 }
 

@@ -20,8 +20,9 @@ static void report(const struct delivery *delivery, const struct message_copy *c
     fields.duration = delivery->duration;
     fields.has_duration = true;
     fields.outcome = delivery_outcome_label(OUTCOME_RETRIED);
-    log_event(WHIPPET_WARNING, &fields, "attempt %u of %u failed; the next comes from %s",
-              delivery->message.attempt, delivery->message.attempts, copy->queue);
+    log_limited(delivery->subscription, LOG_ATTEMPT_FAILED, &fields,
+                "attempt %u of %u failed; the next comes from %s", delivery->message.attempt,
+                delivery->message.attempts, copy->queue);
 }
 
 /* Its headers leave no room for ours: it can only wait here. */

@@ -28,6 +28,8 @@ struct subscription *subscription_create(struct worker *worker, const struct con
     subscription->config = &source->queues[index];
     subscription->executor = &LOOP_EXECUTOR;
     list_init(&subscription->hungry);
+    turns_join(subscription);
+    log_limits_init(subscription);
     list_init(&subscription->waiting);
     list_init(&subscription->at_work);
     list_init(&subscription->retrying);
@@ -47,6 +49,8 @@ struct subscription *subscription_create(struct worker *worker, const struct con
 void subscription_destroy(struct subscription *subscription)
 {
     list_remove(&subscription->link);
+    turns_leave(subscription);
+    log_limits_end(subscription);
     if (subscription->processor.plugin != NULL)
         subscription->executor->tear_down(subscription);
     settlement_destroy(&subscription->settlement);

@@ -91,6 +91,7 @@ struct worker *worker_create(struct loop *loop, const struct config *config, con
     if (gethostname(worker->host, sizeof worker->host - 1) != 0)
         snprintf(worker->host, sizeof worker->host, "unknown");
     pace_init(worker);
+    turns_init(worker);
     struct connections *connections = connections_create(worker, config);
     if (connections != NULL)
         connections_use(worker, connections);

@@ -11,6 +11,26 @@
 #include <worker/settlement.h>
 #include <worker/worker.h>
 
+/* --- log_limit.c: lines that would come once for each message -------------------------------------------*/
+
+enum log_kind {
+    LOG_ATTEMPT_FAILED,
+    LOG_DEAD_LETTERED,
+    LOG_DISCARDED,
+    LOG_NOT_HANDED_OVER,
+    LOG_UNHANDLED,
+    LOG_KIND_COUNT
+};
+
+struct log_limit {
+    struct subscription *subscription;
+    enum log_kind kind;
+    struct timer window; /* armed from the first line on; at its end the count is said */
+    unsigned said;       /* in this window */
+    uint64_t left_out;   /* in this window */
+    char error[160];     /* of the last that was left out */
+};
+
 /* One queue's consumer. */
 struct subscription {
     struct list link; /* in the worker's list */
@@ -37,6 +57,9 @@ struct subscription {
 
     unsigned running;     /* slots taken, of config->concurrency */
     bool dispatching;     /* subscription_dispatch is at it */
+    unsigned starts_left; /* before it waits for its next turn */
+    struct list turn;     /* in worker->awaiting_turn, while it does */
+    struct log_limit log_limits[LOG_KIND_COUNT];
     struct list waiting;  /* struct delivery, oldest first */
     struct list at_work;  /* struct delivery: attempts, and failures on their way to the dead-letter queue */
     struct list retrying; /* struct delivery: between two attempts */
@@ -68,6 +91,9 @@ struct worker {
     struct timer ack_timer; /* the end of the time that acks may be held back */
     struct list relays;     /* struct relay */
     unsigned paused_relays; /* those that want reading paused */
+
+    struct list awaiting_turn; /* struct subscription: have used up their starts, and have more to start */
+    struct posted turn_end;
 
     bool stopping;
     bool ended;
@@ -250,6 +276,25 @@ int topology_ensure_dead_letter(whippet_task *task, struct connection *connectio
  * keep messages for ever, and is an error. */
 int topology_ensure_retry_queues(whippet_task *task, struct connection *connection,
                                  const struct queue_config *config, struct whippet_failure *failure);
+
+/* --- turns.c: no queue keeps the loop from the others
+ * -----------------------------------------------------*/
+
+void turns_init(struct worker *worker);
+void turns_join(struct subscription *subscription);
+void turns_leave(struct subscription *subscription);
+
+/* One start. False: it has none left, and is dispatched anew at the end of the turn. */
+bool turns_take(struct subscription *subscription);
+
+/* --- log_limit.c ----------------------------------------------------------------------------------------*/
+
+void log_limits_init(struct subscription *subscription);
+void log_limits_end(struct subscription *subscription); /* says what was only counted so far */
+
+/* Logs it at the kind's level: the first of a while as they are, with their cause; of the rest, how many. */
+void log_limited(struct subscription *subscription, enum log_kind kind, const struct log_fields *fields,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* --- pace.c: when acks go out, and when the loop gathers ------------------------------------------------*/
 

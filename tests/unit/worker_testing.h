@@ -165,7 +165,7 @@ static inline void work_check_books(const struct subscription *subscription)
                   subscription->running);
     cr_assert(!subscription->dispatching);
     cr_assert(waiting == 0 || subscription->running == subscription->config->concurrency ||
-                  work.worker->stopping,
+                  !list_empty(&subscription->turn) || work.worker->stopping,
               "%llu wait although a slot is free", (unsigned long long)waiting);
 }
 

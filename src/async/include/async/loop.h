@@ -87,6 +87,9 @@ void loop_call(struct loop *loop, struct loop_call *call);
  * loop. */
 int loop_offload(whippet_task *task, void (*function)(void *arg), void *arg, void (*release)(void *arg));
 
+/* Pieces of it that have not come to their end: loop_destroy would wait for those. */
+size_t loop_offloaded(struct loop *loop);
+
 enum {
     LOOP_OFFLOAD_THREADS = 4
 };
