@@ -7,6 +7,8 @@
 #   epmd.pid     the port mapper's
 #   server.log   what the server printed; RabbitMQ's own log lies in log/
 #   data/        queues and messages: they survive broker_kill and broker_stop
+#
+# A cluster is a folder with such a folder for each node: 1/, 2/, … They share the first one's port mapper and cookie.
 
 broker_programs=/usr/lib/rabbitmq/bin
 broker_start_limit=90 # seconds; a start takes four when the machine is idle
@@ -25,9 +27,10 @@ broker_free_ports() {
         print "$_->[1]\n" for @held;' "$1"
 }
 
-# Fills the empty folder $1 with what a broker is made of; starts nothing.
+# Fills the empty folder $1 with what a broker is made of; starts nothing. In a network namespace of its own
+# $BROKER_ADDRESS may be 0.0.0.0.
 broker_create() {
-    local folder=$1 ports
+    local folder=$1 ports address=${BROKER_ADDRESS:-127.0.0.1}
     mapfile -t ports < <(broker_free_ports 3)
     [ "${#ports[@]}" -eq 3 ] || return 1
     mkdir -p "$folder"/{home,data,log,plugins} || return 1
@@ -38,7 +41,8 @@ broker_create() {
 	{lookup, [file, native]}.
 	END
     cat >"$folder/rabbitmq.conf" <<-END
-	listeners.tcp.1 = 127.0.0.1:${ports[0]}
+	listeners.tcp.1 = $address:${ports[0]}
+	loopback_users = none
 	disk_free_limit.absolute = 16MB
 	# As it was before 4.0, which takes 16 MiB: a worker must cope with more.
 	max_message_size = 134217728
@@ -54,7 +58,7 @@ broker_create() {
 	export ERL_CRASH_DUMP=$folder/log/erl_crash.dump
 	export RABBITMQ_NODENAME=whippet-${ports[0]}@localhost
 	export RABBITMQ_NODE_PORT=${ports[0]}
-	export RABBITMQ_NODE_IP_ADDRESS=127.0.0.1
+	export RABBITMQ_NODE_IP_ADDRESS=$address
 	export RABBITMQ_DIST_PORT=${ports[2]}
 	export RABBITMQ_MNESIA_BASE=$folder/data
 	export RABBITMQ_LOG_BASE=$folder/log
@@ -72,23 +76,76 @@ broker_create() {
 # Starts the server in the folder $1, on the ports and the data that are there, and returns once it takes connections.
 # Does nothing where it runs already. On failure says why, and 1.
 broker_start() {
-    local folder=$1
-    broker_alive "$folder/server.pid" && return 0
+    broker_begin "$1" && broker_await "$1"
+}
+
+# The first half of that: does not wait.
+broker_begin() (
+    broker_alive "$1/server.pid" && return 0
     [ -x "$broker_programs/rabbitmq-server" ] || {
         echo "broker: RabbitMQ is not installed; scripts/setup test installs it" >&2
         return 1
     }
-    (
-        . "$folder/environment"
-        cd "$folder" || exit 1
-        broker_alive epmd.pid || broker_launch epmd.pid epmd -address 127.0.0.1 -port "$ERL_EPMD_PORT"
-        # So marked, the script becomes the emulator instead of staying its parent: one process to stop.
-        RUNNING_UNDER_SYSTEMD=true broker_launch server.pid "$broker_programs/rabbitmq-server" -noinput
-    )
-    broker_await_port "$folder" && return 0
-    echo "broker: RabbitMQ in $folder did not start; the end of what it said:" >&2
-    tail -n 20 "$folder/server.log" >&2
+    . "$1/environment"
+    cd "$1" || return 1
+    broker_alive epmd.pid || broker_launch epmd.pid epmd -address 127.0.0.1 -port "$ERL_EPMD_PORT"
+    # So marked, the script becomes the emulator instead of staying its parent: one process to stop.
+    RUNNING_UNDER_SYSTEMD=true broker_launch server.pid "$broker_programs/rabbitmq-server" -noinput
+)
+
+# And the second.
+broker_await() {
+    broker_await_port "$1" && return 0
+    echo "broker: RabbitMQ in $1 did not start; the end of what it said:" >&2
+    tail -n 20 "$1/server.log" >&2
     return 1
+}
+
+# Fills the empty folder $1 with $2 nodes that find each other when they start for the first time.
+broker_create_cluster() {
+    local folder=$1 count=$2 node nodes
+    nodes=$(seq "$count")
+    for node in $nodes; do
+        mkdir -p "$folder/$node" && broker_create "$folder/$node" || return 1
+    done
+    for node in $nodes; do
+        {
+            echo 'cluster_formation.peer_discovery_backend = classic_config'
+            # A minority stops serving until it sees the others again.
+            echo 'cluster_partition_handling = pause_minority'
+            broker_list_nodes "$folder"
+        } >>"$folder/$node/rabbitmq.conf"
+        [ "$node" -eq 1 ] || broker_share_mapper "$folder/1" "$folder/$node"
+    done
+}
+
+# The lines of rabbitmq.conf that name the nodes of the cluster $1.
+broker_list_nodes() {
+    local node
+    for node in "$1"/[0-9]*; do
+        (. "$node/environment" && echo "cluster_formation.classic_config.nodes.${node##*/} = $RABBITMQ_NODENAME")
+    done
+}
+
+# The node $2 uses the port mapper and the cookie of the node $1.
+broker_share_mapper() {
+    grep -E '^export (HOME|ERL_EPMD_PORT)=' "$1/environment" >>"$2/environment"
+    ln -sf "$1/epmd.pid" "$2/epmd.pid"
+}
+
+# Starts all nodes of the cluster $1 and returns once each takes connections.
+broker_start_cluster() {
+    local node
+    for node in "$1"/[0-9]*; do
+        broker_begin "$node" || return 1
+        # Whoever finds no cookie makes one, and the others must find that.
+        until [ -s "$1/1/home/.erlang.cookie" ] || ! broker_alive "$node/server.pid"; do
+            sleep 0.05
+        done
+    done
+    for node in "$1"/[0-9]*; do
+        broker_await "$node" || return 1
+    done
 }
 
 # Runs a command in a session of its own, its process number in the file $1, its output in server.log.
@@ -144,6 +201,20 @@ broker_kill() {
     broker_end "$1" KILL
 }
 
+# Stops its clock, and lets it go on: to the others it is a machine that hangs.
+broker_pause() {
+    broker_signal "$1" STOP
+}
+
+broker_resume() {
+    broker_signal "$1" CONT
+}
+
+broker_signal() {
+    local pid
+    read -r pid <"$1/server.pid" && kill "-$2" -- "-$pid"
+}
+
 # RabbitMQ confirms messages of a new quorum queue before it has written down which folder is that queue's; killed in
 # that half second, it starts with the queue empty (seen in 3.10.8). Waits until every folder's name is in the list.
 broker_await_names() {
@@ -163,9 +234,26 @@ broker_control() (
     exec "$broker_programs/rabbitmqctl" --quiet "$@"
 )
 
-# Ends what runs in the folder $1 and removes it.
+# Evaluates Erlang expressions ("a, b") inside the broker in the folder $1, and prints what the last one comes to. Costs
+# next to nothing, where broker_control costs seconds.
+broker_eval() (
+    . "$1/environment"
+    if ! command -v erl_call >/dev/null; then
+        broker_control "$1" eval "$2."
+        return
+    fi
+    {
+        printf '%s.\n' "$2" | erl_call -e -n "$RABBITMQ_NODENAME" -c "$(cat "$HOME/.erlang.cookie")"
+        echo
+    } | sed -n -e '/^{ok, /{s///; s/}$//; p; q}' -e 'w /dev/stderr' -e 'q1'
+)
+
+# Ends what runs in the folder $1, or in the cluster's folders in it, and removes it.
 broker_destroy() {
-    local folder=$1 pid
+    local folder=$1 pid node
+    for node in "$folder"/[0-9]*; do
+        [ ! -d "$node" ] || broker_destroy "$node"
+    done
     broker_end "$folder" KILL
     if broker_alive "$folder/epmd.pid"; then
         read -r pid <"$folder/epmd.pid"
