@@ -32,6 +32,16 @@ struct broker *broker_shared(void)
     return broker;
 }
 
+struct broker *broker_node(unsigned number)
+{
+    struct broker *broker = calloc(1, sizeof(*broker));
+
+    snprintf(broker->folder, sizeof(broker->folder), "%s/%u", environment("WHIPPET_TEST_CLUSTER"), number);
+    broker->lifeline = -1;
+    broker_start(broker);
+    return broker;
+}
+
 /* The guard is forked off by setsid, so that no signal to the tests' process group reaches it. */
 static int guard(const char *folder)
 {
@@ -89,6 +99,33 @@ void broker_stop(struct broker *broker)
 void broker_kill(struct broker *broker)
 {
     script(broker, "kill", NULL, 0);
+}
+
+void broker_pause(struct broker *broker)
+{
+    script(broker, "pause", NULL, 0);
+}
+
+void broker_resume(struct broker *broker)
+{
+    script(broker, "resume", NULL, 0);
+}
+
+const char *broker_eval(struct broker *broker, const char *expressions, ...)
+{
+    static char line[4096];
+    char *text = NULL;
+    va_list list;
+
+    va_start(list, expressions);
+    cr_assert_geq(vasprintf(&text, expressions, list), 0, "out of memory");
+    va_end(list);
+    const char *arguments[] = {WHIPPET_BROKER_SCRIPT, "eval", broker->folder, text, NULL};
+    if (command_run(arguments, line, sizeof(line)) != 0) {
+        line[0] = '\0';
+    }
+    free(text);
+    return line;
 }
 
 const char *broker_port(struct broker *broker)

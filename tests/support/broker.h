@@ -20,6 +20,9 @@ struct broker {
  */
 struct broker *broker_shared(void);
 
+/* The node of this number, from 1, of the cluster of `scripts/broker with --nodes`. */
+struct broker *broker_node(unsigned number);
+
 /* A broker of this test's own, not started yet. It is stopped and removed when the test ends, however it
  * ends. */
 struct broker *broker_create(void);
@@ -33,8 +36,17 @@ void broker_start(struct broker *broker);
 void broker_stop(struct broker *broker);
 void broker_kill(struct broker *broker);
 
+/* Stops its clock, as that of a machine that hangs, and lets it go on. */
+void broker_pause(struct broker *broker);
+void broker_resume(struct broker *broker);
+
 /* Its AMQP port, in digits; valid until the broker is destroyed. */
 const char *broker_port(struct broker *broker);
+
+/* What a line of Erlang expressions (printf-style) comes to inside the broker; "" where they fail. Costs next
+ * to nothing. Valid until the next call. */
+const char *broker_eval(struct broker *broker, const char *expressions, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Runs rabbitmqctl with up to seven arguments, the last of them NULL. Costs a second or two of CPU. */
 void broker_control(struct broker *broker, const char *first, ...) __attribute__((sentinel));

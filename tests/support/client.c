@@ -77,10 +77,13 @@ void client_declare(struct client *client, const char *queue, const char *type)
     check(amqp_get_rpc_reply(client->connection), queue);
 }
 
-void client_delete(struct client *client, const char *queue)
+unsigned client_delete(struct client *client, const char *queue)
 {
-    amqp_queue_delete(client->connection, CHANNEL_LOOK, amqp_cstring_bytes(queue), false, false);
+    amqp_queue_delete_ok_t *deleted =
+        amqp_queue_delete(client->connection, CHANNEL_LOOK, amqp_cstring_bytes(queue), false, false);
+
     check(amqp_get_rpc_reply(client->connection), queue);
+    return deleted->message_count;
 }
 
 void client_purge(struct client *client, const char *queue)
@@ -199,15 +202,26 @@ void client_send(struct client *client, const char *queue, const char *id, const
 
 void client_send_many(struct client *client, const char *queue, unsigned count)
 {
-    uint64_t first = client->published + 1;
+    client_send_numbered(client, queue, 0, count, 0);
+}
 
-    for (unsigned i = 0; i < count; i++) {
-        char id[16];
-        snprintf(id, sizeof(id), "%u", i);
+void client_send_numbered(struct client *client, const char *queue, unsigned first, unsigned count,
+                          size_t size)
+{
+    uint64_t first_tag = client->published + 1;
+    char id[16];
+    char *body = malloc(size + sizeof(id));
+
+    for (unsigned i = first; i < first + count; i++) {
+        size_t length = (size_t)snprintf(id, sizeof(id), "%u", i);
         amqp_basic_properties_t properties = persistent(id);
-        publish(client, "", queue, &properties, amqp_cstring_bytes(id));
+        memset(body, '.', size + sizeof(id));
+        memcpy(body, id, length);
+        publish(client, "", queue, &properties,
+                (amqp_bytes_t){.len = size > length ? size : length, .bytes = body});
     }
-    await_confirms(client, first);
+    free(body);
+    await_confirms(client, first_tag);
 }
 
 struct client_message *client_get(struct client *client, const char *queue)

@@ -23,7 +23,8 @@ void client_close(struct client *client);
 
 /* Declares a durable queue. `type` is "quorum" or "classic". */
 void client_declare(struct client *client, const char *queue, const char *type);
-void client_delete(struct client *client, const char *queue);
+/* Returns how many messages, so says the broker, were ready in it and went with it. */
+unsigned client_delete(struct client *client, const char *queue);
 void client_purge(struct client *client, const char *queue);
 
 /* What a passive declare says: messages ready (those delivered and unsettled are not among them), and
@@ -41,6 +42,11 @@ void client_send(struct client *client, const char *queue, const char *id, const
 /* Sends `count` persistent messages with the ids "0", "1", … and the same text as body; then waits for all
  * confirms. */
 void client_send_many(struct client *client, const char *queue, unsigned count);
+
+/* The same with ids from `first` on, and bodies that begin with the id and are filled up with dots to `size`
+ * bytes. */
+void client_send_numbered(struct client *client, const char *queue, unsigned first, unsigned count,
+                          size_t size);
 
 /* A message taken from a queue and acknowledged. */
 struct client_message {

@@ -65,7 +65,7 @@ int command_wait(pid_t child)
 
 int command_run(const char *const *arguments, char *line, size_t size)
 {
-    char first[512] = "", rest[512];
+    char first[4096] = "", rest[512];
     int output[2];
     pid_t child;
     FILE *stream;

@@ -8,7 +8,7 @@
 
 enum {
     TEXT_SIZE = 320,
-    TEXTS = 64
+    TEXTS = 1024
 };
 
 static struct {

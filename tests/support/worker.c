@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 enum {
-    WORKERS = 8,
+    WORKERS = 256,
     PATH_SIZE = 320,
-    LINES_SHOWN = 40
+    LINES_SHOWN = 100
 };
 
 struct worker {
@@ -29,6 +29,7 @@ struct worker {
 
 static struct worker workers[WORKERS];
 static unsigned worker_count;
+static const char *const *prefix;
 
 /* Writes JSON with ' for ". */
 static void write_json(FILE *file, const char *text)
@@ -65,6 +66,28 @@ static const char *numbered(const char *word)
     return stage_path(name);
 }
 
+void worker_run_by(const char *const *words)
+{
+    prefix = words;
+}
+
+static pid_t launch(const char *program, const char *configuration, int log)
+{
+    const char *arguments[16] = {NULL};
+    unsigned count = 0;
+
+    while (prefix && prefix[count]) {
+        cr_assert_lt(count, 8, "too long a prefix");
+        arguments[count] = prefix[count];
+        count++;
+    }
+    arguments[count++] = program;
+    arguments[count++] = "run";
+    arguments[count++] = "-c";
+    arguments[count] = configuration;
+    return command_start(arguments, -1, log, log);
+}
+
 struct worker *worker_start(const char *options, const char *queues, ...)
 {
     struct worker *worker = &workers[worker_count];
@@ -84,8 +107,7 @@ struct worker *worker_start(const char *options, const char *queues, ...)
     free(text);
     log = open(worker->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     cr_assert_geq(log, 0, "cannot write %s: %s", worker->log, strerror(errno));
-    const char *arguments[] = {program, "run", "-c", worker->configuration, NULL};
-    worker->pid = command_start(arguments, -1, log, log);
+    worker->pid = launch(program, worker->configuration, log);
     close(log);
     worker_count++;
     return worker;
@@ -163,6 +185,36 @@ struct worker_counts worker_counts(const struct worker *worker, const char *queu
     fclose(file);
     cr_assert(found, "the worker printed no counters of %s", queue);
     return counts;
+}
+
+static void add_counts(struct worker_counts *sum, const struct worker_counts *counts)
+{
+    sum->consumed += counts->consumed;
+    sum->acked += counts->acked;
+    sum->retried += counts->retried;
+    sum->dead_lettered += counts->dead_lettered;
+    sum->discarded += counts->discarded;
+    sum->returned += counts->returned;
+    sum->in_flight += counts->in_flight;
+}
+
+struct worker_counts workers_counts(void)
+{
+    struct worker_counts sum = {0}, counts;
+
+    for (unsigned i = 0; i < worker_count; i++) {
+        FILE *file = open_log(&workers[i]);
+        char *line = NULL;
+        size_t size = 0;
+        while (getline(&line, &size, file) > 0) {
+            if (read_counts(line, &counts)) {
+                add_counts(&sum, &counts);
+            }
+        }
+        free(line);
+        fclose(file);
+    }
+    return sum;
 }
 
 void worker_await_end(struct worker *worker, double seconds, int expected)
@@ -255,6 +307,70 @@ uint64_t worker_switches(const struct worker *worker)
     }
     closedir(threads);
     return sum;
+}
+
+/* The number before the last " in flight" that is none of a summary's; `count` takes how many there are. */
+static unsigned long last_in_flight(const struct worker *worker, unsigned *count)
+{
+    FILE *file = open_log(worker);
+    char *line = NULL;
+    size_t size = 0;
+    unsigned long found = 0;
+
+    *count = 0;
+    while (getline(&line, &size, file) > 0) {
+        char *words = strstr(line, " in flight");
+        if (!words || strstr(line, "stopping") || strstr(line, "consumed ") || !strchr("\"\n", words[10])) {
+            continue;
+        }
+        while (words > line && words[-1] >= '0' && words[-1] <= '9') {
+            words--;
+        }
+        found = strtoul(words, NULL, 10);
+        ++*count;
+    }
+    free(line);
+    fclose(file);
+    return found;
+}
+
+unsigned long worker_in_flight(struct worker *worker)
+{
+    unsigned before, now;
+    unsigned long found;
+
+    last_in_flight(worker, &before);
+    worker_signal(worker, SIGUSR1);
+    await(10, (found = last_in_flight(worker, &now), now > before) || !worker_runs(worker),
+          "an answer to SIGUSR1");
+    return found;
+}
+
+static unsigned count_entries(const struct worker *worker, const char *folder)
+{
+    char path[64];
+    unsigned count = 0;
+    DIR *entries;
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", worker->pid, folder);
+    entries = opendir(path);
+    cr_assert_not_null(entries, "cannot read %s: %s", path, strerror(errno));
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+        count += entry->d_name[0] != '.';
+    }
+    closedir(entries);
+    return count;
+}
+
+struct worker_holdings worker_holdings(const struct worker *worker)
+{
+    struct worker_holdings holdings = {
+        .descriptors = count_entries(worker, "fd"),
+        .threads = count_entries(worker, "task"),
+        .mappings = count_entries(worker, "map_files"),
+    };
+
+    return holdings;
 }
 
 static uint64_t memory_figure(const struct worker *worker, const char *name)

@@ -14,6 +14,10 @@ struct worker;
 struct worker *worker_start(const char *options, const char *queues, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Has those that start from now on run by `prefix` (NULL-terminated; "nsenter …"); NULL: by nothing.
+ * Borrowed. */
+void worker_run_by(const char *const *prefix);
+
 /* Awaits a consumer on the queue. */
 void worker_await_consuming(struct worker *worker, const char *queue);
 
@@ -51,8 +55,23 @@ struct worker_counts {
 /* What it printed of a queue when it ended; fails the test when there is no such line. */
 struct worker_counts worker_counts(const struct worker *worker, const char *queue);
 
+/* The sum over all queues and over all workers that have ended by themselves. */
+struct worker_counts workers_counts(void);
+
 /* How often its threads gave up the CPU by themselves so far: wake-ups. */
 uint64_t worker_switches(const struct worker *worker);
+
+/* How many messages it has in flight; asks with SIGUSR1. */
+unsigned long worker_in_flight(struct worker *worker);
+
+/* What it holds of the system: descriptors, threads, mappings. */
+struct worker_holdings {
+    unsigned descriptors;
+    unsigned threads;
+    unsigned mappings;
+};
+
+struct worker_holdings worker_holdings(const struct worker *worker);
 
 /* Resident memory, and the most there ever was, in bytes. */
 uint64_t worker_memory(const struct worker *worker);
