@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # What scripts/test can do: each job_NAME runs from the top of the tree and adds what it found to the count of tests
-# passed and failed. A job never stops the ones after it. Sourced, never run.
+# passed and failed. A job never stops the ones after it. $chaos_minutes is what --chaos-minutes was given. Sourced, never
+# run.
+: "${chaos_minutes:=}"
 
 passed=0
 failed=0
@@ -105,6 +107,28 @@ sources() {
 
 job_sanitized() {
     build_and run_all_tests asan+ubsan
+}
+
+# run_chaos OPTIONS…: the scenarios of tests/chaos, each of which is one test.
+run_chaos() {
+    local log=build/chaos.log found
+    if build asan+ubsan asan+ubsan; then
+        tests/chaos/run "$@" </dev/null | tee "$log"
+        found=$(sed -n 's/^seed [0-9]*: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")
+        read -ra found <<<"${found:-0 1}"
+        passed=$((passed + found[0]))
+        failed=$((failed + found[1]))
+    else
+        count_job 1 "the build of asan+ubsan"
+    fi
+}
+
+job_chaos() {
+    run_chaos
+}
+
+job_chaos_minutes() {
+    run_chaos --minutes "$chaos_minutes"
 }
 
 job_quick() {
