@@ -4,6 +4,7 @@ find_package(Threads REQUIRED)
 
 pkg_check_modules(rabbitmq REQUIRED IMPORTED_TARGET librabbitmq>=0.11)
 pkg_check_modules(cjson REQUIRED IMPORTED_TARGET libcjson)
+pkg_check_modules(microhttpd REQUIRED IMPORTED_TARGET libmicrohttpd>=0.9.75)
 
 # libev ships no pkg-config file.
 find_path(EV_INCLUDE_DIR ev.h REQUIRED)

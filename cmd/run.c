@@ -3,6 +3,7 @@
 #include "configuration.h"
 #include "exit_codes.h"
 #include "options.h"
+#include <admin/admin.h>
 #include <async/loop.h>
 #include <base/log.h>
 #include <signal.h>
@@ -70,6 +71,29 @@ static int serve(struct loop *loop, struct worker *worker)
     return EXIT_DONE;
 }
 
+/* NULL where there is to be none, and where it cannot be had: that is in `errors` then. */
+static struct admin *start_admin(struct worker *worker, const struct config *config,
+                                 struct config_errors *errors)
+{
+    const struct listen_address *listen = &config->admin_listen;
+    struct whippet_failure failure;
+    if (listen->host == NULL)
+        return NULL;
+    const struct admin_options options = {
+        .host = listen->host, .port = listen->port, .commit = WHIPPET_COMMIT, .stats = worker_stats(worker)};
+    struct admin *admin = admin_start(&options, &failure);
+    if (admin == NULL) {
+        config_errors_add(errors, config, "admin.listen", "%s", failure.text);
+        return NULL;
+    }
+    bool is_ipv6 = strchr(listen->host, ':') != NULL;
+    log_event(WHIPPET_INFO, NULL, "admin port at http://%s%s%s:%u/", is_ipv6 ? "[" : "", listen->host,
+              is_ipv6 ? "]" : "", admin_port(admin));
+    if (!worker_observe(worker))
+        config_errors_add(errors, config, "", "out of memory");
+    return admin;
+}
+
 static int run(const struct config *config)
 {
     struct whippet_failure failure;
@@ -79,13 +103,15 @@ static int run(const struct config *config)
         return fail_internally(failure.text);
     int code = EXIT_CONFIGURATION;
     struct worker *worker = worker_create(loop, config, WHIPPET_VERSION, &errors);
-    if (worker == NULL) {
+    struct admin *admin = worker != NULL ? start_admin(worker, config, &errors) : NULL;
+    if (errors.count > 0) {
         configuration_report(&errors, config->file);
     } else {
         log_event(WHIPPET_INFO, NULL, "whippet %s (%s) starts: %zu queue%s, process %ld", WHIPPET_VERSION,
                   WHIPPET_COMMIT, config->queue_count, config->queue_count == 1 ? "" : "s", (long)getpid());
         code = serve(loop, worker);
     }
+    admin_stop(admin);
     worker_destroy(worker);
     if (loop_offloaded(loop) > 0) {
         /* A resolver that hangs can't be told to end, and is not worth waiting for. */

@@ -39,7 +39,7 @@ children_of() {
 # Starts a worker that waits for a broker on a port where none is; $first is process 1, $worker its child.
 start_worker() {
     cat >"$work/whippet.json" <<-END
-	{ "amqp": { "url": "amqp://127.0.0.1:1/" }, "queues": [ { "name": "orders", "processor": "log" } ] }
+	{ "amqp": { "url": "amqp://127.0.0.1:1/" }, "admin": { "listen": "off" }, "queues": [ { "name": "orders", "processor": "log" } ] }
 	END
     as_first run -c "$work/whippet.json" 2>"$work/log" &
     outer=$!

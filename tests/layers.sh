@@ -8,6 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 declare -A may_use=(
     [base]=""
     [stats]="base"
+    [admin]="base stats"
     [async]="base"
     [amqp]="base"
     [io]="base async amqp"

@@ -85,6 +85,7 @@ class Whippet:
         report.unlink(missing_ok=True)
         configuration = {
             "amqp": {"url": broker.url},
+            "admin": {"listen": "off"},
             "processor_path": [str(self.build.plugins)],
             "queues": [{
                 "name": broker.queue, "processor": self.plugin, "declare": "passive", "type": "classic",

@@ -1,6 +1,7 @@
 #include "errors.h"
 #include "feasible.h"
 #include "limits.h"
+#include "listen.h"
 #include "prepare.h"
 #include "queue.h"
 #include "reader.h"
@@ -33,7 +34,7 @@ static const struct choice formats[] = {
     {"json", CONFIG_LOG_JSON},
 };
 
-static key_read read_urls, read_heartbeat, read_stack_size, read_folders;
+static key_read read_urls, read_heartbeat, read_stack_size, read_folders, read_listen;
 
 #define CONFIG(member) offsetof(struct config, member)
 
@@ -59,6 +60,10 @@ static const struct key log_keys[] = {
     KEY("format", key_read_choice, CONFIG(log_format), KEY_CHOICES(formats)),
 };
 
+static const struct key admin_keys[] = {
+    KEY("listen", read_listen, CONFIG(admin_listen)),
+};
+
 static const struct key root_keys[] = {
     KEY("amqp", key_read_section, 0, KEY_SECTION(amqp_keys)),
     KEY("queues", key_read_queues, 0),
@@ -68,10 +73,10 @@ static const struct key root_keys[] = {
         .highest = LARGEST_STACK),
     KEY("shutdown_timeout", key_read_duration, CONFIG(shutdown_timeout), .lowest = SHORTEST_TIME,
         .highest = LONGEST_TIME),
+    KEY("admin", key_read_section, 0, KEY_SECTION(admin_keys)),
     KEY("log", key_read_section, 0, KEY_SECTION(log_keys)),
     KEY("$schema", key_read_ignored, 0),
     KEY_LATER("state_dir"),
-    KEY_LATER("admin"),
 };
 
 static const struct config defaults = {
@@ -83,6 +88,7 @@ static const struct config defaults = {
     .consumer_timeout = DEFAULT_CONSUMER_TIMEOUT,
     .stack_size = 256 << 10,
     .shutdown_timeout = 25,
+    .admin_listen = {.host = "127.0.0.1", .port = 9464},
     .log_level = WHIPPET_INFO,
     .log_format = CONFIG_LOG_AUTO,
 };
@@ -152,6 +158,22 @@ static void read_stack_size(struct reader *reader, const struct place *place, cJ
         reader_fault(reader, place, value, "expected a multiple of the page size, %u bytes", (unsigned)page);
     else if (bytes > 0)
         *(uint64_t *)target = bytes;
+}
+
+static void read_listen(struct reader *reader, const struct place *place, cJSON *value, const struct key *key,
+                        void *target)
+{
+    struct whippet_failure failure;
+    (void)key;
+    if (!cJSON_IsString(value)) {
+        reader_expected(reader, place, value, "an address and a port such as \"127.0.0.1:9464\", or \"off\"");
+        return;
+    }
+    int result = listen_parse(value->valuestring, reader->arena, target, &failure);
+    if (result == WHIPPET_E_MEMORY)
+        errors_out_of_memory(reader->errors);
+    else if (result != 0)
+        reader_fault(reader, place, value, "%s", failure.text);
 }
 
 static void read_folders(struct reader *reader, const struct place *place, cJSON *value,

@@ -50,7 +50,9 @@ static void write_configuration(const char *path, const char *options, const cha
                 "\"amqp\": {\"url\": \"%s\", \"reconnect\": {\"min\": \"100ms\", \"max\": \"500ms\"}},\n",
                 stage_broker()->url);
     }
-    fprintf(file, "\"processor_path\": \"%s\",\n", getenv("WHIPPET_TEST_PLUGINS"));
+    fprintf(file, "%s\"processor_path\": \"%s\",\n",
+            strstr(options, "'admin'") ? "" : "\"admin\": {\"listen\": \"off\"}, ",
+            getenv("WHIPPET_TEST_PLUGINS"));
     write_json(file, options);
     fputs(options[0] ? ",\n\"queues\": " : "\"queues\": ", file);
     write_json(file, queues);
@@ -258,6 +260,27 @@ unsigned worker_said(const struct worker *worker, const char *text)
     free(line);
     fclose(file);
     return count;
+}
+
+unsigned worker_number_behind(const struct worker *worker, const char *text)
+{
+    FILE *file = open_log(worker);
+    char *line = NULL;
+    size_t size = 0;
+    bool found = false;
+    unsigned number = 0;
+
+    while (getline(&line, &size, file) > 0) {
+        const char *place = strstr(line, text);
+        if (place) {
+            found = true;
+            number = (unsigned)strtoul(place + strlen(text), NULL, 10);
+        }
+    }
+    free(line);
+    fclose(file);
+    cr_assert(found, "no log line with \"%s\"", text);
+    return number;
 }
 
 void worker_await_saying(struct worker *worker, double seconds, const char *text)

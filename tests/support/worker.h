@@ -41,6 +41,9 @@ pid_t worker_pid(const struct worker *worker);
 /* How many lines it wrote to standard error that hold `text`. */
 unsigned worker_said(const struct worker *worker, const char *text);
 
+/* The number behind `text` in the last line that it wrote with it; fails the test when there is none. */
+unsigned worker_number_behind(const struct worker *worker, const char *text);
+
 /* What became of a queue's messages. */
 struct worker_counts {
     unsigned long consumed;

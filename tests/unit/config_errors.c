@@ -82,7 +82,7 @@ Test(errors, list_the_keys_there_are_when_none_is_near)
 {
     assert_error(WITH_KEYS("\"zzz\": 1"),
                  "zzz: unknown key; the keys here are amqp, queues, processor_path, threads, stack_size, "
-                 "shutdown_timeout, log, $schema\n");
+                 "shutdown_timeout, admin, log, $schema\n");
     assert_error(WITH_KEYS("\"log\": { \"colour\": true }"),
                  "log.colour: unknown key; the keys here are level, format\n");
 }
@@ -90,7 +90,6 @@ Test(errors, list_the_keys_there_are_when_none_is_near)
 Test(errors, say_which_keys_this_version_does_not_have_yet)
 {
     static const char *const texts[] = {
-        WITH_KEYS("\"admin\": {}"),
         WITH_KEYS("\"state_dir\": \"/x\""),
         WITH_KEYS("\"amqp\": { \"tls\": {} }"),
         WITH_KEYS("\"amqp\": { \"password_file\": \"/x\" }"),

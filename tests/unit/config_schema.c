@@ -98,6 +98,7 @@ Test(schema, has_the_keys_that_the_parser_has)
 {
     assert_same_keys(NULL, NULL, WITH_KEYS("\"zzz\": 1"));
     assert_same_keys("amqp", NULL, WITH_KEYS("\"amqp\": { \"zzz\": 1 }"));
+    assert_same_keys("admin", NULL, WITH_KEYS("\"admin\": { \"zzz\": 1 }"));
     assert_same_keys("amqp", "reconnect", WITH_KEYS("\"amqp\": { \"reconnect\": { \"zzz\": 1 } }"));
     assert_same_keys("queue", NULL, WITH_QUEUE_KEYS("\"zzz\": 1"));
     assert_same_keys("retry", NULL, WITH_QUEUE_KEYS("\"retry\": { \"zzz\": 1 }"));
@@ -152,6 +153,8 @@ static void assert_same_config(const struct config *a, const struct config *b)
     cr_assert_eq(a->threads, b->threads);
     cr_assert_eq(a->stack_size, b->stack_size);
     cr_assert_eq(a->shutdown_timeout, b->shutdown_timeout);
+    cr_assert_str_eq(a->admin_listen.host, b->admin_listen.host);
+    cr_assert_eq(a->admin_listen.port, b->admin_listen.port);
     cr_assert_eq(a->log_level, b->log_level);
     cr_assert_eq(a->log_format, b->log_format);
     assert_same_queue(&a->queues[0], &b->queues[0]);
@@ -160,7 +163,7 @@ static void assert_same_config(const struct config *a, const struct config *b)
 Test(schema, has_the_defaults_that_the_parser_has)
 {
     static char root[1000], amqp[1000], reconnect[1000], queue[1000], retry[1000], binding[1000], log[1000],
-        text[8000];
+        admin[1000], text[10000];
     write_defaults(find_object(NULL, NULL), root);
     write_defaults(find_object("amqp", NULL), amqp);
     write_defaults(find_object("amqp", "reconnect"), reconnect);
@@ -168,12 +171,14 @@ Test(schema, has_the_defaults_that_the_parser_has)
     write_defaults(find_object("retry", NULL), retry);
     write_defaults(find_object("binding", NULL), binding);
     write_defaults(find_object("log", NULL), log);
+    write_defaults(find_object("admin", NULL), admin);
     snprintf(
         text, sizeof text,
-        "{ %s, \"amqp\": { %s, \"reconnect\": { %s } }, \"log\": { %s }, \"queues\": [{ \"name\": "
+        "{ %s, \"amqp\": { %s, \"reconnect\": { %s } }, \"log\": { %s }, \"admin\": { %s }, \"queues\": [{ "
+        "\"name\": "
         "\"orders\", "
         "\"processor\": \"log\", %s, \"retry\": { %s }, \"bindings\": [{ \"exchange\": \"x\", %s }] }] }",
-        root, amqp, reconnect, log, queue, retry, binding);
+        root, amqp, reconnect, log, admin, queue, retry, binding);
     struct config *given = parse(text);
     struct config *defaults = parse(WITH_QUEUE_KEYS("\"bindings\": [{ \"exchange\": \"x\" }]"));
     assert_same_config(given, defaults);
@@ -210,7 +215,7 @@ Test(schema, every_key_is_documented)
         {NULL, NULL, ""},          {"amqp", NULL, "amqp."},
         {"queue", NULL, ""},       {"amqp", "reconnect", "amqp.reconnect."},
         {"retry", NULL, "retry."}, {"log", NULL, "log."},
-        {"binding", NULL, ""},
+        {"admin", NULL, "admin."}, {"binding", NULL, ""},
     };
     char *page = read_document("configuration.md");
     for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++) {
@@ -222,7 +227,8 @@ Test(schema, every_key_is_documented)
             bool is_section = cJSON_GetObjectItem(property, "properties") != NULL ||
                               strcmp(property->string, "amqp") == 0 ||
                               strcmp(property->string, "queues") == 0 ||
-                              strcmp(property->string, "retry") == 0 || strcmp(property->string, "log") == 0;
+                              strcmp(property->string, "retry") == 0 ||
+                              strcmp(property->string, "admin") == 0 || strcmp(property->string, "log") == 0;
             snprintf(row, sizeof row, "\n| `%s%s` |", objects[i].prefix, property->string);
             cr_assert(is_section || strstr(page, row) != NULL, "docs/configuration.md has no row%s", row);
         }

@@ -79,6 +79,12 @@ struct queue_config {
     int line;                  /* where it starts in the file */
 };
 
+/* Where the admin port listens. */
+struct listen_address {
+    const char *host; /* NULL: off */
+    uint16_t port;    /* 0: the kernel picks one */
+};
+
 struct config {
     const char *file;
     struct broker_address *addresses; /* at least one, tried in turn */
@@ -95,6 +101,7 @@ struct config {
     const char **processor_path; /* folders, in the order to search them; NULL when the file names none */
     size_t processor_path_count;
     double shutdown_timeout;
+    struct listen_address admin_listen;
     enum whippet_log_level log_level;
     enum {
         CONFIG_LOG_AUTO,

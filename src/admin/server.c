@@ -1,0 +1,292 @@
+#include "events.h"
+#include "listener.h"
+#include "pages.h"
+#include "visitors.h"
+#include <admin/admin.h>
+#include <base/clock.h>
+#include <base/memory.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    CONNECTIONS = 64, /* in all; more wait in the listen queue */
+    CONNECTIONS_PER_ADDRESS = 48,
+    CONNECTION_MEMORY = 16 * 1024, /* bytes: a request's line and headers, and buffers */
+    IDLE_SECONDS = 15,             /* without a byte in either direction */
+    TICK_MILLISECONDS = 200,
+};
+
+struct admin {
+    struct admin_options options;
+    int descriptor; /* listening; the HTTP library closes it */
+    uint16_t port;
+    int wake; /* an eventfd: admin_stop's word to the thread */
+    struct MHD_Daemon *daemon;
+    struct list visitors;
+    struct events events;
+    pthread_t thread;
+};
+
+/* --- Answers --------------------------------------------------------------------------------------------*/
+
+static enum MHD_Result send_answer(struct MHD_Connection *connection, unsigned code,
+                                   struct MHD_Response *response)
+{
+    if (response == NULL)
+        return MHD_NO; /* memory is short: the connection is closed */
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Content-Security-Policy",
+                            "default-src 'self'; frame-ancestors 'none'");
+    if (code == MHD_HTTP_METHOD_NOT_ALLOWED)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    enum MHD_Result result = MHD_queue_response(connection, code, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* Takes the answer's text along. */
+static enum MHD_Result send_page(struct MHD_Connection *connection, struct page_answer *answer)
+{
+    struct MHD_Response *response = NULL;
+    if (!answer->text.failed)
+        response = MHD_create_response_from_buffer(buffer_length(&answer->text.buffer),
+                                                   buffer_begin(&answer->text.buffer), MHD_RESPMEM_MUST_COPY);
+    if (response != NULL)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->content_type);
+    text_destroy(&answer->text);
+    return send_answer(connection, answer->code, response);
+}
+
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+static bool has_body(struct MHD_Connection *connection)
+{
+    const char *length = header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL ||
+           (length != NULL && strtoull(length, NULL, 10) != 0);
+}
+
+/* Why a request gets no page; 0: it may get one. */
+static unsigned refusal(struct MHD_Connection *connection, const char *path, const char *method,
+                        const char **why)
+{
+    bool known = page_find(path) != NULL || strcmp(path, "/api/events") == 0;
+    if (!known) {
+        *why = "There is nothing at this path. See / for what there is.";
+        return MHD_HTTP_NOT_FOUND;
+    }
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+        *why = "This port only tells; it changes nothing. Use GET or HEAD.";
+        return MHD_HTTP_METHOD_NOT_ALLOWED;
+    }
+    if (has_body(connection)) {
+        *why = "A request here has no body.";
+        return MHD_HTTP_CONTENT_TOO_LARGE;
+    }
+    return 0;
+}
+
+static struct visitor *visitor_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
+static enum MHD_Result answer_page(struct admin *admin, struct MHD_Connection *connection, const char *path)
+{
+    struct page_answer answer = {.code = MHD_HTTP_OK};
+    const struct page_request asked = {.stats = admin->options.stats,
+                                       .commit = admin->options.commit,
+                                       .accept = header(connection, MHD_HTTP_HEADER_ACCEPT)};
+    visitor_enter(visitor_of(connection), VISITOR_ANSWERED, clock_monotonic());
+    text_init(&answer.text);
+    page_find(path)->write(&asked, &answer);
+    return send_page(connection, &answer);
+}
+
+static enum MHD_Result answer_events(struct admin *admin, struct MHD_Connection *connection)
+{
+    visitor_enter(visitor_of(connection), VISITOR_LISTENING, clock_monotonic());
+    return send_answer(connection, MHD_HTTP_OK, events_answer(&admin->events, connection));
+}
+
+static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned code, const char *why)
+{
+    struct page_answer answer;
+    visitor_enter(visitor_of(connection), VISITOR_ANSWERED, clock_monotonic());
+    text_init(&answer.text);
+    page_refuse(&answer, code, why);
+    return send_page(connection, &answer);
+}
+
+/* Called when the headers are there, and again when there is nothing more of the request: an answer to the
+ * first call ends the connection, so that only those get it who are refused. */
+static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection, const char *path,
+                                  const char *method, const char *version, const char *body,
+                                  size_t *body_size, void **seen)
+{
+    struct admin *admin = owner;
+    const char *why;
+    (void)version, (void)body, (void)body_size;
+    unsigned code = refusal(connection, path, method, &why);
+    if (code != 0)
+        return refuse(connection, code, why);
+    if (*seen == NULL) {
+        *seen = admin;
+        return MHD_YES;
+    }
+    return page_find(path) != NULL ? answer_page(admin, connection, path) : answer_events(admin, connection);
+}
+
+/* --- Connections ----------------------------------------------------------------------------------------*/
+
+static void on_connection(void *owner, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct admin *admin = owner;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *context = visitor_create(&admin->visitors, info->connect_fd, clock_monotonic());
+    } else {
+        visitor_destroy(*context);
+        *context = NULL;
+    }
+}
+
+static void on_answered(void *owner, struct MHD_Connection *connection, void **request,
+                        enum MHD_RequestTerminationCode code)
+{
+    (void)owner, (void)request, (void)code;
+    visitor_enter(visitor_of(connection), VISITOR_ASKING, clock_monotonic());
+}
+
+/* --- The thread -----------------------------------------------------------------------------------------*/
+
+/* False when it is told to end. */
+static bool await_something(const struct admin *admin)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    struct pollfd polled[] = {{.fd = info->epoll_fd, .events = POLLIN},
+                              {.fd = admin->wake, .events = POLLIN}};
+    MHD_UNSIGNED_LONG_LONG wanted;
+    int timeout = list_empty(&admin->visitors) ? -1 : TICK_MILLISECONDS;
+    if (MHD_get_timeout(admin->daemon, &wanted) == MHD_YES && (timeout < 0 || wanted < TICK_MILLISECONDS))
+        timeout = (int)wanted;
+    poll(polled, 2, timeout);
+    return polled[1].revents == 0;
+}
+
+static void *admin_main(void *arg)
+{
+    struct admin *admin = arg;
+    while (await_something(admin)) {
+        double now = clock_monotonic();
+        visitors_cut(&admin->visitors, now);
+        events_tick(&admin->events, now);
+        MHD_run(admin->daemon);
+    }
+    events_end(&admin->events);
+    MHD_run(admin->daemon);
+    return NULL;
+}
+
+/* --- Beginning and end ----------------------------------------------------------------------------------*/
+
+static struct MHD_Daemon *start_daemon(struct admin *admin)
+{
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, admin,
+                            MHD_OPTION_LISTEN_SOCKET, admin->descriptor, MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                            (unsigned)CONNECTIONS_PER_ADDRESS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, admin, MHD_OPTION_NOTIFY_COMPLETED,
+                            on_answered, admin, MHD_OPTION_END);
+}
+
+/* Signals are the loop's. */
+static int start_thread(struct admin *admin)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&admin->thread, NULL, admin_main, admin);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        pthread_setname_np(admin->thread, "whippet-admin");
+    return error;
+}
+
+/* Without a thread. */
+static void release(struct admin *admin)
+{
+    if (admin->daemon != NULL)
+        MHD_stop_daemon(admin->daemon);
+    else if (admin->descriptor >= 0)
+        close(admin->descriptor);
+    if (admin->wake >= 0)
+        close(admin->wake);
+    events_destroy(&admin->events);
+    memory_free(admin);
+}
+
+static int begin(struct admin *admin, struct whippet_failure *failure)
+{
+    admin->descriptor = listener_open(admin->options.host, admin->options.port, &admin->port, failure);
+    if (admin->descriptor < 0)
+        return failure->error;
+    admin->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (admin->wake < 0)
+        return failure_set(failure, WHIPPET_E_SYSTEM, "cannot make an eventfd: %s", strerror(errno));
+    admin->daemon = start_daemon(admin);
+    if (admin->daemon == NULL)
+        return failure_set(failure, WHIPPET_E_SYSTEM,
+                           "libmicrohttpd cannot start: memory or descriptors are short");
+    int error = start_thread(admin);
+    return error == 0 ? 0
+                      : failure_set(failure, WHIPPET_E_SYSTEM, "cannot start a thread: %s", strerror(error));
+}
+
+struct admin *admin_start(const struct admin_options *options, struct whippet_failure *failure)
+{
+    struct admin *admin = memory_allocate_zeroed(sizeof *admin);
+    if (admin == NULL) {
+        failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
+        return NULL;
+    }
+    admin->options = *options;
+    admin->descriptor = -1;
+    admin->wake = -1;
+    list_init(&admin->visitors);
+    events_init(&admin->events, options->stats, options->commit);
+    if (begin(admin, failure) == 0)
+        return admin;
+    release(admin);
+    return NULL;
+}
+
+void admin_stop(struct admin *admin)
+{
+    if (admin == NULL)
+        return;
+    eventfd_write(admin->wake, 1);
+    pthread_join(admin->thread, NULL);
+    release(admin);
+}
+
+uint16_t admin_port(const struct admin *admin)
+{
+    return admin->port;
+}

@@ -1,0 +1,324 @@
+#include "status.h"
+#include <base/clock.h>
+#include <base/memory.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* --- Moments --------------------------------------------------------------------------------------------*/
+
+/* A moment of clock_monotonic as RFC 3339; 0 is null. */
+static void put_moment(struct text *text, const char *name, double moment)
+{
+    char wall[CLOCK_TEXT_SIZE];
+    if (moment <= 0) {
+        json_null(text, name);
+        return;
+    }
+    clock_format(clock_wall() - clock_monotonic() + moment, wall);
+    json_text(text, name, wall);
+}
+
+/* Whole milliseconds are enough for people, and read better. */
+static void put_seconds(struct text *text, const char *name, double seconds)
+{
+    json_number(text, name, seconds > 0 ? (double)(uint64_t)(seconds * 1000 + 0.5) / 1000 : 0);
+}
+
+static void put_error(struct text *text, const char *name, const char *error, double at)
+{
+    if (error[0] == '\0') {
+        json_null(text, name);
+        return;
+    }
+    json_open(text, name, '{');
+    json_text(text, "text", error);
+    if (at > 0)
+        put_moment(text, "at", at);
+    json_close(text, '}');
+}
+
+/* --- Live and ready -------------------------------------------------------------------------------------*/
+
+static double silence_of(const struct stats *stats)
+{
+    return clock_monotonic() - atomic_load_explicit(&stats->loop.ticked_at, memory_order_acquire);
+}
+
+bool status_write_live(struct text *text, const struct stats *stats)
+{
+    double silence = silence_of(stats);
+    bool live = silence < STATUS_LIVE_SECONDS;
+    json_open(text, NULL, '{');
+    json_boolean(text, "live", live);
+    put_seconds(text, "last_tick_seconds_ago", silence);
+    if (!live)
+        json_text(text, "why", "the event loop is blocked: a processor does not give the CPU back");
+    json_close(text, '}');
+    return live;
+}
+
+static bool is_up(const struct connection_stats *connection)
+{
+    return atomic_load_explicit(&connection->up, memory_order_acquire);
+}
+
+/* Why a subscription does not consume. */
+static void explain(struct text *text, const struct queue_view *view, const struct stats *stats)
+{
+    char error[SHARED_TEXT_SIZE];
+    const struct connection_stats *connection = &stats->connections[CONNECTION_CONSUME];
+    if (!is_up(connection)) {
+        shared_text_get(&connection->last_error, error);
+        json_text(text, "why", error[0] != '\0' ? error : "there is no connection to the broker yet");
+    } else if (view->state == SUBSCRIPTION_FAILED) {
+        json_text(text, "why", view->failure);
+    } else if (view->state == SUBSCRIPTION_DRAINING || view->state == SUBSCRIPTION_CLOSED) {
+        json_text(text, "why", "it was told to end");
+    } else {
+        json_text(text, "why", "it is on its way");
+    }
+}
+
+static bool put_unready_queues(struct text *text, struct stats *stats)
+{
+    struct queue_views views;
+    bool ready = true;
+    if (!stats_view_queues(stats, &views)) {
+        text->failed = true;
+        return false;
+    }
+    for (size_t i = 0; i < views.count; i++) {
+        const struct queue_view *view = &views.items[i];
+        if (view->state == SUBSCRIPTION_CONSUMING)
+            continue;
+        ready = false;
+        json_open(text, NULL, '{');
+        json_text(text, "what", "subscription");
+        json_text(text, "queue", view->queue);
+        json_text(text, "processor", view->processor);
+        json_text(text, "state", subscription_state_name(view->state));
+        put_moment(text, "since", view->state_since);
+        explain(text, view, stats);
+        json_close(text, '}');
+    }
+    queue_views_destroy(&views);
+    return ready;
+}
+
+static bool put_unready_connections(struct text *text, const struct stats *stats)
+{
+    bool ready = true;
+    for (int i = 0; i < CONNECTION_ROLES; i++) {
+        const struct connection_stats *connection = &stats->connections[i];
+        char error[SHARED_TEXT_SIZE];
+        if (is_up(connection))
+            continue;
+        ready = false;
+        shared_text_get(&connection->last_error, error);
+        json_open(text, NULL, '{');
+        json_text(text, "what", "connection");
+        json_text(text, "connection", connection_role_name(i));
+        json_text(text, "state", "down");
+        put_moment(text, "since", connection->since);
+        json_text(text, "why", error[0] != '\0' ? error : "it was not open yet");
+        json_close(text, '}');
+    }
+    return ready;
+}
+
+/* The answer stands behind the list, which it follows from. */
+bool status_write_ready(struct text *text, struct stats *stats)
+{
+    bool stopping = atomic_load_explicit(&stats->stopping, memory_order_relaxed);
+    json_open(text, NULL, '{');
+    json_open(text, "not_ready", '[');
+    bool connected = put_unready_connections(text, stats);
+    bool ready = put_unready_queues(text, stats) && connected && !stopping;
+    json_close(text, ']');
+    json_open(text, "blocked", '[');
+    for (int i = 0; i < CONNECTION_ROLES; i++) {
+        if (atomic_load_explicit(&stats->connections[i].blocked, memory_order_relaxed))
+            json_text(text, NULL, connection_role_name(i));
+    }
+    json_close(text, ']');
+    json_boolean(text, "stopping", stopping);
+    json_boolean(text, "ready", ready);
+    json_close(text, '}');
+    return ready;
+}
+
+/* --- Status ---------------------------------------------------------------------------------------------*/
+
+static void put_durations(struct text *text, const struct queue_totals *totals)
+{
+    uint64_t count = 0;
+    json_open(text, "durations", '{');
+    json_open(text, "buckets", '[');
+    for (int i = 0; i <= DURATION_BUCKET_COUNT; i++) {
+        count += totals->durations[i];
+        json_open(text, NULL, '{');
+        if (i < DURATION_BUCKET_COUNT)
+            json_number(text, "up_to_seconds", DURATION_BOUNDS[i]);
+        else
+            json_null(text, "up_to_seconds");
+        json_unsigned(text, "count", totals->durations[i]);
+        json_close(text, '}');
+    }
+    json_close(text, ']');
+    json_unsigned(text, "count", count);
+    json_number(text, "sum_seconds", (double)totals->duration_nanoseconds / 1e9);
+    json_close(text, '}');
+}
+
+static void put_totals(struct text *text, const struct queue_totals *totals)
+{
+    json_unsigned(text, "consumed", totals->consumed);
+    json_open(text, "settled", '{');
+    for (int i = 0; i < OUTCOME_COUNT; i++)
+        json_unsigned(text, delivery_outcome_label(i), totals->outcomes[i]);
+    json_close(text, '}');
+    json_unsigned(text, "in_flight", totals->in_flight);
+    json_unsigned(text, "waiting", totals->phases[PHASE_WAITING]);
+    json_unsigned(text, "running", totals->phases[PHASE_RUNNING]);
+    json_unsigned(text, "retrying", totals->phases[PHASE_RETRYING]);
+    json_open(text, "attempts", '{');
+    for (int i = 0; i < ATTEMPT_RESULT_COUNT; i++)
+        json_unsigned(text, attempt_result_label(i), totals->attempts[i]);
+    json_close(text, '}');
+    json_unsigned(text, "stale_settlements", totals->stale_settlements);
+    put_moment(text, "last_delivery", totals->last_delivery);
+    put_durations(text, totals);
+}
+
+static void put_queues(struct text *text, struct stats *stats)
+{
+    struct queue_views views;
+    if (!stats_view_queues(stats, &views)) {
+        text->failed = true;
+        return;
+    }
+    json_open(text, "queues", '[');
+    for (size_t i = 0; i < views.count; i++) {
+        const struct queue_view *view = &views.items[i];
+        json_open(text, NULL, '{');
+        json_text(text, "queue", view->queue);
+        json_text(text, "processor", view->processor);
+        json_text(text, "state", subscription_state_name(view->state));
+        put_moment(text, "since", view->state_since);
+        put_error(text, "failure", view->failure, 0);
+        json_unsigned(text, "concurrency", view->concurrency);
+        json_unsigned(text, "prefetch", view->prefetch);
+        put_totals(text, &view->totals);
+        put_error(text, "last_error", view->last_error, view->last_error_at);
+        json_close(text, '}');
+    }
+    json_close(text, ']');
+    queue_views_destroy(&views);
+}
+
+static void put_connections(struct text *text, const struct stats *stats)
+{
+    char value[SHARED_TEXT_SIZE];
+    json_open(text, "connections", '[');
+    for (int i = 0; i < CONNECTION_ROLES; i++) {
+        const struct connection_stats *connection = &stats->connections[i];
+        json_open(text, NULL, '{');
+        json_text(text, "connection", connection_role_name(i));
+        json_boolean(text, "up", is_up(connection));
+        json_boolean(text, "blocked", atomic_load_explicit(&connection->blocked, memory_order_relaxed));
+        put_moment(text, "since", connection->since);
+        shared_text_get(&connection->address, value);
+        json_text(text, "address", value[0] != '\0' ? value : NULL);
+        json_unsigned(text, "epoch", counter_get(&connection->epoch));
+        json_unsigned(text, "reconnects", counter_get(&connection->reconnects));
+        shared_text_get(&connection->last_error, value);
+        put_error(text, "last_error", value, 0);
+        json_close(text, '}');
+    }
+    json_close(text, ']');
+}
+
+static void put_sent(struct text *text, const struct stats *stats)
+{
+    json_open(text, "sent", '{');
+    for (int i = 0; i < SENDING_COUNT; i++) {
+        json_open(text, sending_name(i), '{');
+        json_unsigned(text, "confirmed", counter_get(&stats->sent[i].confirmed));
+        json_unsigned(text, "failed", counter_get(&stats->sent[i].failed));
+        json_close(text, '}');
+    }
+    json_close(text, '}');
+}
+
+static void put_row(struct text *text, const struct in_flight_row *row, double now)
+{
+    json_open(text, NULL, '{');
+    json_text(text, "queue", row->queue);
+    json_text(text, "processor", row->processor);
+    json_text(text, "message_id", row->message_id[0] != '\0' ? row->message_id : NULL);
+    json_unsigned(text, "attempt", row->attempt);
+    json_text(text, "state", row->state);
+    put_seconds(text, "age_seconds", now - row->arrived_at);
+    if (row->started_at > 0)
+        put_seconds(text, "attempt_age_seconds", now - row->started_at);
+    else
+        json_null(text, "attempt_age_seconds");
+    json_close(text, '}');
+}
+
+/* As old as the board is: while the loop is blocked that is the moment before, and says so. */
+static void put_in_flight(struct text *text, struct stats *stats, double now)
+{
+    struct in_flight_board *board = in_flight_board_copy(&stats->board);
+    if (board == NULL) {
+        text->failed = true;
+        return;
+    }
+    json_open(text, "in_flight", '{');
+    json_unsigned(text, "count", board->in_flight);
+    put_moment(text, "as_of", board->written_at);
+    json_open(text, "oldest", '[');
+    for (size_t i = 0; i < board->count; i++)
+        put_row(text, &board->rows[i], now);
+    json_close(text, ']');
+    json_close(text, '}');
+    memory_free(board);
+}
+
+static void put_process(struct text *text, const struct stats *stats, const char *commit, double now)
+{
+    char host[256] = "", moment[CLOCK_TEXT_SIZE];
+    gethostname(host, sizeof host - 1);
+    clock_format(clock_wall(), moment);
+    json_text(text, "time", moment);
+    json_text(text, "version", stats->version);
+    json_text(text, "commit", commit);
+    json_text(text, "host", host);
+    json_unsigned(text, "process", (uint64_t)getpid());
+    clock_format(stats->started_wall, moment);
+    json_text(text, "started", moment);
+    put_seconds(text, "uptime_seconds", now - stats->started_at);
+    json_boolean(text, "stopping", atomic_load_explicit(&stats->stopping, memory_order_relaxed));
+}
+
+static void put_loop(struct text *text, const struct stats *stats, double now)
+{
+    json_open(text, "loop", '{');
+    json_boolean(text, "live", silence_of(stats) < STATUS_LIVE_SECONDS);
+    put_seconds(text, "lag_seconds", loop_stats_lag(&stats->loop, now));
+    put_seconds(text, "lag_max_seconds", atomic_load_explicit(&stats->loop.lag_max, memory_order_relaxed));
+    json_close(text, '}');
+}
+
+void status_write(struct text *text, struct stats *stats, const char *commit)
+{
+    double now = clock_monotonic();
+    json_open(text, NULL, '{');
+    put_process(text, stats, commit, now);
+    put_loop(text, stats, now);
+    put_connections(text, stats);
+    put_queues(text, stats);
+    put_sent(text, stats);
+    put_in_flight(text, stats, now);
+    json_close(text, '}');
+}

@@ -1,0 +1,215 @@
+/* The admin port of a real worker on a real broker. */
+#include "http.h"
+#include "stage.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+TestSuite(admin, .init = stage_open, .fini = stage_close, .timeout = 120);
+
+static const char *const ANY_PORT = "'admin': {'listen': '127.0.0.1:0'}";
+
+/* The port that the worker says it has. */
+static unsigned port_of(struct worker *worker)
+{
+    worker_await_saying(worker, 10, "admin port at http://127.0.0.1:");
+    return worker_number_behind(worker, "admin port at http://127.0.0.1:");
+}
+
+static bool says(unsigned port, const char *path, const char *text)
+{
+    struct http_reply reply = http_get(port, path);
+    bool found = http_says(&reply, text);
+    http_free(&reply);
+    return found;
+}
+
+static int status(unsigned port, const char *path)
+{
+    struct http_reply reply = http_get(port, path);
+    int code = reply.status;
+    http_free(&reply);
+    return code;
+}
+
+/* The sample of that queue with those further labels ("" or ",outcome=\"acked\""). */
+static double sample(const struct http_reply *metrics, const char *name, const char *queue,
+                     const char *processor, const char *labels)
+{
+    char text[300];
+
+    snprintf(text, sizeof(text), "%s{queue=\"%s\",processor=\"%s\"%s} ", name, queue, processor, labels);
+    return http_sample(metrics, text);
+}
+
+static double sample_now(unsigned port, const char *name, const char *queue, const char *processor,
+                         const char *labels)
+{
+    struct http_reply reply = http_get(port, "/metrics");
+    double value = sample(&reply, name, queue, processor, labels);
+    http_free(&reply);
+    return value;
+}
+
+static double lag(unsigned port)
+{
+    struct http_reply reply = http_get(port, "/metrics");
+    double value = http_sample(&reply, "whippet_loop_lag_seconds ");
+    http_free(&reply);
+    return value;
+}
+
+Test(admin, is_ready_once_every_queue_is_consumed)
+{
+    const char *queue = stage_name("orders");
+    struct worker *worker = worker_start(ANY_PORT, "[{'name': '%s', 'processor': 'counting'}]", queue);
+    unsigned port = port_of(worker);
+
+    await(20, status(port, "/readyz") == 200, "a worker that is ready");
+    cr_assert_eq(client_consumers(stage_client(), queue), 1, "it said so before it consumed");
+    cr_assert_eq(status(port, "/livez"), 200);
+    worker_stop(worker, 20);
+}
+
+Test(admin, tells_what_is_not_ready_and_why_and_lives_without_a_broker)
+{
+    struct worker *worker =
+        worker_start("'admin': {'listen': '127.0.0.1:0'}, 'amqp': {'url': 'amqp://127.0.0.1:1/'}",
+                     "[{'name': 'orders', 'processor': 'counting'}]");
+    unsigned port = port_of(worker);
+
+    await(20, says(port, "/readyz", "Connection refused"), "the reason");
+    cr_assert(says(port, "/readyz", "\"queue\":\"orders\",\"processor\":\"counting\",\"state\":\"idle\""));
+    cr_assert(says(port, "/readyz", "\"ready\":false"));
+    cr_assert_eq(status(port, "/readyz"), 503);
+    cr_assert_eq(status(port, "/livez"), 200);
+    worker_stop(worker, 20);
+}
+
+Test(admin, says_in_the_configuration_s_words_that_its_port_is_taken)
+{
+    struct worker *first =
+        worker_start(ANY_PORT, "[{'name': '%s', 'processor': 'counting'}]", stage_name("orders"));
+    char options[100], text[100];
+
+    snprintf(options, sizeof(options), "'admin': {'listen': '127.0.0.1:%u'}", port_of(first));
+    struct worker *second =
+        worker_start(options, "[{'name': '%s', 'processor': 'counting'}]", stage_name("orders"));
+    snprintf(text, sizeof(text), "admin.listen: cannot listen on 127.0.0.1:%u: Address already in use",
+             port_of(first));
+    worker_await_end(second, 20, 78);
+    worker_await_saying(second, 1, text);
+    worker_stop(first, 20);
+}
+
+Test(admin, counts_what_became_of_messages)
+{
+    const char *queue = stage_name("orders"), *path = stage_path("record");
+    struct worker *worker =
+        worker_start(ANY_PORT,
+                     "[{'name': '%s', 'processor': 'record', 'retry': {'delay': '10ms'},"
+                     "  'settings': {'path': '%s', 'fail_attempts': 1, 'reason': 'not yet'}}]",
+                     queue, path);
+    unsigned port = port_of(worker);
+
+    worker_await_consuming(worker, queue);
+    client_send_many(stage_client(), queue, 3);
+    await(20, sample_now(port, "whippet_settled_total", queue, "record", ",outcome=\"acked\"") == 3,
+          "three acks");
+    struct http_reply metrics = http_get(port, "/metrics");
+    cr_assert_eq(sample(&metrics, "messaging_client_consumed_messages_total", queue, "record", ""), 3);
+    cr_assert_eq(sample(&metrics, "whippet_attempts_total", queue, "record", ",result=\"retry\""), 3);
+    cr_assert_eq(sample(&metrics, "whippet_attempts_total", queue, "record", ",result=\"ok\""), 3);
+    cr_assert_eq(sample(&metrics, "whippet_in_flight", queue, "record", ""), 0);
+    cr_assert_eq(sample(&metrics, "messaging_process_duration_seconds_count", queue, "record", ""), 6);
+    http_free(&metrics);
+    cr_assert(says(port, "/api/status", "\"last_error\":{\"text\":\"not yet\""));
+    worker_stop(worker, 20);
+}
+
+Test(admin, lists_what_is_in_flight)
+{
+    const char *queue = stage_name("orders"), *path = stage_path("record");
+    struct worker *worker =
+        worker_start(ANY_PORT,
+                     "[{'name': '%s', 'processor': 'record', 'concurrency': 1, 'prefetch': 2,"
+                     "  'settings': {'path': '%s', 'delay': '60s'}}]",
+                     queue, path);
+    unsigned port = port_of(worker);
+
+    worker_await_consuming(worker, queue);
+    client_send(stage_client(), queue, "first", "x");
+    client_send(stage_client(), queue, "second", "x");
+    await(20, says(port, "/api/status", "\"message_id\":\"first\",\"attempt\":1,\"state\":\"sleeping\""),
+          "the first");
+    await(20,
+          says(port, "/api/status",
+               "\"message_id\":\"second\",\"attempt\":0,\"state\":\"waiting for its turn\""),
+          "the second");
+    worker_signal(worker, SIGUSR1);
+    worker_await_saying(worker, 10, "in flight: sleeping");
+    worker_await_saying(worker, 10, "in flight: waiting for its turn");
+    worker_signal(worker, SIGKILL);
+    worker_await_end(worker, 10, WORKER_ANY_STATUS);
+}
+
+Test(admin, answers_while_a_processor_blocks_the_loop)
+{
+    const char *queue = stage_name("orders"), *path = stage_path("record");
+    struct worker *worker = worker_start(ANY_PORT,
+                                         "[{'name': '%s', 'processor': 'record',"
+                                         "  'settings': {'path': '%s', 'block': '5s'}}]",
+                                         queue, path);
+    unsigned port = port_of(worker);
+
+    worker_await_consuming(worker, queue);
+    client_send(stage_client(), queue, "stone", "x");
+    await(20, records_count(path, "begin", NULL) == 1, "the beginning");
+    double started = patience_now();
+    cr_assert_eq(status(port, "/metrics"), 200);
+    cr_assert_eq(status(port, "/api/status"), 200);
+    cr_assert_eq(sample_now(port, "whippet_running", queue, "record", ""), 1);
+    cr_assert_lt(patience_now() - started, 4, "the answers came when the loop was free again");
+    await(20, lag(port) > 1, "the lag that goes on");
+    worker_signal(worker, SIGTERM);
+    worker_await_end(worker, 30, 0);
+}
+
+Test(admin, adds_up_in_every_scrape_while_a_hundred_thousand_messages_run, .timeout = 300)
+{
+    enum {
+        MESSAGES = 100000
+    };
+    static const char *const OUTCOMES[] = {"acked", "retried", "dead_lettered", "discarded", "returned"};
+    const char *queue = stage_name("orders");
+    struct worker *worker;
+    double consumed, before = 0, deadline = patience_deadline(200);
+    unsigned scrapes = 0;
+
+    client_declare(stage_client(), queue, "classic");
+    client_send_many(stage_client(), queue, MESSAGES);
+    worker = worker_start(
+        ANY_PORT, "[{'name': '%s', 'processor': 'counting', 'prefetch': 500, 'type': 'classic'}]", queue);
+    unsigned port = port_of(worker);
+    do {
+        struct http_reply metrics = http_get(port, "/metrics");
+        double sum = sample(&metrics, "whippet_in_flight", queue, "counting", "");
+        consumed = sample(&metrics, "messaging_client_consumed_messages_total", queue, "counting", "");
+        cr_assert_leq(sum, 500, "more in flight than there may be: %g", sum);
+        for (int i = 0; i < 5; i++) {
+            char outcome[40];
+            snprintf(outcome, sizeof(outcome), ",outcome=\"%s\"", OUTCOMES[i]);
+            sum += sample(&metrics, "whippet_settled_total", queue, "counting", outcome);
+        }
+        cr_assert_eq(sum, consumed, "consumed %g, but %g are accounted for", consumed, sum);
+        cr_assert_geq(consumed, before, "a counter went back");
+        before = consumed;
+        scrapes++;
+        http_free(&metrics);
+        cr_assert(patience_now() < deadline, "only %g were consumed", consumed);
+    } while (consumed < MESSAGES);
+    cr_assert_gt(scrapes, 10, "too few scrapes to tell: %u", scrapes);
+    worker_stop(worker, 20);
+}

@@ -1,0 +1,212 @@
+#include "../../src/admin/status.h"
+#include "admin_testing.h"
+#include <base/memory.h>
+#include <cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct text page;
+
+static void begin(void)
+{
+    registry_open();
+    text_init(&page);
+}
+
+static void end(void)
+{
+    text_destroy(&page);
+    registry_close();
+}
+
+TestSuite(status, .init = begin, .fini = end);
+
+/* The page as JSON, for the caller to cJSON_Delete. */
+static cJSON *parse(void)
+{
+    cr_assert(!page.failed);
+    cJSON *root =
+        cJSON_ParseWithLength((const char *)buffer_begin(&page.buffer), buffer_length(&page.buffer));
+    cr_assert_not_null(root, "no JSON: %.*s", (int)buffer_length(&page.buffer),
+                       (const char *)buffer_begin(&page.buffer));
+    return root;
+}
+
+/* The value at "a.b.0.c". */
+static const cJSON *at(const cJSON *root, const char *path)
+{
+    char copy[128], *rest = copy;
+    snprintf(copy, sizeof copy, "%s", path);
+    for (const char *word; root != NULL && (word = strsep(&rest, ".")) != NULL;)
+        root = cJSON_IsArray(root) ? cJSON_GetArrayItem(root, atoi(word))
+                                   : cJSON_GetObjectItemCaseSensitive(root, word);
+    cr_assert_not_null(root, "there is no %s", path);
+    return root;
+}
+
+static void assert_text(const cJSON *root, const char *path, const char *expected)
+{
+    cr_assert_str_eq(at(root, path)->valuestring, expected, "%s is \"%s\"", path,
+                     at(root, path)->valuestring);
+}
+
+static void assert_number(const cJSON *root, const char *path, double expected)
+{
+    cr_assert_float_eq(at(root, path)->valuedouble, expected, 0.002, "%s is %g", path,
+                       at(root, path)->valuedouble);
+}
+
+Test(status, is_live_while_the_loop_ticks)
+{
+    cr_assert(status_write_live(&page, &stats));
+    cJSON *root = parse();
+    cr_assert(cJSON_IsTrue(at(root, "live")));
+    cJSON_Delete(root);
+}
+
+Test(status, is_live_without_a_broker)
+{
+    connection_stats_down(&stats.connections[CONNECTION_CONSUME], "refused", clock_monotonic());
+    queue_stats_enter(&orders, SUBSCRIPTION_IDLE, clock_monotonic());
+    cr_assert(status_write_live(&page, &stats));
+}
+
+Test(status, is_not_live_when_the_loop_has_not_ticked_for_long)
+{
+    stats.loop.ticked_at = clock_monotonic() - STATUS_LIVE_SECONDS - 1;
+    cr_assert_not(status_write_live(&page, &stats));
+    cJSON *root = parse();
+    assert_number(root, "last_tick_seconds_ago", STATUS_LIVE_SECONDS + 1);
+    cr_assert_not_null(strstr(at(root, "why")->valuestring, "loop is blocked"));
+    cJSON_Delete(root);
+}
+
+Test(status, is_ready_when_every_queue_is_consumed)
+{
+    cr_assert(status_write_ready(&page, &stats));
+    cJSON *root = parse();
+    cr_assert(cJSON_IsTrue(at(root, "ready")));
+    cr_assert_eq(cJSON_GetArraySize(at(root, "not_ready")), 0);
+    cJSON_Delete(root);
+}
+
+Test(status, names_the_queue_that_is_not_ready_and_why)
+{
+    shared_text_set(&emails.failure, "there is no queue emails");
+    queue_stats_enter(&emails, SUBSCRIPTION_FAILED, clock_monotonic());
+    cr_assert_not(status_write_ready(&page, &stats));
+    cJSON *root = parse();
+    cr_assert_eq(cJSON_GetArraySize(at(root, "not_ready")), 1);
+    assert_text(root, "not_ready.0.what", "subscription");
+    assert_text(root, "not_ready.0.queue", "emails");
+    assert_text(root, "not_ready.0.state", "failed");
+    assert_text(root, "not_ready.0.why", "there is no queue emails");
+    cJSON_Delete(root);
+}
+
+Test(status, names_the_connection_that_is_down_and_why)
+{
+    connection_stats_down(&stats.connections[CONNECTION_CONSUME], "connection refused", clock_monotonic());
+    queue_stats_enter(&orders, SUBSCRIPTION_IDLE, clock_monotonic());
+    cr_assert_not(status_write_ready(&page, &stats));
+    cJSON *root = parse();
+    assert_text(root, "not_ready.0.connection", "consume");
+    assert_text(root, "not_ready.0.why", "connection refused");
+    assert_text(root, "not_ready.1.queue", "orders");
+    assert_text(root, "not_ready.1.why", "connection refused");
+    cJSON_Delete(root);
+}
+
+Test(status, is_ready_but_says_so_when_the_broker_takes_no_messages)
+{
+    stats.connections[CONNECTION_PUBLISH].blocked = true;
+    cr_assert(status_write_ready(&page, &stats));
+    cJSON *root = parse();
+    assert_text(root, "blocked.0", "publish");
+    cJSON_Delete(root);
+}
+
+Test(status, is_not_ready_while_the_worker_stops)
+{
+    stats.stopping = true;
+    cr_assert_not(status_write_ready(&page, &stats));
+}
+
+Test(status, tells_everything_of_a_queue)
+{
+    registry_deliver(&orders, ATTEMPT_OK, 0.03, OUTCOME_ACKED);
+    registry_deliver(&orders, ATTEMPT_RETRY, 20, OUTCOME_DEAD_LETTERED);
+    queue_counters_arrived(&orders.counters, PHASE_WAITING, clock_monotonic());
+    queue_stats_fail(&orders, "no route to \"host\"", clock_monotonic());
+    status_write(&page, &stats, "abcdef");
+    cJSON *root = parse();
+    assert_text(root, "version", "1.2.3");
+    assert_text(root, "commit", "abcdef");
+    assert_text(root, "queues.0.queue", "orders");
+    assert_text(root, "queues.0.processor", "log");
+    assert_text(root, "queues.0.state", "consuming");
+    assert_number(root, "queues.0.consumed", 3);
+    assert_number(root, "queues.0.settled.acked", 1);
+    assert_number(root, "queues.0.settled.dead_lettered", 1);
+    assert_number(root, "queues.0.in_flight", 1);
+    assert_number(root, "queues.0.waiting", 1);
+    assert_number(root, "queues.0.attempts.ok", 1);
+    assert_number(root, "queues.0.attempts.retry", 1);
+    assert_number(root, "queues.0.durations.count", 2);
+    assert_number(root, "queues.0.durations.sum_seconds", 20.03);
+    assert_number(root, "queues.0.durations.buckets.3.count", 1);
+    assert_number(root, "queues.0.durations.buckets.3.up_to_seconds", 0.05);
+    assert_number(root, "queues.0.durations.buckets.14.count", 1);
+    assert_text(root, "queues.0.last_error.text", "no route to \"host\"");
+    cr_assert_not_null(at(root, "queues.0.last_delivery")->valuestring);
+    cr_assert(cJSON_IsNull(at(root, "queues.1.last_delivery")));
+    cr_assert(cJSON_IsNull(at(root, "queues.1.last_error")));
+    assert_text(root, "connections.0.connection", "consume");
+    assert_text(root, "connections.0.address", "amqp://guest@rabbit:5672/");
+    assert_number(root, "connections.1.epoch", 1);
+    cJSON_Delete(root);
+}
+
+Test(status, lists_the_oldest_in_flight)
+{
+    double now = clock_monotonic();
+    cr_assert(in_flight_board_begin(&stats.board));
+    stats.board.in_flight = 7;
+    stats.board.count = 2;
+    stats.board.rows[0] = (struct in_flight_row){.queue = "orders",
+                                                 .processor = "log",
+                                                 .message_id = "m1",
+                                                 .state = "sleeping",
+                                                 .attempt = 2,
+                                                 .arrived_at = now - 5,
+                                                 .started_at = now - 2};
+    stats.board.rows[1] =
+        (struct in_flight_row){.queue = "emails", .state = "waiting for its turn", .arrived_at = now - 1};
+    in_flight_board_end(&stats.board, now);
+    status_write(&page, &stats, "abcdef");
+    cJSON *root = parse();
+    assert_number(root, "in_flight.count", 7);
+    assert_text(root, "in_flight.oldest.0.message_id", "m1");
+    assert_text(root, "in_flight.oldest.0.state", "sleeping");
+    assert_number(root, "in_flight.oldest.0.attempt", 2);
+    assert_number(root, "in_flight.oldest.0.age_seconds", 5);
+    assert_number(root, "in_flight.oldest.0.attempt_age_seconds", 2);
+    cr_assert(cJSON_IsNull(at(root, "in_flight.oldest.1.message_id")));
+    cr_assert(cJSON_IsNull(at(root, "in_flight.oldest.1.attempt_age_seconds")));
+    cJSON_Delete(root);
+}
+
+static bool refuse(size_t size)
+{
+    (void)size;
+    return false;
+}
+
+Test(status, is_whole_or_not_there_at_all_when_memory_is_short)
+{
+    memory_permit = refuse;
+    status_write(&page, &stats, "abcdef");
+    memory_permit = NULL;
+    cr_assert(page.failed);
+}
