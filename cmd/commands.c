@@ -13,7 +13,8 @@ static const char run_usage[] =
     "\n"
     "It waits for the broker for as long as it takes. SIGTERM or SIGINT ends it in order:\n"
     "what has begun is finished, what has not goes back to its queue. A second one ends it\n"
-    "at once. SIGUSR1 logs every message in flight.\n"
+    "at once. SIGUSR1 logs every message in flight. SIGHUP reads the configuration and the\n"
+    "processors anew; what did not change goes on untouched.\n"
     "\n"
     "  whippet run\n"
     "  AMQP_URL=amqp://me:secret@rabbit/ whippet run -c deploy/whippet.json\n";

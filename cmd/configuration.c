@@ -3,6 +3,8 @@
 #include "options.h"
 #include <base/log.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 int configuration_option(int argc, char **argv, const char **file)
@@ -26,6 +28,22 @@ void configuration_report(struct config_errors *errors, const char *file)
 {
     config_errors_print(errors, file, stderr);
     config_errors_destroy(errors);
+}
+
+void configuration_log_errors(const struct config_errors *errors, const char *file)
+{
+    char *text = NULL, *rest = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    if (stream == NULL) {
+        log_event(WHIPPET_ERROR, NULL, "out of memory for %zu errors of the configuration", errors->count);
+        return;
+    }
+    config_errors_print(errors, file, stream);
+    fclose(stream);
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+        log_event(WHIPPET_ERROR, NULL, "%s", line);
+    free(text);
 }
 
 struct config *configuration_load(const char *file)

@@ -15,6 +15,9 @@ struct config *configuration_load(const char *file);
 /* Prints them all and forgets them. */
 void configuration_report(struct config_errors *errors, const char *file);
 
+/* Logs each of them, in the words in which they would be printed. */
+void configuration_log_errors(const struct config_errors *errors, const char *file);
+
 /* Sends the log where the configuration wants it. */
 void configuration_apply_log(const struct config *config);
 

@@ -16,6 +16,7 @@
 
 struct service {
     struct worker *worker;
+    const char *file; /* as -c names it; NULL: the usual one */
     bool stopping;
 };
 
@@ -39,11 +40,33 @@ static void on_usr1(void *owner)
     worker_log_in_flight(service->worker);
 }
 
+static void on_hangup(void *owner)
+{
+    const struct service *service = owner;
+    struct config_errors errors = {0};
+    if (service->stopping) {
+        log_event(WHIPPET_INFO, NULL, "not reloaded: the worker is stopping");
+        return;
+    }
+    struct config *config = config_load(service->file, &errors);
+    if (config != NULL && worker_reload(service->worker, config, &errors)) {
+        configuration_apply_log(config);
+    } else {
+        configuration_log_errors(&errors, service->file);
+        log_event(
+            WHIPPET_ERROR, NULL,
+            "not reloaded: everything goes on as it was; \"whippet check\" tests a configuration beforehand");
+    }
+    config_errors_destroy(&errors);
+    config_destroy(config);
+}
+
 static bool watch_signals(struct loop *loop, struct service *service)
 {
     signal(SIGPIPE, SIG_IGN);
     return loop_on_signal(loop, SIGTERM, on_end_signal, service) &&
            loop_on_signal(loop, SIGINT, on_end_signal, service) &&
+           loop_on_signal(loop, SIGHUP, on_hangup, service) &&
            loop_on_signal(loop, SIGUSR1, on_usr1, service);
 }
 
@@ -55,9 +78,9 @@ static int fail_internally(const char *what)
     return EXIT_INTERNAL;
 }
 
-static int serve(struct loop *loop, struct worker *worker)
+static int serve(struct loop *loop, struct worker *worker, const char *file)
 {
-    struct service service = {.worker = worker};
+    struct service service = {.worker = worker, .file = file};
     if (!watch_signals(loop, &service) || !worker_start(worker))
         return fail_internally("out of memory at start");
     loop_run(loop);
@@ -94,7 +117,7 @@ static struct admin *start_admin(struct worker *worker, const struct config *con
     return admin;
 }
 
-static int run(const struct config *config)
+static int run(const struct config *config, const char *file)
 {
     struct whippet_failure failure;
     struct config_errors errors = {0};
@@ -109,7 +132,7 @@ static int run(const struct config *config)
     } else {
         log_event(WHIPPET_INFO, NULL, "whippet %s (%s) starts: %zu queue%s, process %ld", WHIPPET_VERSION,
                   WHIPPET_COMMIT, config->queue_count, config->queue_count == 1 ? "" : "s", (long)getpid());
-        code = serve(loop, worker);
+        code = serve(loop, worker, file);
     }
     admin_stop(admin);
     worker_destroy(worker);
@@ -131,7 +154,7 @@ int command_run(int argc, char **argv)
     if (config == NULL)
         return EXIT_CONFIGURATION;
     configuration_apply_log(config);
-    code = run(config);
+    code = run(config, file);
     config_destroy(config);
     return code;
 }

@@ -115,6 +115,8 @@ void delivery_end(struct delivery *delivery, enum delivery_outcome outcome)
     memory_free(delivery);
     if (subscription->worker->stopping)
         worker_progressed(subscription->worker);
+    else if (subscription->retired)
+        subscription_wake(subscription);
 }
 
 /* --- Attempts -------------------------------------------------------------------------------------------*/
@@ -239,8 +241,8 @@ void delivery_attempt_ended(struct delivery *delivery)
         delivery_end(delivery, OUTCOME_ACKED);
         release_slot(subscription);
     } else if (result == ATTEMPT_CANCELLED || !delivery_is_current(delivery) ||
-               (subscription->worker->stopping && result != ATTEMPT_REJECT)) {
-        /* Stopping, or its channel is gone: somebody else is to have the next attempt. */
+               (subscription_is_leaving(subscription) && result != ATTEMPT_REJECT)) {
+        /* Leaving, or its channel is gone: somebody else is to have the next attempt. */
         delivery_end(delivery, OUTCOME_RETURNED);
         release_slot(subscription);
     } else {
@@ -252,7 +254,7 @@ void delivery_attempt_undone(struct delivery *delivery)
 {
     struct subscription *subscription = delivery->subscription;
     delivery->message.attempt--;
-    if (subscription->worker->stopping || !delivery_is_current(delivery)) {
+    if (subscription_is_leaving(subscription) || !delivery_is_current(delivery)) {
         delivery_end(delivery, OUTCOME_RETURNED);
     } else {
         move_to(delivery, DELIVERY_WAITING, &subscription->waiting);
@@ -317,8 +319,8 @@ void subscription_dispatch(struct subscription *subscription)
     if (subscription->dispatching)
         return;
     subscription->dispatching = true;
-    while (!subscription->worker->stopping && !list_empty(&subscription->waiting) && has_room(subscription) &&
-           turns_take(subscription))
+    while (!subscription_is_leaving(subscription) && !list_empty(&subscription->waiting) &&
+           has_room(subscription) && turns_take(subscription))
         delivery_start(list_entry(subscription->waiting.next, struct delivery, link));
     subscription->dispatching = false;
 }

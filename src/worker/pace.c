@@ -72,12 +72,16 @@ static bool acks_are_due(const struct subscription *subscription, double now)
            now - subscription->oldest_ack_at >= ACK_SECONDS;
 }
 
+void pace_flush(struct subscription *subscription)
+{
+    if (subscription->channel.is_open)
+        settlement_flush(&subscription->settlement, send_ack, subscription);
+}
+
 void pace_flush_acks(struct worker *worker)
 {
-    each_subscription (subscription, worker) {
-        if (subscription->channel.is_open)
-            settlement_flush(&subscription->settlement, send_ack, subscription);
-    }
+    each_subscription (subscription, worker)
+        pace_flush(subscription);
 }
 
 /* True when some are held back. */

@@ -7,6 +7,7 @@
 #include <base/random.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static const double REQUEST_SECONDS = 10;
 static const double BACKOFF_MIN = 1; /* seconds after a first failure, doubled up to */
@@ -223,12 +224,13 @@ static void stay_until_lost(whippet_task *task, struct subscription *subscriptio
     subscription_enter(subscription, SUBSCRIPTION_CONSUMING);
     subscription->failures = 0;
     report_consuming(subscription);
-    while (subscription->channel.is_open && !subscription->cancelled && !subscription->worker->stopping) {
+    while (subscription->channel.is_open && !subscription->cancelled &&
+           !subscription_is_leaving(subscription)) {
         waiter_init(&subscription->changed);
         if (waiter_wait(task, &subscription->changed, INFINITY, "consuming") != 0)
             return;
     }
-    if (subscription->worker->stopping)
+    if (subscription_is_leaving(subscription))
         return;
     struct log_fields fields = {.queue = subscription->config->name,
                                 .processor = subscription->config->processor,
@@ -274,32 +276,118 @@ static void drain(whippet_task *task, struct subscription *subscription)
         channel_cancel(task, &subscription->channel, REQUEST_SECONDS) != 0)
         channel_abandon(&subscription->channel);
     subscription_return_resting(subscription);
+    subscription->withdrawn = true;
+    if (subscription->retired)
+        worker_wake_subscriptions(subscription->worker);
+}
+
+/* --- Coming after another, and going --------------------------------------------------------------------*/
+
+/* One that a reload made waits for the one in whose place it comes: until that takes no more, or, where a
+ * queue must have one consumer at a time, until it is gone. */
+static bool is_in_the_way(const struct subscription *before, const struct subscription *subscription)
+{
+    bool alone = before->config->exclusive || subscription->config->exclusive;
+    return before != subscription && before->retired && (alone || !before->withdrawn) &&
+           strcmp(before->config->name, subscription->config->name) == 0;
+}
+
+static bool must_wait(const struct subscription *subscription)
+{
+    if (subscription->held || subscription->worker->renewal != NULL)
+        return true;
+    each_subscription (before, subscription->worker)
+        if (is_in_the_way(before, subscription))
+            return true;
+    return false;
+}
+
+static int await_turn(whippet_task *task, struct subscription *subscription)
+{
+    int error = 0;
+    while (error == 0 && !subscription_is_leaving(subscription) && must_wait(subscription)) {
+        waiter_init(&subscription->changed);
+        error = waiter_wait(task, &subscription->changed, INFINITY, "waiting for the one before it");
+    }
+    return error;
+}
+
+/* What has begun is finished, and its outcomes are told, before the channel goes. */
+static void leave(whippet_task *task, struct subscription *subscription)
+{
+    while (!subscription->worker->stopping && queue_counters_in_flight(&subscription->stats.counters) > 0) {
+        waiter_init(&subscription->changed);
+        if (waiter_wait(task, &subscription->changed, INFINITY, "finishing what has begun") != 0)
+            return;
+    }
+    if (subscription->worker->stopping)
+        return;
+    pace_flush(subscription);
+    channel_close(task, &subscription->channel, REQUEST_SECONDS);
+}
+
+static bool is_replaced(const struct subscription *subscription)
+{
+    each_subscription (after, subscription->worker)
+        if (after != subscription && !after->retired &&
+            strcmp(after->config->name, subscription->config->name) == 0 &&
+            strcmp(after->config->processor, subscription->config->processor) == 0)
+            return true;
+    return false;
+}
+
+/* The counters of one that is replaced go on in those of the new one. */
+static void report_gone(const struct subscription *subscription)
+{
+    struct log_fields fields = {.queue = subscription->config->name,
+                                .processor = subscription->config->processor};
+    if (subscription->held)
+        return;
+    log_event(WHIPPET_INFO, &fields, "the old subscription has finished what it had begun, and is gone");
+    if (!is_replaced(subscription))
+        subscription_log_counters(subscription);
+}
+
+void subscription_retire(struct subscription *subscription)
+{
+    subscription->retired = true;
+    subscription_wake(subscription);
 }
 
 static int subscription_main(whippet_task *task, void *arg)
 {
     struct subscription *subscription = arg;
     struct worker *worker = subscription->worker;
-    int error = 0;
-    while (!worker->stopping && error != WHIPPET_E_CANCELLED) {
+    int error = await_turn(task, subscription);
+    while (!subscription_is_leaving(subscription) && error != WHIPPET_E_CANCELLED) {
         if (connection_session(worker->consume) == NULL)
             error = await_connection(task, subscription);
         else if ((error = begin(task, subscription)) == 0)
             stay_until_lost(task, subscription);
-        else if (error != WHIPPET_E_CANCELLED && !worker->stopping)
+        else if (error != WHIPPET_E_CANCELLED && !subscription_is_leaving(subscription))
             error = back_off(task, subscription);
     }
     drain(task, subscription);
+    if (subscription->retired)
+        leave(task, subscription);
     return 0;
 }
 
+/* What was retired goes here, unless the worker stops: then it stays for the account at the end. */
 static void main_ended(void *arg, int result)
 {
     struct subscription *subscription = arg;
+    struct worker *worker = subscription->worker;
     (void)result;
     subscription->task = NULL;
     subscription_enter(subscription, SUBSCRIPTION_CLOSED);
-    worker_progressed(subscription->worker);
+    if (subscription->retired && !worker->stopping) {
+        report_gone(subscription);
+        subscription_destroy(subscription);
+        worker_wake_subscriptions(worker);
+        waiter_wake(&worker->retirement, 0);
+    }
+    worker_progressed(worker);
 }
 
 bool subscription_start(struct subscription *subscription)

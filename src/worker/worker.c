@@ -20,29 +20,31 @@ static const struct executor *executor_of(const struct queue_config *config,
     }
 }
 
-static void make_processor(struct subscription *subscription, size_t index, struct config_errors *errors)
+bool subscription_make_processor(struct subscription *subscription, struct config_errors *errors)
 {
     struct whippet_failure failure;
     struct plugin *plugin;
     whippet_settings *settings;
     char path[64];
+    size_t index = (size_t)(subscription->config - subscription->source->queues);
     if (!queue_prepare(subscription->source, index, &plugin, &settings, errors))
-        return;
+        return false;
     if (queue_run_mode(subscription->config, &plugin->descriptor) == RUN_PROCESS) {
         snprintf(path, sizeof path, "queues[%zu].run", index);
         config_errors_add(errors, subscription->source, path, "\"process\" is not there yet");
         settings_destroy(settings);
         plugin_unload(plugin);
-        return;
+        return false;
     }
     subscription->executor = executor_of(subscription->config, &plugin->descriptor);
     if (subscription->executor->set_up(subscription, plugin, settings, &failure) == 0)
-        return;
+        return true;
     snprintf(path, sizeof path, "queues[%zu].processor", index);
     config_errors_add(errors, subscription->source, path, "\"%s\" could not be set up: %s",
                       subscription->config->processor, failure.text);
     settings_destroy(settings);
     plugin_unload(plugin);
+    return false;
 }
 
 static bool make_subscriptions(struct worker *worker, struct config_errors *errors)
@@ -52,15 +54,15 @@ static bool make_subscriptions(struct worker *worker, struct config_errors *erro
         struct subscription *subscription = subscription_create(worker, config, i);
         if (subscription == NULL)
             return false;
-        make_processor(subscription, i, errors);
+        subscription_make_processor(subscription, errors);
     }
     return true;
 }
 
 /* Each attempt takes a stack, and so do the tasks that keep connections and subscriptions up. */
-static void check_stacks(const struct worker *worker, struct config_errors *errors)
+void worker_check_stacks(const struct worker *worker, const struct config *config,
+                         struct config_errors *errors)
 {
-    const struct config *config = worker->config;
     size_t needed = 16 + 2 * config->queue_count;
     size_t limit = stack_pool_limit(loop_scheduler(worker->loop)->stacks);
     for (size_t i = 0; i < config->queue_count; i++)
@@ -83,11 +85,13 @@ struct worker *worker_create(struct loop *loop, const struct config *config, con
     }
     worker->loop = loop;
     worker->config = config_retain(config);
+    worker->started_with = config_retain(config);
     list_init(&worker->subscriptions);
     worker->version = version;
     stats_init(&worker->stats, version);
     list_init(&worker->relays);
     waiter_init(&worker->progress);
+    waiter_init(&worker->retirement);
     if (gethostname(worker->host, sizeof worker->host - 1) != 0)
         snprintf(worker->host, sizeof worker->host, "unknown");
     pace_init(worker);
@@ -97,7 +101,7 @@ struct worker *worker_create(struct loop *loop, const struct config *config, con
         connections_use(worker, connections);
     if (connections == NULL || !make_subscriptions(worker, errors))
         config_errors_add(errors, config, "", "out of memory");
-    check_stacks(worker, errors);
+    worker_check_stacks(worker, config, errors);
     if (errors->count > 0) {
         worker_destroy(worker);
         return NULL;
@@ -118,6 +122,7 @@ void worker_destroy(struct worker *worker)
     timer_stop(&loop_scheduler(worker->loop)->timers, &worker->observer);
     connections_destroy(worker->connections);
     config_destroy(worker->config);
+    config_destroy(worker->started_with);
     memory_free(worker);
 }
 
@@ -195,6 +200,7 @@ static int stop_main(whippet_task *task, void *arg)
 {
     struct worker *worker = arg;
     double until = loop_now(worker->loop) + worker->config->shutdown_timeout;
+    renewal_stop(task, worker);
     worker_wake_subscriptions(worker);
     await_quiet(task, worker, until);
     if (!subscriptions_have_ended(worker) || worker_in_flight(worker) > 0) {
@@ -239,23 +245,26 @@ void worker_log_in_flight(const struct worker *worker)
     }
 }
 
+void subscription_log_counters(const struct subscription *subscription)
+{
+    const struct queue_counters *counters = &subscription->stats.counters;
+    const counter *outcomes = counters->outcomes;
+    struct log_fields fields = {.queue = subscription->config->name,
+                                .processor = subscription->config->processor};
+    log_event(WHIPPET_INFO, &fields,
+              "consumed %llu = acked %llu + retried %llu + dead-lettered %llu + discarded %llu + "
+              "returned %llu + in flight %llu",
+              (unsigned long long)counter_get(&counters->consumed),
+              (unsigned long long)counter_get(&outcomes[OUTCOME_ACKED]),
+              (unsigned long long)counter_get(&outcomes[OUTCOME_RETRIED]),
+              (unsigned long long)counter_get(&outcomes[OUTCOME_DEAD_LETTERED]),
+              (unsigned long long)counter_get(&outcomes[OUTCOME_DISCARDED]),
+              (unsigned long long)counter_get(&outcomes[OUTCOME_RETURNED]),
+              (unsigned long long)queue_counters_in_flight(counters));
+}
+
 void worker_log_summary(const struct worker *worker)
 {
-    each_subscription (subscription, worker) {
-        const struct queue_counters *counters = &subscription->stats.counters;
-        const counter *outcomes = counters->outcomes;
-        struct log_fields fields = {.queue = subscription->config->name,
-                                    .processor = subscription->config->processor};
-        log_event(WHIPPET_INFO, &fields,
-                  "consumed %llu = acked %llu + retried %llu + dead-lettered %llu + discarded %llu + "
-                  "returned %llu + in "
-                  "flight %llu",
-                  (unsigned long long)counter_get(&counters->consumed),
-                  (unsigned long long)counter_get(&outcomes[OUTCOME_ACKED]),
-                  (unsigned long long)counter_get(&outcomes[OUTCOME_RETRIED]),
-                  (unsigned long long)counter_get(&outcomes[OUTCOME_DEAD_LETTERED]),
-                  (unsigned long long)counter_get(&outcomes[OUTCOME_DISCARDED]),
-                  (unsigned long long)counter_get(&outcomes[OUTCOME_RETURNED]),
-                  (unsigned long long)queue_counters_in_flight(counters));
-    }
+    each_subscription (subscription, worker)
+        subscription_log_counters(subscription);
 }

@@ -48,6 +48,9 @@ struct subscription {
     whippet_task *task;             /* subscription_main; NULL when it does not run */
     struct waiter changed;          /* the task waits here for anything below to change */
     bool cancelled;                 /* by the broker, and not consumed anew yet */
+    bool held;                      /* not to begin yet: the reload that made it may come to nothing */
+    bool retired;                   /* by a reload: it drains, and goes */
+    bool withdrawn;                 /* draining, and nothing more comes: only what has begun is left */
     char consumer_tag[128];
 
     struct channel channel;
@@ -94,6 +97,11 @@ struct worker {
 
     struct list awaiting_turn; /* struct subscription: have used up their starts, and have more to start */
     struct posted turn_end;
+
+    const struct config *started_with; /* a reference: what can't change without a restart is as in here */
+    bool reloading;                    /* worker_reload is at it */
+    whippet_task *renewal;    /* waits for the end of the old connections; NULL: they are as configured */
+    struct waiter retirement; /* the renewal waits here for retired subscriptions to go */
 
     bool stopping;
     bool ended;
@@ -248,11 +256,26 @@ static inline struct subscription *subscription_after(const struct worker *worke
 }
 
 /* The body must not destroy any. */
-#define each_subscription(subscription, worker)                                                              \
-    for (struct subscription *subscription = subscription_after(worker, &(worker)->subscriptions);           \
-         (subscription) != NULL; (subscription) = subscription_after(worker, &(subscription)->link))
+#define each_subscription(each, worker)                                                                      \
+    for (struct subscription *each = subscription_after(worker, &(worker)->subscriptions); (each) != NULL;   \
+         (each) = subscription_after(worker, &(each)->link))
 
 bool subscription_start(struct subscription *subscription);
+
+/* Loads, checks and sets up its processor. False with all that is wrong in `errors`. */
+bool subscription_make_processor(struct subscription *subscription, struct config_errors *errors);
+
+/* Has it drain and go: it is destroyed by itself when the last of its deliveries has ended. */
+void subscription_retire(struct subscription *subscription);
+
+/* True when it takes no more messages and begins no more attempts. */
+static inline bool subscription_is_leaving(const struct subscription *subscription)
+{
+    return subscription->retired || subscription->worker->stopping;
+}
+
+/* One line with its counters, which add up. */
+void subscription_log_counters(const struct subscription *subscription);
 
 /* The one way to another state: observers hear of it. */
 void subscription_enter(struct subscription *subscription, enum subscription_state state);
@@ -302,6 +325,7 @@ void pace_init(struct worker *worker);
 void pace_ack_pending(struct subscription *subscription); /* one more ack waits */
 void pace_turn_ends(struct worker *worker);               /* the consume connection is about to be flushed */
 void pace_flush_acks(struct worker *worker);              /* all of them, now */
+void pace_flush(struct subscription *subscription);       /* its own */
 void pace_end_rush(struct worker *worker);                /* nothing comes for now: no gathering */
 
 /* --- observer.c: what others may see of it all -----------------------------------------------------------*/
@@ -323,10 +347,23 @@ bool connections_start(struct connections *connections); /* false when memory is
 /* Politely, until `until` at most (a moment). Suspends. */
 void connections_stop(whippet_task *task, struct connections *connections, double until);
 
+/* --- renewal.c: other connections for those there are ---------------------------------------------------*/
+
+/* Once every retired subscription is gone, or shutdown_timeout is over, connections as worker->config says
+ * take the place of the old ones; no subscription begins before that. False when memory is short. */
+bool renewal_begin(struct worker *worker);
+
+/* Ends it, whatever it has come to. Suspends. */
+void renewal_stop(whippet_task *task, struct worker *worker);
+
 /* --- worker.c -------------------------------------------------------------------------------------------*/
 
 /* The time, read anew; worker->clock keeps it. */
 double worker_read_clock(struct worker *worker);
+
+/* Whether the machine has the stacks that `config` can come to need; else the errors say so. */
+void worker_check_stacks(const struct worker *worker, const struct config *config,
+                         struct config_errors *errors);
 
 /* Deliveries that have not ended. */
 uint64_t worker_in_flight(const struct worker *worker);

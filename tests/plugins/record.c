@@ -9,6 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef RECORD_VERSION
+#define RECORD_VERSION "" /* record2.c is the same program in a later version */
+#endif
+
 struct recorder {
     int file;
     double delay;
@@ -77,6 +81,10 @@ static void teardown(void *state)
 {
     struct recorder *recorder = state;
 
+    if (write(recorder->file, "gone" RECORD_VERSION " 0 0 0 -\n",
+              sizeof("gone" RECORD_VERSION " 0 0 0 -\n") - 1) < 0) {
+        abort();
+    }
     close(recorder->file);
     free(recorder);
 }
@@ -102,7 +110,7 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
     int error = 0;
 
     recorder->running++;
-    note(recorder, message, "begin");
+    note(recorder, message, "begin" RECORD_VERSION);
     if (recorder->origin) {
         whippet_bytes exchange = whippet_exchange(message), key = whippet_routing_key(message);
         whippet_log(task, WHIPPET_INFO, "attempt %u came from %.*s with %.*s", whippet_attempt(message),
@@ -114,7 +122,7 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
     if (recorder->block > 0) {
         poll(NULL, 0, (int)(recorder->block * 1000));
     }
-    note(recorder, message, error < 0 ? "cut" : "end");
+    note(recorder, message, error < 0 ? "cut" RECORD_VERSION : "end" RECORD_VERSION);
     recorder->running--;
     if (error < 0) {
         return whippet_retry_later(task, "sleep: %s", whippet_error_text(error));

@@ -156,3 +156,25 @@ void broker_control(struct broker *broker, const char *first, ...)
     status = command_run(arguments, NULL, 0);
     cr_assert_eq(status, 0, "rabbitmqctl %s ended with %d", first, status);
 }
+
+void broker_describe_consumer(struct broker *broker, const char *queue, char *line, size_t size)
+{
+    const char *arguments[] = {
+        WHIPPET_BROKER_SCRIPT, "control",    broker->folder, "list_consumers", "--quiet",
+        "--no-table-headers",  "queue_name", "channel_pid",  "consumer_tag",   NULL};
+    FILE *output = tmpfile();
+    int status;
+    bool found = false;
+
+    cr_assert_not_null(output, "tmpfile: %s", strerror(errno));
+    status = command_wait(command_start(arguments, -1, fileno(output), -1));
+    cr_assert_eq(status, 0, "rabbitmqctl list_consumers ended with %d", status);
+    rewind(output);
+    while (!found && fgets(line, (int)size, output)) {
+        found = strncmp(line, queue, strlen(queue)) == 0 && line[strlen(queue)] == '\t';
+    }
+    if (!found) {
+        line[0] = '\0';
+    }
+    fclose(output);
+}

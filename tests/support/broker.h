@@ -3,6 +3,7 @@
 #define TESTS_SUPPORT_BROKER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum {
     BROKER_FOLDER_SIZE = 256,
@@ -50,5 +51,9 @@ const char *broker_eval(struct broker *broker, const char *expressions, ...)
 
 /* Runs rabbitmqctl with up to seven arguments, the last of them NULL. Costs a second or two of CPU. */
 void broker_control(struct broker *broker, const char *first, ...) __attribute__((sentinel));
+
+/* The broker's line on the consumer of a queue, with its channel and its tag: "" when there is none. It costs
+ * what broker_control does. */
+void broker_describe_consumer(struct broker *broker, const char *queue, char *line, size_t size);
 
 #endif

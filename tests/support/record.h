@@ -10,7 +10,8 @@ enum {
 };
 
 struct record {
-    char event[RECORD_EVENT_SIZE]; /* "begin", "end", or "cut" where an await was cut short */
+    char event[RECORD_EVENT_SIZE]; /* "begin", "end", or "cut" where an await was cut short; "gone"
+                                      at teardown. With a 2 behind it from tests/plugins/record2.c */
     double at;                     /* seconds on the clock of patience_now */
     unsigned attempt;              /* as the worker counts it */
     unsigned running;              /* attempts inside process() at that moment, this one included */

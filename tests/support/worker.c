@@ -115,6 +115,37 @@ struct worker *worker_start(const char *options, const char *queues, ...)
     return worker;
 }
 
+static void configure(const struct worker *worker, const char *options, const char *queues, va_list list)
+{
+    char *text;
+
+    cr_assert_geq(vasprintf(&text, queues, list), 0, "out of memory");
+    write_configuration(worker->configuration, options, text);
+    free(text);
+}
+
+void worker_configure(struct worker *worker, const char *options, const char *queues, ...)
+{
+    va_list list;
+
+    va_start(list, queues);
+    configure(worker, options, queues, list);
+    va_end(list);
+}
+
+void worker_reload(struct worker *worker, const char *options, const char *queues, ...)
+{
+    unsigned before = worker_said(worker, " unchanged, ");
+    va_list list;
+
+    va_start(list, queues);
+    configure(worker, options, queues, list);
+    va_end(list);
+    worker_signal(worker, SIGHUP);
+    await(10, worker_said(worker, " unchanged, ") > before || !worker_runs(worker), "the reload");
+    cr_assert(worker_runs(worker), "the worker ended with %d", worker->status);
+}
+
 bool worker_runs(struct worker *worker)
 {
     if (!worker->ended) {

@@ -18,6 +18,15 @@ struct worker *worker_start(const char *options, const char *queues, ...)
  * Borrowed. */
 void worker_run_by(const char *const *prefix);
 
+/* Writes another configuration, as worker_start does, sends SIGHUP and awaits the log's word that it is in
+ * effect. */
+void worker_reload(struct worker *worker, const char *options, const char *queues, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same without the signal, for tests that send it by themselves. */
+void worker_configure(struct worker *worker, const char *options, const char *queues, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Awaits a consumer on the queue. */
 void worker_await_consuming(struct worker *worker, const char *queue);
 

@@ -27,6 +27,13 @@ void worker_destroy(struct worker *worker); /* it must have ended, or never begu
 /* Connects and consumes; from now on loop_run turns it. False when memory is short. */
 bool worker_start(struct worker *worker);
 
+/* Goes over to another configuration, without a gap, or changes nothing at all: false, with all that is wrong
+ * in `errors`. Subscriptions that are the same in both, processor and all, are not touched. Those that
+ * changed drain while new ones take over; those that are no more drain and go. Where the connection changed,
+ * all do, and it is made anew. Of `config` it holds a reference. The log is the caller's to configure. Not
+ * while it stops. */
+bool worker_reload(struct worker *worker, const struct config *config, struct config_errors *errors);
+
 /* Begins to stop: consumers are cancelled, what has not started is returned, what has is finished, and at
  * shutdown_timeout what is left is cancelled and returned. Then the loop is stopped. Once; again changes
  * nothing. */
