@@ -112,6 +112,22 @@ static const char processors_usage[] =
     "  whippet processors exec\n"
     "  whippet processors ./build/orders.so\n";
 
+static const char healthcheck_usage[] =
+    "Asks a worker whether it is alive, for Compose and Kubernetes. Says so in a sentence.\n"
+    "\n"
+    "usage: whippet healthcheck [--admin URL | -c FILE] [--ready]\n"
+    "\n"
+    "  -a, --admin URL     the worker's admin port: http://host:port; without it, what the\n"
+    "                      configuration says, or http://127.0.0.1:9464\n"
+    "  -c, --config FILE   the worker's configuration\n"
+    "  -r, --ready         whether it consumes every queue, too; a broker that is away makes\n"
+    "                      it unready, never dead\n"
+    "\n"
+    "Exits with 1 when it is not, or does not answer within two seconds.\n"
+    "\n"
+    "  whippet healthcheck\n"
+    "  whippet healthcheck --admin http://worker:9464 --ready\n";
+
 static const char version_usage[] = "Prints the version, and what it was built from and with.\n"
                                     "\n"
                                     "usage: whippet version\n";
@@ -127,6 +143,7 @@ const struct command commands[] = {
     {"publish", "publish messages and wait for their confirms", publish_usage, command_publish},
     {"processors", "list the processors there are, or the options of one", processors_usage,
      command_processors},
+    {"healthcheck", "ask a worker whether it is alive, or ready", healthcheck_usage, command_healthcheck},
     {"version", "print the version", version_usage, command_version},
     {"help", "tell about a command", help_usage, command_help},
 };

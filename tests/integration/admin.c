@@ -1,4 +1,5 @@
 /* The admin port of a real worker on a real broker. */
+#include "command.h"
 #include "http.h"
 #include "stage.h"
 
@@ -102,6 +103,32 @@ Test(admin, says_in_the_configuration_s_words_that_its_port_is_taken)
     worker_await_end(second, 20, 78);
     worker_await_saying(second, 1, text);
     worker_stop(first, 20);
+}
+
+/* What `whippet healthcheck` ends with, and the first line it prints. */
+static int healthcheck(unsigned port, const char *option, char *line, size_t size)
+{
+    char url[64];
+    const char *arguments[] = {getenv("WHIPPET_PROGRAM"), "healthcheck", "--admin", url, option, NULL};
+
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
+    return command_run(arguments, line, size);
+}
+
+Test(admin, is_asked_by_the_health_check)
+{
+    struct worker *worker =
+        worker_start("'admin': {'listen': '127.0.0.1:0'}, 'amqp': {'url': 'amqp://127.0.0.1:1/'}",
+                     "[{'name': 'orders', 'processor': 'counting'}]");
+    unsigned port = port_of(worker);
+    char line[200];
+
+    cr_assert_eq(healthcheck(port, NULL, line, sizeof(line)), 0);
+    cr_assert_str_eq(line, "the worker is alive");
+    cr_assert_eq(healthcheck(port, "--ready", NULL, 0), 1);
+    worker_stop(worker, 20);
+    cr_assert_eq(healthcheck(port, NULL, NULL, 0), 1, "nobody is there any more");
+    cr_assert_eq(healthcheck(port, "--nonsense", NULL, 0), 64);
 }
 
 Test(admin, counts_what_became_of_messages)

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# What stands in deploy/prometheus and deploy/grafana, against a real worker and a real Prometheus. No broker is needed:
+# a worker without one is what most of the alerts are about.
+#
+#   tests/monitoring.sh PROGRAM
+set -u
+program=$1
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+for tool in promtool prometheus curl python3; do
+    command -v $tool >/dev/null || { echo "$tool is missing: scripts/setup test" && exit 1; }
+done
+
+work=$(mktemp -d) || exit 1
+children=()
+end() {
+    [ ${#children[@]} -eq 0 ] || { kill "${children[@]}" && wait "${children[@]}"; } 2>/dev/null
+    rm -rf "$work"
+}
+trap end EXIT
+
+fail() {
+    echo "$1"
+    tail -n 20 "$work"/*.log
+    exit 1
+}
+
+# await SECONDS COMMAND…: until it succeeds.
+await() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $deadline ] || return 1
+        sleep 0.2
+    done
+}
+
+# address_in FILE TEXT: the address behind TEXT, once it is there.
+address_in() {
+    grep -o "$2"'127\.0\.0\.1:[0-9]*' "$1" 2>/dev/null | grep -o '127.*' | grep -v ':0$' | tail -n 1 | grep .
+}
+
+echo "the rules and the configuration are sound, and each alert fires when it should"
+(cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules alerts_test.yml) >"$work/promtool.log" 2>&1 ||
+    fail "promtool finds fault with deploy/prometheus"
+
+cat >"$work/whippet.json" <<'END'
+{ "amqp": { "url": "amqp://127.0.0.1:1/" }, "admin": { "listen": "127.0.0.1:0" },
+  "queues": [ { "name": "orders", "processor": "log" } ] }
+END
+"$program" run -c "$work/whippet.json" 2>"$work/worker.log" &
+children+=($!)
+await 20 address_in "$work/worker.log" 'http://' >/dev/null || fail "the worker does not say where its admin port is"
+worker=$(address_in "$work/worker.log" 'http://')
+
+echo "every metric that is used exists"
+curl -sf "http://$worker/metrics" >"$work/metrics" || fail "no metrics at $worker"
+promtool check metrics <"$work/metrics" >"$work/check.log" 2>&1 || fail "promtool finds fault with the metrics"
+python3 -m json.tool deploy/grafana/dashboards/whippet.json >/dev/null || fail "the dashboard is not JSON"
+grep '^# TYPE' "$work/metrics" | cut -d' ' -f3 | sort >"$work/families"
+# A histogram's samples have suffixes; a queue without a delivery has no last one.
+grep -ohE '\b(whippet|messaging|process)_[a-z_]+' deploy/grafana/dashboards/whippet.json deploy/prometheus/alerts.yml |
+    sed -E 's/_(bucket|count|sum)$//' | sort -u >"$work/used"
+unknown=$(comm -23 "$work/used" "$work/families")
+[ -z "$unknown" ] || fail "there are no such metrics: $unknown"
+
+echo "a real Prometheus scrapes it, and finds what there is"
+sed "s/localhost:9464/$worker/; s/15s/1s/; s|alerts.yml|$PWD/deploy/prometheus/alerts.yml|" \
+    deploy/prometheus/prometheus.yml >"$work/prometheus.yml"
+prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" --web.listen-address=127.0.0.1:0 \
+    2>"$work/prometheus.log" &
+children+=($!)
+if ! await 30 address_in "$work/prometheus.log" 'address='; then
+    fail "Prometheus does not say where it listens"
+fi >/dev/null
+prometheus=$(address_in "$work/prometheus.log" 'address=')
+
+# answers QUERY TEXT
+answers() {
+    promtool query instant "http://$prometheus" "$1" 2>"$work/query.log" | grep -q -- "$2"
+}
+await 30 answers 'up{job="whippet"}' '=> 1 @' || fail "Prometheus cannot scrape $worker"
+await 30 answers 'whippet_subscription_up{queue="orders",processor="log"}' '=> 0 @' || fail "it knows nothing of the queue"
+await 30 answers 'ALERTS{alertname="WhippetSubscriptionDown"}' 'alertstate="pending"' || fail "the alert is not on its way"
