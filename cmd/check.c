@@ -6,12 +6,15 @@
 #include <config/units.h>
 #include <stdio.h>
 #include <worker/bound.h>
+#include <worker/brokers.h>
 #include <worker/worker.h>
 
-/* False after everything that is wrong was printed. */
-static bool check_processors(const struct config *config)
+/* False after everything that is wrong was printed: with processors, certificates, keys, the password file.
+ */
+static bool check_files(const struct config *config)
 {
     struct config_errors errors = {0};
+    brokers_destroy(brokers_create(config, &errors));
     for (size_t i = 0; i < config->queue_count; i++) {
         struct plugin *plugin;
         whippet_settings *settings;
@@ -105,7 +108,7 @@ int command_check(int argc, char **argv)
     if (config == NULL)
         return EXIT_CONFIGURATION;
     code = EXIT_CONFIGURATION;
-    if (check_processors(config)) {
+    if (check_files(config)) {
         print_config(config);
         code = EXIT_DONE;
     }

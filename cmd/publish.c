@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <worker/brokers.h>
 
 enum {
     SENDERS_MAX = 256, /* messages under way at once */
@@ -290,20 +291,13 @@ static void make_run_id(struct publication *publication)
              (unsigned long long)(clock_wall() * 1000), (unsigned)getpid());
 }
 
-static bool start(struct publication *publication, const struct broker_address *address,
-                  struct endpoint *endpoint)
+static bool start(struct publication *publication, const struct brokers *brokers)
 {
-    *endpoint = (struct endpoint){.host = address->host,
-                                  .port = address->port,
-                                  .user = address->user,
-                                  .password = address->password,
-                                  .vhost = address->vhost,
-                                  .display = address->display};
     struct connection_options options = {
         .name = "publish",
         .version = WHIPPET_VERSION,
-        .endpoints = endpoint,
-        .endpoint_count = 1,
+        .endpoints = brokers->endpoints,
+        .endpoint_count = brokers->count,
         .heartbeat = 20,
         .connect_timeout = 10,
         .reconnect_min = 0.5,
@@ -321,10 +315,9 @@ static bool start(struct publication *publication, const struct broker_address *
            loop_on_signal(publication->loop, SIGTERM, on_interrupt, publication);
 }
 
-static int publish_to(struct publication *publication, const struct broker_address *address)
+static int publish_to(struct publication *publication, const struct brokers *brokers)
 {
     struct whippet_failure failure;
-    struct endpoint endpoint;
     signal(SIGPIPE, SIG_IGN);
     log_configure(STDERR_FILENO, WHIPPET_ERROR, LOG_FORMAT_TEXT);
     publication->loop = loop_create(256 * 1024, &failure);
@@ -334,7 +327,7 @@ static int publish_to(struct publication *publication, const struct broker_addre
     }
     waiter_init(&publication->ready);
     make_run_id(publication);
-    if (!start(publication, address, &endpoint)) {
+    if (!start(publication, brokers)) {
         fprintf(stderr, "whippet publish: out of memory\n");
         _exit(EXIT_INTERNAL);
     }
@@ -359,7 +352,13 @@ static int publish(struct publication *publication)
         fprintf(stderr, "whippet publish: %s\n", failure.text);
         return EXIT_CONFIGURATION;
     }
-    int code = publish_to(publication, &addresses->items[0]);
+    struct brokers *brokers = brokers_of_addresses(addresses->items, addresses->count, &failure);
+    int code = EXIT_CONFIGURATION;
+    if (brokers != NULL)
+        code = publish_to(publication, brokers);
+    else
+        fprintf(stderr, "whippet publish: %s\n", failure.text);
+    brokers_destroy(brokers);
     broker_addresses_destroy(addresses);
     return code;
 }

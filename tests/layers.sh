@@ -50,6 +50,8 @@ check_libraries() {
         breach "rabbitmq-c belongs to src/amqp alone"
     sources src cmd processors include | grep -vE '^src/(async|io)/' | includes '(libev/)?ev\.h' |
         breach "libev belongs to src/async and src/io"
+    sources src cmd processors include | grep -v '^src/io/tls_' | includes 'openssl/.*' |
+        breach "OpenSSL belongs to src/io/tls_*.c alone"
 }
 
 # A processor includes <whippet/...>, headers of its own folder, and those of the system: never a layer's.

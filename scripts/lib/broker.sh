@@ -6,9 +6,13 @@
 #   server.pid   the emulator's process, which leads a process group of its own
 #   epmd.pid     the port mapper's
 #   server.log   what the server printed; RabbitMQ's own log lies in log/
+#   tls/         where there is openssl: a CA, and certificates for the broker and for the user guest
 #   data/        queues and messages: they survive broker_kill and broker_stop
 #
 # A cluster is a folder with such a folder for each node: 1/, 2/, … They share the first one's port mapper and cookie.
+
+# shellcheck source=scripts/lib/tls.sh
+. "$(dirname "${BASH_SOURCE[0]}")/tls.sh"
 
 broker_programs=/usr/lib/rabbitmq/bin
 broker_start_limit=90 # seconds; a start takes four when the machine is idle
@@ -31,8 +35,8 @@ broker_free_ports() {
 # $BROKER_ADDRESS may be 0.0.0.0.
 broker_create() {
     local folder=$1 ports address=${BROKER_ADDRESS:-127.0.0.1}
-    mapfile -t ports < <(broker_free_ports 3)
-    [ "${#ports[@]}" -eq 3 ] || return 1
+    mapfile -t ports < <(broker_free_ports 4)
+    [ "${#ports[@]}" -eq 4 ] || return 1
     mkdir -p "$folder"/{home,data,log,plugins} || return 1
     echo '[].' >"$folder/enabled_plugins"
     # Without /etc/hosts, as in a bare container, nothing else says where localhost is.
@@ -70,6 +74,34 @@ broker_create() {
 	export RABBITMQ_CONF_ENV_FILE=/dev/null
 	export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}'
 	export RABBITMQ_CTL_ERL_ARGS='-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}'
+	END
+    ! command -v openssl >/dev/null || broker_add_tls "$folder" "${ports[3]}"
+}
+
+# Has the broker in the folder $1 take TLS at the port $2 as well, with or without a client's certificate, which may stand
+# in for user and password. With WHIPPET_BROKER_TLS=required, nobody gets in without a certificate.
+broker_add_tls() {
+    local folder=$1 port=$2 required=false
+    [ "${WHIPPET_BROKER_TLS:-}" != required ] || required=true
+    tls_make_certificates "$folder/tls" >>"$folder/server.log" 2>&1 || return 1
+    echo '[rabbitmq_auth_mechanism_ssl].' >"$folder/enabled_plugins"
+    cat >>"$folder/rabbitmq.conf" <<-END
+	listeners.ssl.1 = 127.0.0.1:$port
+	ssl_options.cacertfile = $folder/tls/ca.pem
+	ssl_options.certfile = $folder/tls/server.pem
+	ssl_options.keyfile = $folder/tls/server-key.pem
+	ssl_options.versions.1 = tlsv1.3
+	ssl_options.versions.2 = tlsv1.2
+	ssl_options.verify = verify_peer
+	ssl_options.fail_if_no_peer_cert = $required
+	ssl_cert_login_from = common_name
+	auth_mechanisms.1 = PLAIN
+	auth_mechanisms.2 = AMQPLAIN
+	auth_mechanisms.3 = EXTERNAL
+	END
+    cat >>"$folder/environment" <<-END
+	export AMQPS_PORT=$port
+	export AMQPS_URL=amqps://guest:guest@localhost:$port/
 	END
 }
 

@@ -47,12 +47,20 @@ static bool write_plain_response(const struct session *session, struct buffer *r
            buffer_append(response, "", 1) && buffer_append(response, password, strlen(password));
 }
 
+/* SASL EXTERNAL (RFC 4422, appendix A): with an empty response, the server takes who we are from the TLS
+ * layer. */
+static const char *mechanism_of(const struct session *session)
+{
+    return session->external ? "EXTERNAL" : "PLAIN";
+}
+
 static int encode_start_ok(struct session *session, struct buffer *properties, struct buffer *response)
 {
-    if (!write_client_properties(session, properties) || !write_plain_response(session, response))
+    if (!write_client_properties(session, properties) ||
+        (!session->external && !write_plain_response(session, response)))
         return WHIPPET_E_MEMORY;
     amqp_connection_start_ok_t start_ok = {
-        .mechanism = amqp_of_text("PLAIN"),
+        .mechanism = amqp_of_text(mechanism_of(session)),
         .response = amqp_of(bytes_of(buffer_begin(response), buffer_length(response))),
         .locale = amqp_of_text("en_US"),
     };
@@ -75,6 +83,7 @@ static void send_start_ok(struct session *session)
         explicit_bzero(buffer_begin(&response), buffer_length(&response));
     buffer_destroy(&properties);
     buffer_destroy(&response);
+    session_forget_password(session);
     if (error == WHIPPET_E_LIMIT)
         session_abort(session, "user name, password and connection name are too long for one frame");
     else if (error != 0)
@@ -97,6 +106,18 @@ static bool list_has_word(whippet_bytes list, const char *word)
         at = stop + 1;
     }
     return false;
+}
+
+static void refuse_mechanisms(struct session *session, whippet_bytes offered)
+{
+    char text[512];
+    snprintf(text, sizeof text, "the server offers no login by %s, only by: %.*s%s", mechanism_of(session),
+             (int)(offered.len < 200 ? offered.len : 200), (const char *)offered.data,
+             session->external
+                 ? ". Have it take client certificates (rabbitmq_auth_mechanism_ssl, and EXTERNAL in "
+                   "auth_mechanisms), or name a password"
+                 : "");
+    session_abort(session, text);
 }
 
 static void remember_server(struct session *session, whippet_bytes properties)
@@ -145,11 +166,8 @@ static void handshake_start(struct session *session, whippet_bytes arguments)
         return;
     }
     whippet_bytes mechanisms = bytes_of_amqp(start->mechanisms);
-    if (!list_has_word(mechanisms, "PLAIN")) {
-        char text[256];
-        snprintf(text, sizeof text, "the server offers no login by PLAIN, only by: %.*s", (int)mechanisms.len,
-                 (const char *)mechanisms.data);
-        session_abort(session, text);
+    if (!list_has_word(mechanisms, mechanism_of(session))) {
+        refuse_mechanisms(session, mechanisms);
         return;
     }
     remember_server(session, properties);
@@ -208,7 +226,8 @@ void handshake_method(struct session *session, uint32_t method, whippet_bytes ar
     } else if (session->state == SESSION_TUNING && method == AMQP_CONNECTION_TUNE_METHOD) {
         handshake_tune(session, arguments);
     } else if (session->state == SESSION_TUNING && method == AMQP_CONNECTION_SECURE_METHOD) {
-        session_abort(session, "the server asks for a further login step, which PLAIN has not");
+        session_abort(session,
+                      "the server asks for a further login step, which neither PLAIN nor EXTERNAL has");
     } else if (session->state == SESSION_OPENING && method == AMQP_CONNECTION_OPEN_OK_METHOD) {
         session->state = SESSION_OPEN;
         session->events->opened(session->owner);

@@ -1,6 +1,7 @@
 /* The session: frames in, heartbeats, and how it ends. */
 #include "session_internal.h"
 #include <base/memory.h>
+#include <base/secret.h>
 #include <base/utf8.h>
 #include <math.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ struct session *session_create(const struct session_options *options, const stru
     codec_init(&session->codec);
     buffer_init(&session->output);
     session->heartbeat_offered = options->heartbeat;
+    session->external = options->external;
     session->frame_max = SESSION_FRAME_MAX;
     session->channel_max = SESSION_CHANNEL_MAX;
     session->events = events;
@@ -47,6 +49,12 @@ struct session *session_create(const struct session_options *options, const stru
     return session;
 }
 
+void session_forget_password(struct session *session)
+{
+    secret_destroy(session->password);
+    session->password = NULL;
+}
+
 void session_destroy(struct session *session)
 {
     if (session == NULL)
@@ -58,10 +66,8 @@ void session_destroy(struct session *session)
             channel_destroy(session, session->channels[number]);
         }
     memory_free(session->channels);
-    if (session->password != NULL)
-        explicit_bzero(session->password, strlen(session->password));
+    session_forget_password(session);
     memory_free(session->user);
-    memory_free(session->password);
     memory_free(session->vhost);
     memory_free(session->connection_name);
     memory_free(session->version);
@@ -283,14 +289,23 @@ static void foreign_peer(struct session *session, const uint8_t *data, size_t si
                           data[5], data[6], data[7]);
         return;
     }
+    enum {
+        TLS_ALERT = 21
+    };
+    if (data[0] == TLS_ALERT && data[1] == 3) {
+        session_violation(
+            session, AMQP_FRAME_ERROR,
+            "the server speaks TLS at this port: use amqps:// in the URL, or name its port without TLS "
+            "(usually 5672)");
+        return;
+    }
     char shown[17];
     size_t length = size < sizeof shown - 1 ? size : sizeof shown - 1;
     for (size_t i = 0; i < length; i++)
         shown[i] = data[i] >= ' ' && data[i] <= '~' ? (char)data[i] : '.';
     shown[length] = '\0';
-    session_violation(
-        session, AMQP_FRAME_ERROR,
-        "the server does not speak AMQP: it answered \"%s\"; is it the right port, and without TLS?", shown);
+    session_violation(session, AMQP_FRAME_ERROR,
+                      "the server does not speak AMQP: it answered \"%s\"; is it the right port?", shown);
 }
 
 /* False after it ended the session: what the header announces can't be a frame of this connection. */

@@ -56,7 +56,8 @@ struct session_channel {
 
 struct session {
     char *user;
-    char *password;
+    char *password; /* until it was sent */
+    bool external;
     char *vhost;
     char *connection_name;
     char *version;
@@ -101,6 +102,9 @@ int session_send_method(struct session *session, uint16_t channel, uint32_t meth
 
 /* session.c: decodes a method's arguments; NULL after it ended the session because they made no sense. */
 void *session_decode(struct session *session, uint32_t method, whippet_bytes arguments);
+
+/* session.c: wipes it. */
+void session_forget_password(struct session *session);
 
 /* handshake.c: a method on channel 0 before the session is open. */
 void handshake_method(struct session *session, uint32_t method, whippet_bytes arguments);

@@ -43,6 +43,16 @@ static const struct key reconnect_keys[] = {
     KEY("max", key_read_duration, CONFIG(reconnect_max), .lowest = SHORTEST_TIME, .highest = LONGEST_TIME),
 };
 
+static const struct key tls_keys[] = {
+    KEY("ca", key_read_string, CONFIG(tls.ca), .lowest = 1, .highest = LONGEST_TEXT),
+    KEY("cert", key_read_string, CONFIG(tls.cert), .lowest = 1, .highest = LONGEST_TEXT),
+    KEY("key", key_read_string, CONFIG(tls.key), .lowest = 1, .highest = LONGEST_TEXT),
+    KEY("key_password_file", key_read_string, CONFIG(tls.key_password_file), .lowest = 1,
+        .highest = LONGEST_TEXT),
+    KEY("verify", key_read_boolean, CONFIG(tls.verify)),
+    KEY("server_name", key_read_string, CONFIG(tls.server_name), .lowest = 1, .highest = LONGEST_HOST),
+};
+
 static const struct key amqp_keys[] = {
     KEY("url", read_urls, 0),
     KEY("heartbeat", read_heartbeat, CONFIG(heartbeat), .lowest = 0, .highest = LONGEST_HEARTBEAT),
@@ -51,8 +61,8 @@ static const struct key amqp_keys[] = {
     KEY("reconnect", key_read_section, 0, KEY_SECTION(reconnect_keys)),
     KEY("consumer_timeout", key_read_duration, CONFIG(consumer_timeout), .lowest = 0,
         .highest = LONGEST_TIME),
-    KEY_LATER("password_file"),
-    KEY_LATER("tls"),
+    KEY("password_file", key_read_string, CONFIG(password_file), .lowest = 1, .highest = LONGEST_TEXT),
+    KEY("tls", key_read_section, 0, KEY_SECTION(tls_keys)),
 };
 
 static const struct key log_keys[] = {
@@ -82,6 +92,7 @@ static const struct key root_keys[] = {
 static const struct config defaults = {
     .heartbeat = 20,
     .connect_timeout = 10,
+    .tls = {.verify = true},
     .reconnect_min = DEFAULT_RECONNECT_MIN,
     .reconnect_max = DEFAULT_RECONNECT_MAX,
     .threads = 4,
@@ -225,6 +236,37 @@ static void settle_addresses(struct reader *reader, const cJSON *amqp, struct co
         config->address_count = 1;
 }
 
+static bool any_address_is_tls(const struct config *config)
+{
+    for (size_t i = 0; i < config->address_count; i++)
+        if (config->addresses[i].tls)
+            return true;
+    return false;
+}
+
+/* A certificate and its key go together; and what is said of TLS must not be said in vain. */
+static void settle_tls(struct reader *reader, const cJSON *amqp, const struct config *config)
+{
+    static const struct place outer = {.key = "amqp"};
+    struct place place = {.outer = &outer, .key = "tls"};
+    const cJSON *section = cJSON_GetObjectItemCaseSensitive(amqp, "tls");
+    if (!cJSON_IsObject(section) || section->child == NULL)
+        return;
+    if (reader_has(section, "cert") && !reader_has(section, "key"))
+        reader_fault_key(reader, &place, section, "key",
+                         "is missing; a certificate takes the file with its private key");
+    else if (reader_has(section, "key") && !reader_has(section, "cert"))
+        reader_fault_key(reader, &place, section, "cert",
+                         "is missing; a key takes the file with its certificate");
+    if (reader_has(section, "key_password_file") && !reader_has(section, "key"))
+        reader_fault_key(reader, &place, section, "key_password_file", "has no key that it could open");
+    if (config->address_count > 0 && !any_address_is_tls(config))
+        reader_fault_key(
+            reader, &outer, amqp, "tls",
+            "is given, but no address of the broker is an amqps:// one: nothing would be encrypted; "
+            "write amqps:// in amqp.url (or AMQP_URL), or remove this");
+}
+
 static void settle_reconnect(struct reader *reader, const cJSON *amqp, struct config *config)
 {
     static const struct place outer = {.key = "amqp"};
@@ -260,6 +302,7 @@ static void read_root(struct reader *reader, struct config *config)
     if (!reader_has(root, "queues"))
         reader_fault(reader, &queues, NULL, "is missing; name at least one: \"queues\": " QUEUES_EXAMPLE);
     settle_addresses(reader, cJSON_GetObjectItemCaseSensitive(root, "amqp"), config);
+    settle_tls(reader, cJSON_GetObjectItemCaseSensitive(root, "amqp"), config);
     settle_reconnect(reader, cJSON_GetObjectItemCaseSensitive(root, "amqp"), config);
     settle_log_level(reader, cJSON_GetObjectItemCaseSensitive(root, "log"), config);
     check_feasible(reader, config);

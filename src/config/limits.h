@@ -7,7 +7,8 @@
 #define LONGEST_TIME  (365.0 * 86400) /* seconds */
 
 enum {
-    LONGEST_NAME = 255,   /* bytes of a short string, as AMQP has it */
+    LONGEST_NAME = 255, /* bytes of a short string, as AMQP has it */
+    LONGEST_HOST = 255,
     LONGEST_TEXT = 65535, /* bytes of any other, such as a path */
 };
 

@@ -1,4 +1,5 @@
 #include "url.h"
+#include "limits.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,8 +8,8 @@
 
 enum {
     DEFAULT_PORT = 5672,
+    DEFAULT_TLS_PORT = 5671,
     LONGEST_VHOST = 255,
-    LONGEST_HOST = 255
 };
 
 static const char form[] = "amqp://user:password@host:port/vhost";
@@ -21,6 +22,7 @@ struct part {
 
 struct url_parts {
     struct part user, password, host, port, vhost;
+    bool tls;
     const char *query; /* behind the "?"; NULL: none */
 };
 
@@ -39,17 +41,15 @@ static const char *find_first(const char *begin, const char *end, char character
     return memchr(begin, character, (size_t)(end - begin));
 }
 
-/* The part behind "amqp://", or NULL. */
-static const char *skip_scheme(const char *url, struct whippet_failure *failure)
+/* The part behind "amqp://" or "amqps://", or NULL. */
+static const char *skip_scheme(const char *url, bool *tls, struct whippet_failure *failure)
 {
     const char *separator = strstr(url, "://");
     size_t length = separator != NULL ? (size_t)(separator - url) : 0;
-    if (length == 4 && strncasecmp(url, "amqp", 4) == 0)
+    *tls = length == 5 && strncasecmp(url, "amqps", 5) == 0;
+    if (*tls || (length == 4 && strncasecmp(url, "amqp", 4) == 0))
         return separator + 3;
-    if (length == 5 && strncasecmp(url, "amqps", 5) == 0)
-        failure_set(failure, WHIPPET_E_INVALID,
-                    "amqps:// is not supported, as this version of whippet has no TLS yet; use amqp://");
-    else if (*url == '\0')
+    if (*url == '\0')
         failure_set(failure, WHIPPET_E_INVALID, "the URL is empty; expected %s", form);
     else
         failure_set(failure, WHIPPET_E_INVALID, "expected a URL of the form %s", form);
@@ -97,7 +97,7 @@ static bool has_space(const char *text)
 
 static int split_url(struct url_parts *parts, const char *url, struct whippet_failure *failure)
 {
-    const char *begin = skip_scheme(url, failure);
+    const char *begin = skip_scheme(url, &parts->tls, failure);
     if (begin == NULL)
         return WHIPPET_E_INVALID;
     if (has_space(url))
@@ -136,6 +136,13 @@ static int refuse_query(const char *query, struct whippet_failure *failure)
         {"connection_attempts", "amqp.reconnect"},
         {"retry_delay", "amqp.reconnect.min"},
         {"prefetch", "queues[].prefetch"},
+        {"cacertfile", "amqp.tls.ca"},
+        {"certfile", "amqp.tls.cert"},
+        {"keyfile", "amqp.tls.key"},
+        {"password", "amqp.tls.key_password_file"},
+        {"verify", "amqp.tls.verify"},
+        {"server_name_indication", "amqp.tls.server_name"},
+        {"auth_mechanism", "amqp.tls.cert"},
     };
     size_t length = strcspn(query, "=&");
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -191,10 +198,10 @@ static int decode(struct part part, const char *name, const char *fallback, stru
     return 0;
 }
 
-static int read_port(struct part part, uint16_t *port, struct whippet_failure *failure)
+static int read_port(struct part part, bool tls, uint16_t *port, struct whippet_failure *failure)
 {
     unsigned number = 0;
-    *port = DEFAULT_PORT;
+    *port = tls ? DEFAULT_TLS_PORT : DEFAULT_PORT;
     if (part.length == 0)
         return 0;
     for (size_t i = 0; i < part.length && number <= UINT16_MAX; i++) {
@@ -279,13 +286,13 @@ static char *put_encoded(char *at, const char *text)
 static int write_display(struct broker_address *address, struct config_arena *arena,
                          struct whippet_failure *failure)
 {
-    size_t size = sizeof "amqp://@[]:65535/" + 3 * strlen(address->user) + strlen(address->host) +
+    size_t size = sizeof "amqps://@[]:65535/" + 3 * strlen(address->user) + strlen(address->host) +
                   3 * strlen(address->vhost);
     bool is_ipv6 = strchr(address->host, ':') != NULL;
     address->display = config_arena_allocate(arena, size);
     if (address->display == NULL)
         return failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
-    char *at = stpcpy(address->display, "amqp://");
+    char *at = stpcpy(address->display, address->tls ? "amqps://" : "amqp://");
     at = put_encoded(at, address->user);
     at += sprintf(at, is_ipv6 ? "@[%s]:%u/" : "@%s:%u/", address->host, (unsigned)address->port);
     if (strcmp(address->vhost, "/") != 0)
@@ -301,6 +308,8 @@ int url_parse(const char *url, struct config_arena *arena, struct broker_address
     int result = split_url(&parts, url, failure);
     if (result == 0 && parts.query != NULL)
         result = refuse_query(parts.query, failure);
+    address->tls = parts.tls;
+    address->has_password = parts.password.begin != NULL;
     if (result == 0)
         result = decode(parts.user, "user", "guest", arena, &address->user, failure);
     if (result == 0)
@@ -308,7 +317,7 @@ int url_parse(const char *url, struct config_arena *arena, struct broker_address
     if (result == 0)
         result = read_host(parts.host, arena, &address->host, failure);
     if (result == 0)
-        result = read_port(parts.port, &address->port, failure);
+        result = read_port(parts.port, parts.tls, &address->port, failure);
     if (result == 0)
         result = read_vhost(parts.vhost, arena, &address->vhost, failure);
     if (result == 0)

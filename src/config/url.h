@@ -1,4 +1,4 @@
-/* amqp:// URLs, as RabbitMQ's URI specification has them. */
+/* amqp:// and amqps:// URLs, as RabbitMQ's URI specification has them. */
 #ifndef CONFIG_URL_H
 #define CONFIG_URL_H
 

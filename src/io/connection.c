@@ -1,10 +1,11 @@
 #include "connection_internal.h"
 #include <base/log.h>
 #include <base/memory.h>
-#include <base/random.h>
+#include <base/secret.h>
 #include <io/dial.h>
 #include <math.h>
 #include <stdio.h>
+#include <unistd.h>
 
 void connection_report(const struct connection *connection, enum whippet_log_level level, const char *error,
                        const char *text)
@@ -27,12 +28,16 @@ static void tear_down(struct connection *connection)
     }
     timer_stop(&loop_scheduler(connection->loop)->timers, &connection->tick);
     posted_cancel(&connection->flush);
+    posted_cancel(&connection->read_on);
     watch_destroy(connection->watch);
     transport_destroy(connection->transport);
     session_destroy(connection->session);
     connection->watch = NULL;
     connection->transport = NULL;
     connection->session = NULL;
+    if (connection->dialled >= 0)
+        close(connection->dialled);
+    connection->dialled = -1;
     connection->input_size = 0;
     connection->reading_paused = false;
     connection->state = CONNECTION_DOWN;
@@ -44,7 +49,8 @@ static int make_session(struct connection *connection, const struct endpoint *en
     snprintf(name, sizeof name, "whippet %s", connection->options.name);
     struct session_options options = {
         .user = endpoint->user,
-        .password = endpoint->password,
+        .password = endpoint->password_file != NULL ? connection->password : endpoint->password,
+        .external = endpoint->external,
         .vhost = endpoint->vhost,
         .connection_name = name,
         .version = connection->options.version,
@@ -58,20 +64,95 @@ static int make_session(struct connection *connection, const struct endpoint *en
     return 0;
 }
 
+/* The password file's content, read off the loop. Of its own in memory: the thread may outlive the task. */
+struct password_reading {
+    const char *file; /* borrowed of the options, which outlive the loop */
+    char *password;   /* owned; NULL: it failed */
+    struct whippet_failure failure;
+};
+
+static void password_reading_run(void *arg)
+{
+    struct password_reading *reading = arg;
+    reading->password = secret_read(reading->file, &reading->failure);
+}
+
+static void password_reading_destroy(void *arg)
+{
+    struct password_reading *reading = arg;
+    secret_destroy(reading->password);
+    memory_free(reading);
+}
+
+/* What cannot be read is no reason to give up while there is a password that did work once. */
+static int take_password(struct connection *connection, struct password_reading *reading)
+{
+    if (reading->password != NULL) {
+        secret_destroy(connection->password);
+        connection->password = reading->password;
+        reading->password = NULL;
+        return 0;
+    }
+    if (connection->password == NULL)
+        return failure_set(&connection->failure, reading->failure.error, "amqp.password_file: %s",
+                           reading->failure.text);
+    connection_report(connection, WHIPPET_WARNING, reading->failure.text,
+                      "amqp.password_file can't be read; the password that was read before stays in use");
+    return 0;
+}
+
+/* 0 with the connection's password as it is to be now, or an error with its failure filled. */
+static int refresh_password(whippet_task *task, struct connection *connection, const char *file)
+{
+    struct password_reading *reading = memory_allocate_zeroed(sizeof *reading);
+    if (reading == NULL)
+        return failure_set(&connection->failure, WHIPPET_E_MEMORY, "amqp.password_file: out of memory");
+    reading->file = file;
+    int error = loop_offload(task, password_reading_run, reading, password_reading_destroy);
+    if (error == WHIPPET_E_TIMEOUT || error == WHIPPET_E_CANCELLED)
+        return failure_set(&connection->failure, error,
+                           "amqp.password_file: \"%s\" could not be read in time", file);
+    if (error == 0)
+        error = take_password(connection, reading);
+    else
+        failure_set(&connection->failure, error, "amqp.password_file: %s", whippet_error_text(error));
+    password_reading_destroy(reading);
+    return error;
+}
+
+/* Connects, by TLS where the endpoint says so. 0, or an error with the connection's failure filled. */
+static int open_transport(whippet_task *task, struct connection *connection, const struct endpoint *endpoint)
+{
+    struct whippet_failure failure;
+    int descriptor = connection->dialled;
+    connection->dialled = -1;
+    if (descriptor < 0)
+        descriptor = dial(task, endpoint->host, endpoint->port, &failure);
+    connection->unreachable[connection->endpoint] = descriptor < 0;
+    if (descriptor < 0)
+        return failure_set(&connection->failure, descriptor, "%s: %s", endpoint->display, failure.text);
+    connection->transport = endpoint->tls != NULL
+                                ? tls_open(task, endpoint->tls, descriptor, endpoint->host, &failure)
+                                : transport_plain_create(descriptor);
+    if (connection->transport != NULL)
+        return 0;
+    if (endpoint->tls == NULL)
+        failure_set(&failure, WHIPPET_E_MEMORY, "out of memory");
+    return failure_set(&connection->failure, failure.error, "%s: %s", endpoint->display, failure.text);
+}
+
 /* Dials and shakes hands with the endpoint whose turn it is, within the task's deadline. 0, or an error with
  * the connection's failure filled. */
 static int establish(whippet_task *task, void *arg)
 {
     struct connection *connection = arg;
     const struct endpoint *endpoint = &connection->options.endpoints[connection->endpoint];
-    struct whippet_failure failure;
-    int descriptor = dial(task, endpoint->host, endpoint->port, &failure);
-    if (descriptor < 0)
-        return failure_set(&connection->failure, descriptor, "%s: %s", endpoint->display, failure.text);
-    connection->transport = transport_plain_create(descriptor);
-    if (connection->transport == NULL)
-        return failure_set(&connection->failure, WHIPPET_E_MEMORY, "%s: out of memory", endpoint->display);
-    int error = make_session(connection, endpoint);
+    int error =
+        endpoint->password_file != NULL ? refresh_password(task, connection, endpoint->password_file) : 0;
+    if (error == 0)
+        error = open_transport(task, connection, endpoint);
+    if (error == 0)
+        error = make_session(connection, endpoint);
     if (error != 0)
         return error;
     waiter_init(&connection->changed);
@@ -83,33 +164,6 @@ static int establish(whippet_task *task, void *arg)
                            "%s: connected, but the broker did not finish the handshake within %g s",
                            endpoint->display, connection->options.connect_timeout);
     return error;
-}
-
-/* Exponential, capped, and somewhere in the upper half, so that many workers don't come back in one moment.
- */
-static double backoff(const struct connection *connection)
-{
-    double delay = connection->options.reconnect_min * exp2(fmin(connection->attempts, 32));
-    return fmin(delay, connection->options.reconnect_max) * (0.5 + 0.5 * random_unit());
-}
-
-static int pause_before_next(whippet_task *task, struct connection *connection, bool was_open)
-{
-    const char *what = was_open ? "connection lost" : "no connection";
-    char text[96];
-    if (!was_open && connection->handlers->failed != NULL)
-        connection->handlers->failed(connection->owner);
-    connection->endpoint = (connection->endpoint + 1) % connection->options.endpoint_count;
-    if (connection->endpoint != 0 && !was_open) {
-        snprintf(text, sizeof text, "%s; trying the next address", what);
-        connection_report(connection, WHIPPET_WARNING, connection->failure.text, text);
-        return 0;
-    }
-    double delay = backoff(connection);
-    connection->attempts++;
-    snprintf(text, sizeof text, "%s; trying again in %.1f s", what, delay);
-    connection_report(connection, WHIPPET_WARNING, connection->failure.text, text);
-    return whippet_sleep(task, delay);
 }
 
 /* Keeps it up for as long as the session stands. True when it was open at all. */
@@ -133,7 +187,8 @@ static int connection_main(whippet_task *task, void *arg)
         connection->state = CONNECTION_CONNECTING;
         bool was_open = stay_open(task, connection);
         tear_down(connection);
-        error = connection->stopping ? WHIPPET_E_CANCELLED : pause_before_next(task, connection, was_open);
+        error = connection->stopping ? WHIPPET_E_CANCELLED
+                                     : connection_await_next_try(task, connection, was_open);
     }
     return 0;
 }
@@ -154,9 +209,12 @@ struct connection *connection_create(struct loop *loop, const struct connection_
     struct connection *connection = memory_allocate_zeroed(sizeof *connection);
     if (connection == NULL)
         return NULL;
+    connection->dialled = -1;
     connection->input = memory_allocate(CONNECTION_READ_CAPACITY);
-    if (connection->input == NULL) {
-        memory_free(connection);
+    connection->unreachable =
+        memory_allocate_zeroed(options->endpoint_count * sizeof *connection->unreachable);
+    if (connection->input == NULL || connection->unreachable == NULL) {
+        connection_destroy(connection);
         return NULL;
     }
     connection->loop = loop;
@@ -165,6 +223,7 @@ struct connection *connection_create(struct loop *loop, const struct connection_
     connection->owner = owner;
     connection->tick.function = connection_on_tick;
     connection->flush.function = connection_on_flush;
+    connection->read_on.function = connection_on_read_on;
     waiter_init(&connection->changed);
     waiter_init(&connection->ended);
     return connection;
@@ -176,6 +235,8 @@ void connection_destroy(struct connection *connection)
         return;
     memory_free(connection->channels);
     memory_free(connection->input);
+    memory_free(connection->unreachable);
+    secret_destroy(connection->password);
     memory_free(connection);
 }
 
@@ -238,6 +299,11 @@ const struct whippet_failure *connection_failure(const struct connection *connec
 struct session *connection_session(const struct connection *connection)
 {
     return connection->state == CONNECTION_OPEN ? connection->session : NULL;
+}
+
+double connection_patience(const struct connection *connection)
+{
+    return connection->options.connect_timeout;
 }
 
 struct loop *connection_loop(const struct connection *connection)

@@ -1,6 +1,7 @@
 /* From the socket to the session and back. */
 #include "connection_internal.h"
 #include <math.h>
+#include <string.h>
 
 enum {
     /* Per event, so that one peer that takes everything can't keep the loop from the others. */
@@ -11,11 +12,15 @@ enum {
 
 /* --- Bytes ----------------------------------------------------------------------------------------------*/
 
+/* TLS may wait for the socket to take something before it can read, and the other way round. */
 static void watch_as_needed(struct connection *connection)
 {
-    int events = connection->reading_paused ? 0 : WHIPPET_READABLE;
+    const struct transport *transport = connection->transport;
+    int events = 0;
+    if (!connection->reading_paused)
+        events |= WHIPPET_READABLE | (transport->reading_awaits_writable ? WHIPPET_WRITABLE : 0);
     if (buffer_length(session_output(connection->session)) > 0)
-        events |= WHIPPET_WRITABLE;
+        events |= transport->writing_awaits_readable ? WHIPPET_READABLE : WHIPPET_WRITABLE;
     watch_set(connection->watch, events);
 }
 
@@ -36,6 +41,8 @@ static void read_once(struct connection *connection)
     struct transport *transport = connection->transport;
     ssize_t count = transport->kind->read(transport, connection->input + connection->input_size,
                                           CONNECTION_READ_CAPACITY - connection->input_size, &failure);
+    if (transport->has_more)
+        scheduler_post(loop_scheduler(connection->loop), &connection->read_on);
     if (count == TRANSPORT_AGAIN)
         return;
     if (count <= 0) {
@@ -49,6 +56,16 @@ static void read_once(struct connection *connection)
     connection->input_size -= used;
     if (connection->input_size > 0 && used > 0)
         memmove(connection->input, connection->input + used, connection->input_size);
+}
+
+/* What was sent before the session is open may have been the password. */
+static void consume_sent(struct connection *connection, size_t count)
+{
+    struct buffer *output = session_output(connection->session);
+    if (session_state(connection->session) < SESSION_OPEN)
+        explicit_bzero(buffer_begin(output), count);
+    buffer_consume(output, count);
+    session_sent(connection->session, loop_now(connection->loop));
 }
 
 /* Sends what the socket takes, up to a cap. */
@@ -67,9 +84,8 @@ static void write_some(struct connection *connection)
             session_abort(connection->session, failure.text);
             return;
         }
-        buffer_consume(output, (size_t)count);
+        consume_sent(connection, (size_t)count);
         budget -= (size_t)count;
-        session_sent(connection->session, loop_now(connection->loop));
     }
     buffer_trim(output, OUTPUT_KEPT);
 }
@@ -98,11 +114,21 @@ void connection_on_flush(struct posted *posted)
 void connection_on_ready(void *owner, int events)
 {
     struct connection *connection = owner;
-    if ((events & WHIPPET_READABLE) != 0 && !connection->reading_paused)
+    const struct transport *transport = connection->transport;
+    bool readable = (events & WHIPPET_READABLE) != 0 || transport->reading_awaits_writable;
+    if (readable && !connection->reading_paused)
         read_once(connection);
     if (session_state(connection->session) != SESSION_CLOSED &&
-        ((events & WHIPPET_WRITABLE) != 0 || buffer_length(session_output(connection->session)) > 0))
+        ((events & WHIPPET_WRITABLE) != 0 || transport->reading_awaits_writable ||
+         buffer_length(session_output(connection->session)) > 0))
         connection_touch(connection);
+}
+
+void connection_on_read_on(struct posted *posted)
+{
+    struct connection *connection = list_entry(posted, struct connection, read_on);
+    if (connection->transport != NULL && session_state(connection->session) != SESSION_CLOSED)
+        connection_on_ready(connection, WHIPPET_READABLE);
 }
 
 /* What came while the loop was busy elsewhere is taken before silence is held against the broker. */
@@ -140,8 +166,7 @@ void connection_send_now(struct connection *connection)
                                                        buffer_length(output), &ignored);
     if (count <= 0)
         return;
-    buffer_consume(output, (size_t)count);
-    session_sent(connection->session, loop_now(connection->loop));
+    consume_sent(connection, (size_t)count);
 }
 
 size_t connection_backlog(const struct connection *connection)
@@ -152,6 +177,9 @@ size_t connection_backlog(const struct connection *connection)
 void connection_pause_reading(struct connection *connection, bool paused)
 {
     connection->reading_paused = paused;
-    if (connection->transport != NULL)
-        watch_as_needed(connection);
+    if (connection->transport == NULL)
+        return;
+    watch_as_needed(connection);
+    if (!paused && connection->transport->has_more)
+        scheduler_post(loop_scheduler(connection->loop), &connection->read_on);
 }

@@ -1,5 +1,6 @@
-/* What the files of a connection share: connection.c (up, down, and up again), connection_bytes.c (from the
- * socket to the session and back), connection_events.c (what the session tells, and to whom), channel.c. */
+/* What the files of a connection share: connection.c (up and down), connection_backoff.c (and up again),
+ * connection_bytes.c (from the socket to the session and back), connection_events.c (what the session tells,
+ * and to whom), channel.c. */
 #ifndef IO_CONNECTION_INTERNAL_H
 #define IO_CONNECTION_INTERNAL_H
 
@@ -26,6 +27,9 @@ struct connection {
     bool reading_paused;
     size_t endpoint;       /* the one to be tried next */
     unsigned attempts;     /* in a row that failed */
+    bool *unreachable;     /* by endpoint: nobody took the connection when it was tried last; owned */
+    int dialled;           /* what a probe got of the endpoint to be tried next; owned; -1: nothing */
+    char *password;        /* what the endpoint's file held when it was read last; owned; NULL: never read */
     whippet_task *task;    /* connection_main; NULL when it does not run */
     struct waiter changed; /* the task waits here for the handshake's end, and then for the connection's */
     struct waiter ended;   /* connection_stop waits here for the task's end */
@@ -35,8 +39,9 @@ struct connection {
     struct watch *watch;
     struct timer tick;
     struct posted flush;
-    bool flushing; /* the handler of that name runs: what it queues goes out with this very flush */
-    char *input;   /* CONNECTION_READ_CAPACITY bytes; owned */
+    struct posted read_on; /* what TLS has taken from the socket already */
+    bool flushing;         /* the handler of that name runs: what it queues goes out with this very flush */
+    char *input;           /* CONNECTION_READ_CAPACITY bytes; owned */
     size_t input_size;
 
     struct channel **channels; /* by number; owned, the channels are not */
@@ -47,6 +52,10 @@ struct connection {
 void connection_report(const struct connection *connection, enum whippet_log_level level, const char *error,
                        const char *text);
 
+/* connection_backoff.c: waits until the next try is due: that of the next endpoint, or of one that was found
+ * to take connections. Suspends. 0, or CANCELLED. */
+int connection_await_next_try(whippet_task *task, struct connection *connection, bool was_open);
+
 /* connection_events.c */
 extern const struct session_events CONNECTION_EVENTS;
 
@@ -56,6 +65,7 @@ bool connection_route(struct connection *connection, uint16_t number, struct cha
 /* connection_bytes.c: what is called when the socket is ready, at the end of a turn, and for heartbeats. */
 void connection_on_ready(void *owner, int events);
 void connection_on_flush(struct posted *posted);
+void connection_on_read_on(struct posted *posted);
 void connection_on_tick(struct timer *timer);
 
 /* channel.c: what came for the channel. */

@@ -139,6 +139,12 @@ static int dial_address(whippet_task *task, const char *host, const struct addri
 
 int dial(whippet_task *task, const char *host, uint16_t port, struct whippet_failure *failure)
 {
+    return dial_briefly(task, host, port, INFINITY, failure);
+}
+
+int dial_briefly(whippet_task *task, const char *host, uint16_t port, double seconds,
+                 struct whippet_failure *failure)
+{
     struct resolution *resolution = resolve(task, host, port, failure);
     if (resolution == NULL)
         return failure->error;
@@ -148,7 +154,7 @@ int dial(whippet_task *task, const char *host, uint16_t port, struct whippet_fai
     int result = failure_set(failure, WHIPPET_E_SYSTEM, "resolving %s: it has no address", host);
     for (const struct addrinfo *address = resolution->addresses; address != NULL;
          address = address->ai_next) {
-        result = dial_address(task, host, address, whippet_time_left(task) / left--, failure);
+        result = dial_address(task, host, address, fmin(whippet_time_left(task) / left--, seconds), failure);
         if (result >= 0 || result == WHIPPET_E_CANCELLED)
             break;
     }

@@ -1,15 +1,19 @@
 /* The two connections of a worker, and what publishes on the second. When their configuration changes, new
  * ones take the place of the old. */
 #include "worker_internal.h"
+#include <base/log.h>
 #include <base/memory.h>
+#include <math.h>
 
 struct connections {
-    const struct config *source; /* a reference: the strings of endpoints are part of it */
-    struct endpoint *endpoints;  /* owned, as is the rest */
+    struct loop *loop;       /* borrowed; the rest is owned */
+    struct brokers *brokers; /* where they go */
     struct connection *consume;
     struct connection *publish;
     struct publisher *dead_letters;
     struct publisher *publications;
+    whippet_task *refresh;   /* reads certificates and keys anew; NULL: none does */
+    struct waiter refreshed; /* connections_stop waits here for its end */
 };
 
 /* --- Their events ----------------------------------------------------------------------------*/
@@ -95,32 +99,14 @@ static const struct connection_handlers PUBLISH_HANDLERS = {
 
 /* --- Coming and going -----------------------------------------------------------------------------------*/
 
-static bool make_endpoints(struct connections *connections)
-{
-    const struct config *config = connections->source;
-    connections->endpoints = memory_allocate_zeroed(config->address_count * sizeof *connections->endpoints);
-    for (size_t i = 0; connections->endpoints != NULL && i < config->address_count; i++) {
-        const struct broker_address *address = &config->addresses[i];
-        connections->endpoints[i] = (struct endpoint){.host = address->host,
-                                                      .port = address->port,
-                                                      .user = address->user,
-                                                      .password = address->password,
-                                                      .vhost = address->vhost,
-                                                      .display = address->display};
-    }
-    return connections->endpoints != NULL;
-}
-
 static bool make_connections(struct connections *connections, struct worker *worker)
 {
-    const struct config *config = connections->source;
-    if (!make_endpoints(connections))
-        return false;
+    const struct config *config = connections->brokers->config;
     struct connection_options options = {
         .name = "consume",
         .version = worker->version,
-        .endpoints = connections->endpoints,
-        .endpoint_count = config->address_count,
+        .endpoints = connections->brokers->endpoints,
+        .endpoint_count = connections->brokers->count,
         .heartbeat = config->heartbeat,
         .connect_timeout = config->connect_timeout,
         .reconnect_min = config->reconnect_min,
@@ -136,17 +122,22 @@ static bool make_connections(struct connections *connections, struct worker *wor
     return connections->dead_letters != NULL && connections->publications != NULL;
 }
 
-struct connections *connections_create(struct worker *worker, const struct config *config)
+struct connections *connections_create(struct worker *worker, const struct config *config,
+                                       struct config_errors *errors)
 {
     struct connections *connections = memory_allocate_zeroed(sizeof *connections);
-    if (connections == NULL)
-        return NULL;
-    connections->source = config_retain(config);
-    if (!make_connections(connections, worker)) {
-        connections_destroy(connections);
+    if (connections == NULL) {
+        config_errors_add(errors, config, "", "out of memory");
         return NULL;
     }
-    return connections;
+    connections->loop = worker->loop;
+    connections->brokers = brokers_create(config, errors);
+    if (connections->brokers != NULL && make_connections(connections, worker))
+        return connections;
+    if (connections->brokers != NULL)
+        config_errors_add(errors, config, "", "out of memory");
+    connections_destroy(connections);
+    return NULL;
 }
 
 void connections_destroy(struct connections *connections)
@@ -157,8 +148,7 @@ void connections_destroy(struct connections *connections)
     publisher_destroy(connections->publications);
     connection_destroy(connections->consume);
     connection_destroy(connections->publish);
-    memory_free(connections->endpoints);
-    config_destroy(connections->source);
+    brokers_destroy(connections->brokers);
     memory_free(connections);
 }
 
@@ -177,8 +167,46 @@ bool connections_start(struct connections *connections)
            connection_start(connections->consume) && connection_start(connections->publish);
 }
 
+/* --- Certificates and keys, anew ------------------------------------------------------------------------*/
+
+static int refresh_main(whippet_task *task, void *arg)
+{
+    struct connections *connections = arg;
+    return brokers_refresh(task, connections->brokers);
+}
+
+static void refresh_ended(void *arg, int result)
+{
+    struct connections *connections = arg;
+    connections->refresh = NULL;
+    waiter_wake(&connections->refreshed, result);
+}
+
+void connections_refresh_credentials(struct connections *connections)
+{
+    bool started = false;
+    if (connections->refresh != NULL)
+        return;
+    waiter_init(&connections->refreshed);
+    whippet_task *task = task_start(loop_scheduler(connections->loop), refresh_main, connections, INFINITY,
+                                    NULL, refresh_ended, &started);
+    if (started && task != NULL)
+        connections->refresh = task;
+    if (!started)
+        log_event(WHIPPET_ERROR, NULL, "out of memory: certificates and keys were not read again");
+}
+
+static void end_refresh(whippet_task *task, struct connections *connections)
+{
+    if (connections->refresh == NULL)
+        return;
+    task_cancel(connections->refresh);
+    waiter_wait_shielded(task, &connections->refreshed, "stopping");
+}
+
 void connections_stop(whippet_task *task, struct connections *connections, double until)
 {
+    end_refresh(task, connections);
     publisher_stop(task, connections->dead_letters);
     publisher_stop(task, connections->publications);
     connection_stop(task, connections->consume, until);

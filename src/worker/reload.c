@@ -96,6 +96,14 @@ static bool start_tasks(struct reload *reload)
     return started;
 }
 
+/* New connections must not be begun with files that can't be used. */
+static bool check_credentials(struct reload *reload)
+{
+    if (*reload->plan.reconnect != '\0')
+        brokers_destroy(brokers_create(reload->config, reload->errors));
+    return reload->errors->count == 0;
+}
+
 static bool prepare(struct reload *reload)
 {
     bool planned = reload_plan_make(&reload->plan, reload->worker->config, reload->config) == 0;
@@ -105,7 +113,7 @@ static bool prepare(struct reload *reload)
         fail_for_memory(reload);
         return false;
     }
-    return check(reload) && make_subscriptions(reload) && start_tasks(reload);
+    return check(reload) && check_credentials(reload) && make_subscriptions(reload) && start_tasks(reload);
 }
 
 static void undo(struct reload *reload)
@@ -191,6 +199,8 @@ static void commit(struct reload *reload)
     config_destroy(worker->config);
     worker->config = config_retain(reload->config);
     report(reload);
+    if (*reload->plan.reconnect == '\0')
+        connections_refresh_credentials(worker->connections);
 }
 
 bool worker_reload(struct worker *worker, const struct config *config, struct config_errors *errors)

@@ -5,7 +5,7 @@
 #include <math.h>
 
 static const double CLOSING_SECONDS = 2; /* for the broker to answer that a connection is closed */
-static const double MEMORY_PAUSE = 1;    /* seconds, before another try when memory was short */
+static const double CREATION_PAUSE = 1;  /* seconds, before another try to make the new ones */
 
 static bool has_retired(const struct worker *worker)
 {
@@ -34,13 +34,22 @@ static void await_retired(whippet_task *task, struct worker *worker)
     }
 }
 
+/* A file that was sound when the reload looked may not be so any more. */
+static void report_failure(struct config_errors *errors)
+{
+    struct log_fields fields = {.error = errors->count > 0 ? errors->items[0].text : NULL};
+    log_event(WHIPPET_ERROR, &fields, "the new connections can't be made; trying again");
+    config_errors_destroy(errors);
+}
+
 /* Its own when it returns; NULL when the worker stops. */
 static struct connections *make_connections(whippet_task *task, struct worker *worker)
 {
     struct connections *connections = NULL;
-    while (!worker->stopping && (connections = connections_create(worker, worker->config)) == NULL) {
-        log_event(WHIPPET_ERROR, NULL, "out of memory for the new connections; trying again");
-        whippet_sleep(task, MEMORY_PAUSE);
+    struct config_errors errors = {0};
+    while (!worker->stopping && (connections = connections_create(worker, worker->config, &errors)) == NULL) {
+        report_failure(&errors);
+        whippet_sleep(task, CREATION_PAUSE);
     }
     return connections;
 }

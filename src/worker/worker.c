@@ -96,10 +96,10 @@ struct worker *worker_create(struct loop *loop, const struct config *config, con
         snprintf(worker->host, sizeof worker->host, "unknown");
     pace_init(worker);
     turns_init(worker);
-    struct connections *connections = connections_create(worker, config);
+    struct connections *connections = connections_create(worker, config, errors);
     if (connections != NULL)
         connections_use(worker, connections);
-    if (connections == NULL || !make_subscriptions(worker, errors))
+    if (!make_subscriptions(worker, errors))
         config_errors_add(errors, config, "", "out of memory");
     worker_check_stacks(worker, config, errors);
     if (errors->count > 0) {

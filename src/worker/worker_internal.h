@@ -7,6 +7,7 @@
 #include <config/retry.h>
 #include <io/publisher.h>
 #include <stats/stats.h>
+#include <worker/brokers.h>
 #include <worker/message.h>
 #include <worker/settlement.h>
 #include <worker/worker.h>
@@ -336,13 +337,18 @@ void observer_connection_blocked(struct worker *worker, enum connection_role rol
 
 /* --- connections.c --------------------------------------------------------------------------------------*/
 
-/* As `config` says. They keep a reference to it, and borrow the worker. NULL when memory is short. */
-struct connections *connections_create(struct worker *worker, const struct config *config);
+/* As `config` says. They keep a reference to it, and borrow the worker. Reads certificates and keys: blocks.
+ * NULL when memory is short, or a file can't be used, with all of it in `errors`. */
+struct connections *connections_create(struct worker *worker, const struct config *config,
+                                       struct config_errors *errors);
 void connections_destroy(struct connections *connections); /* never started, or stopped; NULL is fine */
 
 /* Makes them the worker's, in the place of whatever was. */
 void connections_use(struct worker *worker, struct connections *connections);
 bool connections_start(struct connections *connections); /* false when memory is short */
+
+/* Begins to read certificates and keys anew, as brokers_refresh does. */
+void connections_refresh_credentials(struct connections *connections);
 
 /* Politely, until `until` at most (a moment). Suspends. */
 void connections_stop(whippet_task *task, struct connections *connections, double until);

@@ -100,6 +100,7 @@ Test(schema, has_the_keys_that_the_parser_has)
     assert_same_keys("amqp", NULL, WITH_KEYS("\"amqp\": { \"zzz\": 1 }"));
     assert_same_keys("admin", NULL, WITH_KEYS("\"admin\": { \"zzz\": 1 }"));
     assert_same_keys("amqp", "reconnect", WITH_KEYS("\"amqp\": { \"reconnect\": { \"zzz\": 1 } }"));
+    assert_same_keys("tls", NULL, WITH_KEYS("\"amqp\": { \"tls\": { \"zzz\": 1 } }"));
     assert_same_keys("queue", NULL, WITH_QUEUE_KEYS("\"zzz\": 1"));
     assert_same_keys("retry", NULL, WITH_QUEUE_KEYS("\"retry\": { \"zzz\": 1 }"));
     assert_same_keys("binding", NULL, WITH_QUEUE_KEYS("\"bindings\": [{ \"exchange\": \"x\", \"zzz\": 1 }]"));
@@ -212,10 +213,11 @@ Test(schema, every_key_is_documented)
     static const struct {
         const char *definition, *inner, *prefix;
     } objects[] = {
-        {NULL, NULL, ""},          {"amqp", NULL, "amqp."},
-        {"queue", NULL, ""},       {"amqp", "reconnect", "amqp.reconnect."},
-        {"retry", NULL, "retry."}, {"log", NULL, "log."},
-        {"admin", NULL, "admin."}, {"binding", NULL, ""},
+        {NULL, NULL, ""},           {"amqp", NULL, "amqp."},
+        {"queue", NULL, ""},        {"amqp", "reconnect", "amqp.reconnect."},
+        {"tls", NULL, "amqp.tls."}, {"retry", NULL, "retry."},
+        {"log", NULL, "log."},      {"admin", NULL, "admin."},
+        {"binding", NULL, ""},
     };
     char *page = read_document("configuration.md");
     for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++) {
@@ -224,11 +226,11 @@ Test(schema, every_key_is_documented)
         cJSON_ArrayForEach(property, cJSON_GetObjectItem(object, "properties"))
         {
             char row[200];
-            bool is_section = cJSON_GetObjectItem(property, "properties") != NULL ||
-                              strcmp(property->string, "amqp") == 0 ||
-                              strcmp(property->string, "queues") == 0 ||
-                              strcmp(property->string, "retry") == 0 ||
-                              strcmp(property->string, "admin") == 0 || strcmp(property->string, "log") == 0;
+            bool is_section =
+                cJSON_GetObjectItem(property, "properties") != NULL ||
+                strcmp(property->string, "amqp") == 0 || strcmp(property->string, "queues") == 0 ||
+                strcmp(property->string, "tls") == 0 || strcmp(property->string, "retry") == 0 ||
+                strcmp(property->string, "admin") == 0 || strcmp(property->string, "log") == 0;
             snprintf(row, sizeof row, "\n| `%s%s` |", objects[i].prefix, property->string);
             cr_assert(is_section || strstr(page, row) != NULL, "docs/configuration.md has no row%s", row);
         }

@@ -49,6 +49,21 @@ Test(url, has_a_default_for_everything_but_the_host)
     assert_url("amqp://:x@host", "", "x", "host", 5672, "/");
 }
 
+Test(url, of_amqps_means_tls_and_its_own_port)
+{
+    assert_url("amqps://me:secret@host/shop", "me", "secret", "host", 5671, "shop");
+    assert_url("AMQPS://host:5700", "guest", "guest", "host", 5700, "/");
+    struct config *config = parse_url("amqps://me@host/shop");
+    cr_assert(config->addresses[0].tls);
+    cr_assert_not(config->addresses[0].has_password);
+    cr_assert_str_eq(config->addresses[0].display, "amqps://me@host:5671/shop");
+    config_destroy(config);
+    config = parse_url("amqp://me:@host/shop");
+    cr_assert_not(config->addresses[0].tls);
+    cr_assert(config->addresses[0].has_password);
+    config_destroy(config);
+}
+
 Test(url, with_an_empty_path_means_the_default_virtual_host)
 {
     assert_url("amqp://guest:guest@localhost:5672/", "guest", "guest", "localhost", 5672, "/");
@@ -107,8 +122,6 @@ static void assert_url_error(const char *url, const char *expected)
 
 Test(url, of_another_scheme_is_an_error)
 {
-    assert_url_error("amqps://me:secret@host",
-                     "amqps:// is not supported, as this version of whippet has no TLS yet");
     assert_url_error("http://host",
                      "amqp.url: expected a URL of the form amqp://user:password@host:port/vhost");
     assert_url_error("localhost:5672", "expected a URL of the form");
@@ -185,7 +198,7 @@ Test(url, shows_nothing_of_its_password_in_any_error)
 {
     static const char *const urls[] = {
         "amqp://me:tops/ecret@host/",   "amqp://me:topsecret@host:x/",      "amqp://me:tops?ecret@host/",
-        "amqp://me:tops#ecret@host/",   "amqp://me:topsecret%@host/",       "amqps://me:topsecret@host/",
+        "amqp://me:tops#ecret@host/",   "amqp://me:topsecret%@host/",       "amqpx://me:topsecret@host/",
         "amqp://me:topsecret@a b/",     "amqp://me:topsecret@[/",           "amqp:/me:topsecret@host/",
         "amqp://me:topsecret@host/a/b", "amqp://me:topsecret@host/?x=y",    "amqp://me:topsecret",
         "amqp://me:top@secret/x@host/", "rabbit://me:topsecret@host/vhost",

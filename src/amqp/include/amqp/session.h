@@ -27,6 +27,7 @@ enum {
 struct session_options {
     const char *user;
     const char *password;
+    bool external; /* log in by SASL EXTERNAL: the broker takes the user from the client certificate */
     const char *vhost;
     const char *connection_name; /* shown by the management UI; NULL: none */
     const char *version;         /* of the product, for client properties */

@@ -42,7 +42,19 @@ struct broker_address {
     const char *user;
     const char *password; /* never printed */
     const char *vhost;
-    char *display; /* the URL without its password, for logs: "amqp://guest@localhost:5672/" */
+    char *display;     /* the URL without its password, for logs: "amqp://guest@localhost:5672/" */
+    bool tls;          /* amqps:// */
+    bool has_password; /* the URL names one; else `password` is the default */
+};
+
+/* amqp.tls; what is not given is NULL. */
+struct tls_config {
+    const char *ca;
+    const char *cert; /* goes with `key` */
+    const char *key;
+    const char *key_password_file;
+    const char *server_name;
+    bool verify;
 };
 
 /* Arguments, here and below, are a free-form table as a JSON object, or NULL: strings, numbers (whole ones to
@@ -89,7 +101,9 @@ struct config {
     const char *file;
     struct broker_address *addresses; /* at least one, tried in turn */
     size_t address_count;
-    double heartbeat; /* seconds; 0: none */
+    const char *password_file; /* in place of the addresses' own passwords; NULL: none */
+    struct tls_config tls;     /* for those addresses that are amqps:// */
+    double heartbeat;          /* seconds; 0: none */
     double connect_timeout;
     double reconnect_min;
     double reconnect_max;

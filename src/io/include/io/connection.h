@@ -6,6 +6,7 @@
 #include <amqp/session.h>
 #include <async/loop.h>
 #include <base/failure.h>
+#include <io/tls.h>
 
 /* One broker address. All strings are borrowed for the life of the connection. */
 struct endpoint {
@@ -14,7 +15,10 @@ struct endpoint {
     const char *user;
     const char *password;
     const char *vhost;
-    const char *display; /* for logs: without the password */
+    const char *display;       /* for logs: without the password */
+    const char *password_file; /* read anew for each handshake, in place of `password`; NULL: none */
+    struct tls *tls;           /* NULL: plain TCP */
+    bool external; /* log in as the client certificate says (SASL EXTERNAL), without user and password */
 };
 
 struct connection_options {
@@ -88,6 +92,9 @@ size_t connection_backlog(const struct connection *connection);
 /* While paused nothing is read, and silence is not held against the broker: for a receiver that must not be
  * outrun. */
 void connection_pause_reading(struct connection *connection, bool paused);
+
+/* How long anything asked of the broker may take, in seconds: connect_timeout. */
+double connection_patience(const struct connection *connection);
 
 struct loop *connection_loop(const struct connection *connection);
 const char *connection_name(const struct connection *connection);

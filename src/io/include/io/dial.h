@@ -11,4 +11,8 @@
  * the caller's; or an error with the failure naming host, address and reason. */
 int dial(whippet_task *task, const char *host, uint16_t port, struct whippet_failure *failure);
 
+/* The same, with no more than `seconds` for each address. */
+int dial_briefly(whippet_task *task, const char *host, uint16_t port, double seconds,
+                 struct whippet_failure *failure);
+
 #endif

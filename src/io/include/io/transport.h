@@ -1,4 +1,4 @@
-/* A stream to the broker. Plain TCP is one kind; TLS is to be another behind the same four functions. */
+/* A stream to the broker. Plain TCP is one kind, TLS (tls.h) another behind the same functions. */
 #ifndef IO_TRANSPORT_H
 #define IO_TRANSPORT_H
 
@@ -27,6 +27,12 @@ struct transport_kind {
 struct transport {
     const struct transport_kind *kind;
     int descriptor; /* owned; non-blocking */
+
+    /* What TLS may have beside: after a read or write that answered AGAIN, the readiness that it waits for is
+     * the other one. */
+    bool reading_awaits_writable;
+    bool writing_awaits_readable;
+    bool has_more; /* after a read: the next one gets something at once, although no readiness shows it */
 };
 
 /* Takes the descriptor over, whatever the outcome. NULL when memory is short. */

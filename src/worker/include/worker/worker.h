@@ -30,8 +30,8 @@ bool worker_start(struct worker *worker);
 /* Goes over to another configuration, without a gap, or changes nothing at all: false, with all that is wrong
  * in `errors`. Subscriptions that are the same in both, processor and all, are not touched. Those that
  * changed drain while new ones take over; those that are no more drain and go. Where the connection changed,
- * all do, and it is made anew. Of `config` it holds a reference. The log is the caller's to configure. Not
- * while it stops. */
+ * all do, and it is made anew; else certificates and keys are read again, for connections to come. Of
+ * `config` it holds a reference. The log is the caller's to configure. Not while it stops. */
 bool worker_reload(struct worker *worker, const struct config *config, struct config_errors *errors);
 
 /* Begins to stop: consumers are cancelled, what has not started is returned, what has is finished, and at

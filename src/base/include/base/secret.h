@@ -1,0 +1,23 @@
+/* Secrets from files, as Docker and Kubernetes give them. */
+#ifndef BASE_SECRET_H
+#define BASE_SECRET_H
+
+#include <base/failure.h>
+
+enum {
+    SECRET_MOST_BYTES = 4096
+};
+
+/* The text in the file, without the one newline at its end that editors put there; given back with
+ * secret_destroy. NULL with the failure filled, which names the file, what is wrong with it, and what to do:
+ * it is missing, unreadable, a folder, empty, too long, or holds a NUL. Blocks. */
+char *secret_read(const char *file, struct whippet_failure *failure);
+
+char *secret_copy(const char *text); /* NULL when memory is short */
+void secret_destroy(char *secret);   /* wipes it first; NULL is fine */
+
+/* That the file can be read, is none of a folder, and holds something: for files that others read. 0, or the
+ * error with the failure filled. Blocks. */
+int file_check_readable(const char *file, struct whippet_failure *failure);
+
+#endif
