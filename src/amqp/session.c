@@ -11,6 +11,10 @@
  * can pass between two signs of life on a healthy connection. */
 static const double SILENCE_LIMIT = 1.5;
 
+/* Every byte is a sign of life, but a frame that does not come to its end within three timeouts never will:
+ * its size was damaged on the way, and what the heartbeats bring is taken for the rest of it. */
+static const double UNFINISHED_LIMIT = 3;
+
 void short_text_set(struct short_text *to, whippet_bytes from)
 {
     to->length = (uint8_t)(from.len < sizeof to->text ? from.len : sizeof to->text - 1);
@@ -80,6 +84,7 @@ void session_start(struct session *session, double now)
 {
     static const char PROTOCOL_HEADER[8] = {'A', 'M', 'Q', 'P', 0, 0, 9, 1};
     session->now = session->received_at = session->sent_at = now;
+    session->unfinished_since = INFINITY;
     if (session->state != SESSION_IDLE)
         return;
     session->state = SESSION_STARTING;
@@ -362,6 +367,10 @@ size_t session_receive(struct session *session, const void *data, size_t size, d
     while (session->state != SESSION_CLOSED &&
            (taken = take_frame(session, (const uint8_t *)data + used, size - used)) > 0)
         used += taken;
+    if (used == size)
+        session->unfinished_since = INFINITY;
+    else if (used > 0 || isinf(session->unfinished_since))
+        session->unfinished_since = now;
     return session->state == SESSION_CLOSED ? size : used;
 }
 
@@ -371,13 +380,16 @@ double session_next_tick(const struct session *session)
 {
     if (session->heartbeat <= 0 || (session->state != SESSION_OPEN && session->state != SESSION_CLOSING))
         return INFINITY;
-    return fmin(session->sent_at + session->heartbeat / 2,
-                session->received_at + session->heartbeat * SILENCE_LIMIT);
+    return fmin(fmin(session->sent_at + session->heartbeat / 2,
+                     session->received_at + session->heartbeat * SILENCE_LIMIT),
+                session->unfinished_since + session->heartbeat * UNFINISHED_LIMIT);
 }
 
 void session_excuse_silence(struct session *session, double now)
 {
     session->received_at = now;
+    if (!isinf(session->unfinished_since))
+        session->unfinished_since = now;
 }
 
 void session_tick(struct session *session, double now)
@@ -390,6 +402,11 @@ void session_tick(struct session *session, double now)
         snprintf(text, sizeof text, "nothing was heard of the broker for %.1f s (heartbeat %.0f s)",
                  now - session->received_at, session->heartbeat);
         session_end(session, SESSION_END_SILENT, 0, bytes_of_text(text));
+        return;
+    }
+    if (now >= session->unfinished_since + session->heartbeat * UNFINISHED_LIMIT) {
+        session_violation(session, AMQP_FRAME_ERROR, "a frame did not come to its end within %.1f s",
+                          now - session->unfinished_since);
         return;
     }
     if (now - session->sent_at < session->heartbeat / 2)

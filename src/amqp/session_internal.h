@@ -67,8 +67,9 @@ struct session {
 
     enum session_state state;
     double now;
-    double received_at; /* when the last bytes came */
-    double sent_at;     /* when the last bytes went */
+    double received_at;      /* when the last bytes came */
+    double sent_at;          /* when the last bytes went */
+    double unfinished_since; /* when the first bytes of a frame came whose last have not; infinite: none */
     struct codec codec;
     struct buffer output;
     uint32_t frame_max;

@@ -132,13 +132,41 @@ Test(heartbeat, silence_is_noticed_between_one_and_two_timeouts)
 Test(heartbeat, any_byte_is_a_sign_of_life)
 {
     double start = peer->now;
-    /* One frame, a byte each 0.9 timeouts: never whole in all this time. */
+    /* One frame, a byte each 0.9 timeouts: not whole in all this time. */
     wire_method(&wire, 0, AMQP_CONNECTION_BLOCKED_METHOD,
                 &(amqp_connection_blocked_t){.reason = amqp_cstring_bytes("x")});
-    for (size_t i = 0; i + 1 < wire.length; i++) {
+    for (size_t i = 0; i < 3; i++) {
         peer_feed(peer, wire.data + i, 1);
         run_until(start + (double)(i + 1) * 0.9 * TIMEOUT);
         cr_assert_eq(peer->closed_events, 0, "after %zu bytes: %s", i + 1, peer_log(peer));
+    }
+}
+
+/* Its size was damaged, and the heartbeats that come are taken for its body. */
+Test(heartbeat, does_not_keep_a_frame_alive_that_never_ends)
+{
+    static const uint8_t beginning[] = {WIRE_METHOD, 0, 0, 0, 0, 0x0F, 0x00};
+    double start = peer->now;
+    peer_feed(peer, beginning, sizeof beginning);
+    for (int i = 1; i <= 4; i++) {
+        run_until(start + i * 0.7 * TIMEOUT);
+        cr_assert_eq(peer->closed_events, 0, "%s", peer_log(peer));
+        receive_heartbeat();
+    }
+    run_until(start + 3 * TIMEOUT + 0.01);
+    peer_expect_violation(peer, AMQP_FRAME_ERROR, 0, "end");
+}
+
+Test(heartbeat, gives_each_frame_its_own_time)
+{
+    double start = peer->now;
+    wire_heartbeat(&wire);
+    for (int i = 1; i <= 20; i++) {
+        /* The end of one and the beginning of the next. */
+        peer_feed(peer, wire.data, 4);
+        run_until(start + i * 0.9 * TIMEOUT);
+        peer_feed(peer, wire.data + 4, wire.length - 4);
+        cr_assert_eq(peer->closed_events, 0, "%s", peer_log(peer));
     }
 }
 
