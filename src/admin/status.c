@@ -79,6 +79,13 @@ static void explain(struct text *text, const struct queue_view *view, const stru
     }
 }
 
+/* One that a reload took out, or replaced, and that finishes what it has begun: nothing waits for it. */
+static bool is_leaving(const struct queue_view *view, const struct stats *stats)
+{
+    return view->state == SUBSCRIPTION_DRAINING &&
+           !atomic_load_explicit(&stats->stopping, memory_order_relaxed);
+}
+
 static bool put_unready_queues(struct text *text, struct stats *stats)
 {
     struct queue_views views;
@@ -89,7 +96,7 @@ static bool put_unready_queues(struct text *text, struct stats *stats)
     }
     for (size_t i = 0; i < views.count; i++) {
         const struct queue_view *view = &views.items[i];
-        if (view->state == SUBSCRIPTION_CONSUMING)
+        if (view->state == SUBSCRIPTION_CONSUMING || is_leaving(view, stats))
             continue;
         ready = false;
         json_open(text, NULL, '{');

@@ -1,4 +1,5 @@
 /* SIGHUP: what changed is changed, and the rest does not notice. */
+#include "http.h"
 #include "stage.h"
 
 #include <signal.h>
@@ -106,6 +107,44 @@ Test(reloading, lets_a_removed_queue_drain_and_go_and_an_added_one_come)
     worker_await_saying(worker, 5,
                         "consumed 5 = acked 1 + retried 0 + dead-lettered 0 + discarded 0 + returned 4");
     cr_assert_geq(client_consumers(stage_client(), stays), 1);
+    worker_stop(worker, 10);
+}
+
+static bool metrics_say(unsigned port, const char *queue)
+{
+    struct http_reply reply = http_get(port, "/metrics");
+    bool found = http_says(&reply, queue);
+    http_free(&reply);
+    return found;
+}
+
+static int readiness(unsigned port)
+{
+    struct http_reply reply = http_get(port, "/readyz");
+    int status = reply.status;
+    http_free(&reply);
+    return status;
+}
+
+Test(reloading, shows_a_removed_queue_until_it_has_drained_and_stays_ready)
+{
+    const char *stays = stage_name("stays"), *goes = stage_name("goes");
+    const char *options = "'admin': {'listen': '127.0.0.1:0'}";
+    struct worker *worker =
+        worker_start(options, "[" RECORDING("", "") "," RECORDING("", ", 'delay': '5s'") "]", stays,
+                     stage_path("stays"), goes, stage_path("goes"));
+    worker_await_consuming(worker, goes);
+    worker_await_consuming(worker, stays);
+    unsigned port = worker_number_behind(worker, "admin port at http://127.0.0.1:");
+    client_send(stage_client(), goes, "1", "");
+    await(10, seen("goes", "begin") == 1, "an attempt");
+    await(10, readiness(port) == 200, "a worker that is ready");
+    worker_reload(worker, options, "[" RECORDING("", "") "]", stays, stage_path("stays"));
+    cr_assert(metrics_say(port, goes), "its metrics went before it had drained");
+    cr_assert_eq(readiness(port), 200);
+    await(10, !metrics_say(port, goes), "its metrics to go");
+    cr_assert_eq(seen("goes", "end"), 1);
+    cr_assert(metrics_say(port, stays));
     worker_stop(worker, 10);
 }
 
