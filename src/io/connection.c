@@ -301,11 +301,6 @@ struct session *connection_session(const struct connection *connection)
     return connection->state == CONNECTION_OPEN ? connection->session : NULL;
 }
 
-double connection_patience(const struct connection *connection)
-{
-    return connection->options.connect_timeout;
-}
-
 struct loop *connection_loop(const struct connection *connection)
 {
     return connection->loop;

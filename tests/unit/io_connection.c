@@ -282,6 +282,29 @@ Test(connection, pauses_longer_and_longer_up_to_a_cap_and_never_quite_the_same)
     cr_assert_gt(longest - shortest, 0.001, "all pauses are alike: %.4f s", longest);
 }
 
+Test(connection, notices_a_broker_that_takes_connections_again_long_before_its_pause_is_over)
+{
+    fake_broker_shut(rig.broker);
+    owner.options.reconnect_min = owner.options.reconnect_max = 3000;
+    start();
+    rig_until(owner.failed == 1);
+    rig_turn_for(1.2);
+    fake_broker_reopen(rig.broker);
+    rig_until(is_open());
+    cr_assert_eq(owner.failed, 1, "a probe counts as a try");
+    cr_assert_eq(rig.broker->link_count, 1, "the probe's connection was not used");
+}
+
+Test(connection, leaves_a_broker_that_takes_connections_and_breaks_off_in_peace)
+{
+    rig.broker->mood = FAKE_HANGS_UP;
+    owner.options.reconnect_min = owner.options.reconnect_max = 3000;
+    start();
+    rig_until(owner.failed == 1);
+    rig_turn_for(1.2);
+    cr_assert_eq(rig.broker->link_count, 1, "it was dialled again during the pause");
+}
+
 /* --- Staying up -----------------------------------------------------------------------------------------*/
 
 static void assert_comes_back(const char *words)

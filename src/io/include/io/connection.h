@@ -93,9 +93,6 @@ size_t connection_backlog(const struct connection *connection);
  * outrun. */
 void connection_pause_reading(struct connection *connection, bool paused);
 
-/* How long anything asked of the broker may take, in seconds: connect_timeout. */
-double connection_patience(const struct connection *connection);
-
 struct loop *connection_loop(const struct connection *connection);
 const char *connection_name(const struct connection *connection);
 
