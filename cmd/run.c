@@ -3,6 +3,7 @@
 #include "configuration.h"
 #include "exit_codes.h"
 #include "options.h"
+#include "service_manager.h"
 #include <admin/admin.h>
 #include <async/loop.h>
 #include <base/log.h>
@@ -16,6 +17,7 @@
 
 struct service {
     struct worker *worker;
+    struct service_manager manager;
     const char *file; /* as -c names it; NULL: the usual one */
     bool stopping;
 };
@@ -31,6 +33,7 @@ static void on_end_signal(void *owner)
         _exit(EXIT_FAILED);
     }
     service->stopping = true;
+    service_manager_stopping();
     worker_stop(service->worker);
 }
 
@@ -48,6 +51,7 @@ static void on_hangup(void *owner)
         log_event(WHIPPET_INFO, NULL, "not reloaded: the worker is stopping");
         return;
     }
+    service_manager_reloading(&service->manager);
     struct config *config = config_load(service->file, &errors);
     if (config != NULL && worker_reload(service->worker, config, &errors)) {
         configuration_apply_log(config);
@@ -59,6 +63,7 @@ static void on_hangup(void *owner)
     }
     config_errors_destroy(&errors);
     config_destroy(config);
+    service_manager_reloaded(&service->manager);
 }
 
 static bool watch_signals(struct loop *loop, struct service *service)
@@ -81,9 +86,11 @@ static int fail_internally(const char *what)
 static int serve(struct loop *loop, struct worker *worker, const char *file)
 {
     struct service service = {.worker = worker, .file = file};
-    if (!watch_signals(loop, &service) || !worker_start(worker))
+    if (!watch_signals(loop, &service) || !worker_start(worker) ||
+        !service_manager_begin(&service.manager, loop, worker_stats(worker)))
         return fail_internally("out of memory at start");
     loop_run(loop);
+    service_manager_end(&service.manager);
     worker_log_summary(worker);
     if (!worker_has_ended(worker)) {
         /* A task that does not end can't be taken apart; the broker has its message back. */

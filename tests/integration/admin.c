@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 TestSuite(admin, .init = stage_open, .fini = stage_close, .timeout = 120);
 
@@ -129,6 +133,46 @@ Test(admin, is_asked_by_the_health_check)
     worker_stop(worker, 20);
     cr_assert_eq(healthcheck(port, NULL, NULL, 0), 1, "nobody is there any more");
     cr_assert_eq(healthcheck(port, "--nonsense", NULL, 0), 64);
+}
+
+/* Awaits a datagram with that text, as systemd would get it. */
+static void await_told(int socket, const char *text)
+{
+    char told[512];
+    double deadline = patience_deadline(20);
+
+    do {
+        ssize_t count = recv(socket, told, sizeof(told) - 1, 0);
+        told[count > 0 ? count : 0] = '\0';
+        cr_assert(patience_now() < deadline, "systemd was never told %s", text);
+    } while (!strstr(told, text));
+}
+
+Test(admin, tells_systemd_how_it_is)
+{
+    const char *queue = stage_name("orders");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval limit = {.tv_sec = 1};
+    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/whippet-notify-%d", getpid());
+    unlink(address.sun_path);
+    cr_assert_eq(bind(descriptor, (struct sockaddr *)&address, sizeof(address)), 0);
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    setenv("WATCHDOG_USEC", "200000", 1);
+    struct worker *worker = worker_start("", "[{'name': '%s', 'processor': 'counting'}]", queue);
+    await_told(descriptor, "READY=1");
+    cr_assert_eq(client_consumers(stage_client(), queue), 1, "it said so before it consumed");
+    await_told(descriptor, "WATCHDOG=1");
+    await_told(descriptor, "STATUS=1 of 1 queues consumed");
+    worker_signal(worker, SIGHUP);
+    await_told(descriptor, "RELOADING=1\nMONOTONIC_USEC=");
+    await_told(descriptor, "READY=1");
+    worker_signal(worker, SIGTERM);
+    await_told(descriptor, "STOPPING=1");
+    worker_await_end(worker, 20, 0);
+    unlink(address.sun_path);
 }
 
 Test(admin, counts_what_became_of_messages)
