@@ -69,16 +69,20 @@ static void print_queue(const struct config *config, const struct queue_config *
 
 static void print_bound(const struct config *config)
 {
-    char messages[UNITS_TEXT_SIZE], stacks[UNITS_TEXT_SIZE], buffers[UNITS_TEXT_SIZE], total[UNITS_TEXT_SIZE];
+    char messages[UNITS_TEXT_SIZE], stacks[UNITS_TEXT_SIZE], buffers[UNITS_TEXT_SIZE], total[UNITS_TEXT_SIZE],
+        spawned[UNITS_TEXT_SIZE];
     struct memory_bound bound = bound_of_config(config);
     size_format(bound.messages, messages);
     size_format(bound.stacks, stacks);
     size_format(bound.buffers, buffers);
-    size_format(bound.messages + bound.stacks + bound.buffers, total);
+    size_format(bound.spawned, spawned);
+    size_format(bound.messages + bound.stacks + bound.spawned + bound.buffers, total);
     printf("memory bound     %s, beside what processors allocate:\n", total);
     printf("    messages     %s if every prefetched one is as large as allowed\n", messages);
     printf("    stacks       %s if every attempt uses all of its own (%s are resident for a small one)\n",
            stacks, "4 KiB");
+    printf("    spawned      %s if processors spawn all the tasks that max_tasks allows (%zu)\n", spawned,
+           config->max_tasks - config_tasks_reserved(config));
     printf("    connections  %s\n", buffers);
 }
 

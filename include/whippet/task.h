@@ -24,8 +24,9 @@ WHIPPET_API int whippet_sleep(whippet_task *task, double seconds);
 
 /* Starts `function` as a child of `task`; it first runs when `task` next suspends. `arg` must outlive the
  * child. The child inherits the deadline. When `task` ends, children still running are cancelled and awaited:
- * none is lost. Does not suspend. Returns the child, owned by `task` until joined; NULL when memory is short.
- */
+ * none is lost. Does not suspend. Returns the child, owned by `task` until joined; NULL when memory is short,
+ * or when there are as many tasks as `max_tasks` of the configuration allows: then do the work without a
+ * child, or return WHIPPET_RETRY. */
 WHIPPET_API whippet_task *whippet_spawn(whippet_task *task, whippet_task_function *function, void *arg);
 
 /* Awaits one child and frees it: `child` is invalid afterwards. `*result` (may be NULL) takes what its

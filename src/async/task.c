@@ -27,10 +27,28 @@ void task_suspend(whippet_task *task, const char *activity)
     task->activity = "running";
 }
 
+static bool quota_take(struct task_quota *quota)
+{
+    if (quota == NULL)
+        return true;
+    if (atomic_fetch_add_explicit(&quota->used, 1, memory_order_relaxed) < quota->most)
+        return true;
+    atomic_fetch_sub_explicit(&quota->used, 1, memory_order_relaxed);
+    return false;
+}
+
+static void quota_give_back(struct task_quota *quota)
+{
+    if (quota != NULL)
+        atomic_fetch_sub_explicit(&quota->used, 1, memory_order_relaxed);
+}
+
 /* Gives the stack back, and with it the task. */
 static void task_free(whippet_task *task)
 {
     struct scheduler *scheduler = task->scheduler;
+    if (task->parent != NULL)
+        quota_give_back(scheduler->quota);
     task->parent = NULL;
     scheduler->tasks--;
     stack_release(scheduler->stacks, task->stack);
@@ -203,9 +221,14 @@ whippet_task *task_start(struct scheduler *scheduler, whippet_task_function *fun
 
 whippet_task *whippet_spawn(whippet_task *task, whippet_task_function *function, void *arg)
 {
-    whippet_task *child = task_create(task->scheduler, function, arg);
-    if (child == NULL)
+    struct task_quota *quota = task->scheduler->quota;
+    if (!quota_take(quota))
         return NULL;
+    whippet_task *child = task_create(task->scheduler, function, arg);
+    if (child == NULL) {
+        quota_give_back(quota);
+        return NULL;
+    }
     child->parent = task;
     child->root = task->root;
     child->scope.deadline = task->scope.deadline;

@@ -78,6 +78,7 @@ static const struct key root_keys[] = {
     KEY("amqp", key_read_section, 0, KEY_SECTION(amqp_keys)),
     KEY("queues", key_read_queues, 0),
     KEY("processor_path", read_folders, 0),
+    KEY("max_tasks", key_read_unsigned, CONFIG(max_tasks), .lowest = 1, .highest = UINT32_MAX),
     KEY("threads", key_read_unsigned, CONFIG(threads), .lowest = 1, .highest = MOST_THREADS),
     KEY("stack_size", read_stack_size, CONFIG(stack_size), .lowest = SMALLEST_STACK,
         .highest = LARGEST_STACK),

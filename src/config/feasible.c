@@ -2,6 +2,7 @@
 #include "limits.h"
 #include <config/retry.h>
 #include <config/units.h>
+#include <math.h>
 #include <stdio.h>
 
 #define LONGEST_TTL 4294967295.0 /* milliseconds; what RabbitMQ takes as x-message-ttl */
@@ -160,12 +161,39 @@ static void check_delivery_limit(const struct subject *subject)
         subject->queue->retry.attempts);
 }
 
-void check_feasible(struct reader *reader, const struct config *config)
+/* --- Tasks ----------------------------------------------------------------------------------------------*/
+
+size_t config_tasks_reserved(const struct config *config)
+{
+    size_t reserved = 16 + 2 * config->queue_count;
+    for (size_t i = 0; i < config->queue_count; i++)
+        reserved += config->queues[i].concurrency;
+    return reserved;
+}
+
+static void settle_tasks(struct reader *reader, const cJSON *root, struct config *config)
+{
+    enum {
+        SPAWNED_FOR_EACH = 16 /* attempt, where nothing else is said */
+    };
+    size_t reserved = config_tasks_reserved(config);
+    if (!reader_has(root, "max_tasks"))
+        config->max_tasks = (unsigned)fmin((double)reserved * (1 + SPAWNED_FOR_EACH), UINT32_MAX);
+    else if (reader_is_sound(root, "max_tasks") && config->max_tasks < reserved)
+        reader_fault_key(
+            reader, NULL, root, "max_tasks",
+            "concurrency adds up to %zu tasks, with those of the worker itself: raise max_tasks to that and "
+            "to what processors spawn, or lower concurrency",
+            reserved);
+}
+
+void check_feasible(struct reader *reader, struct config *config)
 {
     static const struct place outer = {.key = "queues"};
     const cJSON *root = reader->arena->document.root;
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "queues");
     const cJSON *amqp = cJSON_GetObjectItemCaseSensitive(root, "amqp");
+    settle_tasks(reader, root, config);
     if (!cJSON_IsArray(list) || !reader_is_sound(amqp, "consumer_timeout"))
         return;
     size_t index = 0;

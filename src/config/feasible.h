@@ -4,7 +4,7 @@
 
 #include "reader.h"
 
-/* Finds fault with what can't work once all keys were read. */
-void check_feasible(struct reader *reader, const struct config *config);
+/* Finds fault with what can't work once all keys were read, and settles what follows from several of them. */
+void check_feasible(struct reader *reader, struct config *config);
 
 #endif

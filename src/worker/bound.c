@@ -29,6 +29,7 @@ struct memory_bound bound_of_config(const struct config *config)
         if (config->queues[i].max_message_size > largest)
             largest = config->queues[i].max_message_size;
     }
+    total.spawned = (config->max_tasks - config_tasks_reserved(config)) * config->stack_size;
     /* A dead letter is copied into the output queue, which takes none beyond its limit but may overshoot by
      * one. */
     total.buffers += largest;

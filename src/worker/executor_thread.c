@@ -138,6 +138,8 @@ static struct pool_thread *thread_create(struct thread_pool *pool)
     thread->loop = loop_create(worker->config->stack_size, NULL);
     if (thread->loop != NULL)
         loop_scheduler(thread->loop)->clock = clock_monotonic;
+    if (thread->loop != NULL)
+        loop_scheduler(thread->loop)->quota = &worker->spawned;
     if (thread->loop == NULL || start_thread(thread) != 0) {
         loop_destroy(thread->loop);
         memory_free(thread);

@@ -198,6 +198,7 @@ static void commit(struct reload *reload)
     release_fresh(reload);
     config_destroy(worker->config);
     worker->config = config_retain(reload->config);
+    worker_limit_spawning(worker);
     report(reload);
     if (*reload->plan.reconnect == '\0')
         connections_refresh_credentials(worker->connections);

@@ -59,20 +59,29 @@ static bool make_subscriptions(struct worker *worker, struct config_errors *erro
     return true;
 }
 
-/* Each attempt takes a stack, and so do the tasks that keep connections and subscriptions up. */
+/* Each task takes a stack: those of processors may be spawned where the machine has room beside the worker's
+ * own. */
 void worker_check_stacks(const struct worker *worker, const struct config *config,
                          struct config_errors *errors)
 {
-    size_t needed = 16 + 2 * config->queue_count;
+    size_t reserved = config_tasks_reserved(config);
     size_t limit = stack_pool_limit(loop_scheduler(worker->loop)->stacks);
-    for (size_t i = 0; i < config->queue_count; i++)
-        needed += config->queues[i].concurrency;
-    if (needed > limit)
+    if (reserved > limit)
         config_errors_add(
             errors, config, "queues",
             "concurrency adds up to %zu tasks, and this machine has room for %zu guarded stacks: lower "
             "concurrency, or raise vm.max_map_count (sysctl) above %zu",
-            needed, limit, 2 * needed);
+            reserved, limit, 2 * reserved);
+}
+
+void worker_limit_spawning(struct worker *worker)
+{
+    struct scheduler *scheduler = loop_scheduler(worker->loop);
+    size_t reserved = config_tasks_reserved(worker->config);
+    size_t limit = stack_pool_limit(scheduler->stacks);
+    size_t most = worker->config->max_tasks < limit ? worker->config->max_tasks : limit;
+    worker->spawned.most = most > reserved ? most - reserved : 0;
+    scheduler->quota = &worker->spawned;
 }
 
 struct worker *worker_create(struct loop *loop, const struct config *config, const char *version,
@@ -102,6 +111,7 @@ struct worker *worker_create(struct loop *loop, const struct config *config, con
     if (!make_subscriptions(worker, errors))
         config_errors_add(errors, config, "", "out of memory");
     worker_check_stacks(worker, config, errors);
+    worker_limit_spawning(worker);
     if (errors->count > 0) {
         worker_destroy(worker);
         return NULL;

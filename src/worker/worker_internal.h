@@ -96,6 +96,7 @@ struct worker {
     struct list relays;     /* struct relay */
     unsigned paused_relays; /* those that want reading paused */
 
+    struct task_quota spawned; /* what processors may spawn, in all threads together */
     struct list awaiting_turn; /* struct subscription: have used up their starts, and have more to start */
     struct posted turn_end;
 
@@ -370,6 +371,9 @@ double worker_read_clock(struct worker *worker);
 /* Whether the machine has the stacks that `config` can come to need; else the errors say so. */
 void worker_check_stacks(const struct worker *worker, const struct config *config,
                          struct config_errors *errors);
+
+/* What max_tasks of the configuration, and the machine, leave for processors to spawn. */
+void worker_limit_spawning(struct worker *worker);
 
 /* Deliveries that have not ended. */
 uint64_t worker_in_flight(const struct worker *worker);

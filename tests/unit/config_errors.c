@@ -80,9 +80,10 @@ Test(errors, suggest_what_an_unknown_key_was_meant_to_be)
 
 Test(errors, list_the_keys_there_are_when_none_is_near)
 {
-    assert_error(WITH_KEYS("\"zzz\": 1"),
-                 "zzz: unknown key; the keys here are amqp, queues, processor_path, threads, stack_size, "
-                 "shutdown_timeout, admin, log, $schema\n");
+    assert_error(
+        WITH_KEYS("\"zzz\": 1"),
+        "zzz: unknown key; the keys here are amqp, queues, processor_path, max_tasks, threads, stack_size, "
+        "shutdown_timeout, admin, log, $schema\n");
     assert_error(WITH_KEYS("\"log\": { \"colour\": true }"),
                  "log.colour: unknown key; the keys here are level, format\n");
 }

@@ -39,11 +39,13 @@ Test(bound, adds_the_queues_up)
     struct config config = CONFIG;
     config.queues = queues;
     config.queue_count = 2;
+    config.max_tasks = (unsigned)config_tasks_reserved(&config) + 100;
     struct memory_bound first = bound_of_queue(&config, &queues[0]),
                         second = bound_of_queue(&config, &queues[1]);
     struct memory_bound all = bound_of_config(&config);
     cr_assert_eq(all.messages, first.messages + second.messages);
     cr_assert_eq(all.stacks, first.stacks + second.stacks);
+    cr_assert_eq(all.spawned, 100 * 262144);
 }
 
 Test(bound, counts_the_buffers_of_both_connections_and_one_dead_letter_beyond)
@@ -52,10 +54,12 @@ Test(bound, counts_the_buffers_of_both_connections_and_one_dead_letter_beyond)
     struct config config = CONFIG;
     config.queues = queues;
     config.queue_count = 2;
+    config.max_tasks = (unsigned)config_tasks_reserved(&config) + 100;
     uint64_t buffers = bound_of_config(&config).buffers;
     cr_assert_geq(buffers, PUBLISHER_BACKLOG_MAX + 7000000 + 4 * SESSION_FRAME_MAX, "%llu",
                   (unsigned long long)buffers);
     config.queue_count = 0;
+    config.max_tasks = 16;
     cr_assert_eq(bound_of_config(&config).messages, 0);
     cr_assert_eq(bound_of_config(&config).stacks, 0);
 }

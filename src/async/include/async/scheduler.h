@@ -27,6 +27,12 @@ struct witness {
     _Atomic uint32_t turns; /* counts up whenever a task gets the CPU or gives it up: odd while one has it */
 };
 
+/* How many spawned tasks there may be; schedulers of several threads may share one. */
+struct task_quota {
+    atomic_size_t used;
+    size_t most;
+};
+
 struct scheduler {
     double now; /* seconds, monotonic; set once a turn, never goes back */
     struct timers timers;
@@ -35,6 +41,7 @@ struct scheduler {
     struct stack_pool *stacks; /* owned */
     whippet_task *running;     /* NULL on the loop's own stack */
     size_t tasks;              /* that hold a stack, whatever their state */
+    struct task_quota *quota;  /* of spawned tasks; borrowed, NULL: no limit */
     struct context home;       /* the context that turns the scheduler */
     struct loop *loop;         /* whose it is; NULL where something else drives it */
     struct witness *witness;   /* borrowed; NULL: nobody wants to know */

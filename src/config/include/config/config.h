@@ -110,7 +110,8 @@ struct config {
     double consumer_timeout; /* seconds that the broker lets a message be unacknowledged; 0: for ever */
     struct queue_config *queues;
     size_t queue_count;
-    unsigned threads; /* the most that attempts of RUN_THREAD run in, of all queues together */
+    unsigned threads;   /* the most that attempts of RUN_THREAD run in, of all queues together */
+    unsigned max_tasks; /* at once, of all kinds; at least config_tasks_reserved */
     uint64_t stack_size;
     const char **processor_path; /* folders, in the order to search them; NULL when the file names none */
     size_t processor_path_count;
@@ -124,6 +125,10 @@ struct config {
     } log_format;
     struct config_arena *arena; /* owns everything above */
 };
+
+/* Tasks that the worker itself may come to need at once: attempts, and what keeps connections and
+ * subscriptions up. What is left of max_tasks is for processors to spawn. */
+size_t config_tasks_reserved(const struct config *config);
 
 /* One thing that is wrong. */
 struct config_error {
