@@ -30,7 +30,7 @@ struct witness {
 /* How many spawned tasks there may be; schedulers of several threads may share one. */
 struct task_quota {
     atomic_size_t used;
-    size_t most;
+    atomic_size_t most;
 };
 
 struct scheduler {
