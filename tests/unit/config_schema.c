@@ -1,15 +1,14 @@
 /* docs/whippet.schema.json and docs/configuration.md against the parser. */
 #include "config_testing.h"
 #include <cjson/cJSON.h>
-#include <libgen.h>
 
 static cJSON *schema;
 
 /* A file of docs/; freed by the caller. */
 static char *read_document(const char *name)
 {
-    char here[] = __FILE__, path[4096];
-    snprintf(path, sizeof path, "%s/../../docs/%s", dirname(here), name);
+    char path[4096];
+    snprintf(path, sizeof path, WHIPPET_DOCS "/%s", name);
     FILE *file = fopen(path, "r");
     cr_assert_not_null(file, "cannot open %s", path);
     char *text = calloc(1, 1 << 20);
