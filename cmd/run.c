@@ -131,6 +131,7 @@ static int run(const struct config *config, const char *file)
     struct loop *loop = loop_create(config->stack_size, &failure);
     if (loop == NULL)
         return fail_internally(failure.text);
+    loop_set_threads(loop, config->threads);
     int code = EXIT_CONFIGURATION;
     struct worker *worker = worker_create(loop, config, WHIPPET_VERSION, &errors);
     struct admin *admin = worker != NULL ? start_admin(worker, config, &errors) : NULL;

@@ -15,10 +15,12 @@
 #define WHIPPET_PROCESSOR_H
 
 #include <whippet/exec.h>
+#include <whippet/json.h>
 #include <whippet/log.h>
 #include <whippet/message.h>
 #include <whippet/publish.h>
 #include <whippet/retry.h>
+#include <whippet/sync.h>
 #include <whippet/task.h>
 #include <whippet/types.h>
 

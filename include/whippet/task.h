@@ -39,6 +39,13 @@ WHIPPET_API int whippet_join(whippet_task *task, whippet_task *child, int *resul
  * still run then. */
 WHIPPET_API int whippet_join_all(whippet_task *task);
 
+/* Awaits whichever child ends first, and frees it: of those that have ended, the one that did so first.
+ * `*child` (may be NULL) tells which it was, only to be compared with what whippet_spawn returned; `*result`
+ * (may be NULL) takes what its function returned. The others run on, or wait to be joined, so calling it
+ * again takes one after the other in the order they end. 0; TIMEOUT or CANCELLED when `task` itself was, and
+ * then all are still owned; INVALID when there is no child. */
+WHIPPET_API int whippet_join_any(whippet_task *task, whippet_task **child, int *result);
+
 /* Asks `child` (a task that the caller spawned and has not joined) to end: the await it is in, down to the
  * deepest, returns CANCELLED, and so does every later one. Its children are cancelled too. It must still be
  * joined, or is when its parent ends. Does not suspend. */
@@ -49,6 +56,33 @@ WHIPPET_API void whippet_cancel(whippet_task *child);
  * up. */
 WHIPPET_API int whippet_with_timeout(whippet_task *task, double seconds, whippet_task_function *function,
                                      void *arg);
+
+/* Runs function(task, arg) in this very task, and holds back the task's deadline and cancellation until it
+ * returns, also those that have struck already: for what must not be left half done, and for tidying up after
+ * an error (a ROLLBACK, a message that takes another back). Afterwards they count again, from the next await
+ * on.
+ *
+ * Children spawned inside are shielded too, and are cancelled and awaited when the function returns. Nothing
+ * else bounds it, so bound it with whippet_with_timeout inside. The end of the worker does not wait for it
+ * longer than for others: the process leaves, and the message goes back to its queue. Returns what the
+ * function returned; INVALID when `task` is not the one that runs. */
+WHIPPET_API int whippet_shield(whippet_task *task, whippet_task_function *function, void *arg);
+
+/* Work for a thread: no task, so nothing in it may await or log through one. */
+typedef int whippet_offload_function(void *arg);
+
+/* Runs function(arg) in a thread and awaits it: for calls that block, or compute for long. There are
+ * `threads` threads (configuration; 4), made when they are first needed; what comes while all are busy waits
+ * in line.
+ *
+ * A thread can't be stopped from outside. So once the function has begun, this returns only when it has
+ * ended, whatever the deadline says, and `arg` may always live on the caller's stack. A deadline or
+ * cancellation that comes meanwhile is returned by the next await. One that comes while it waits for a thread
+ * ends the wait, and the function is never called.
+ *
+ * Returns what the function returned: 0 or above, or an error of its own. Not called: TIMEOUT or CANCELLED;
+ * SYSTEM when no thread can be had; UNAVAILABLE without a loop; INVALID without a function. */
+WHIPPET_API int whippet_offload(whippet_task *task, whippet_offload_function *function, void *arg);
 
 /* Seconds until the task's deadline: negative when it has passed, INFINITY when there is none. Does not
  * suspend. */

@@ -108,7 +108,8 @@ struct loop *loop_create(size_t stack_size, struct whippet_failure *failure)
     ev_set_priority(&loop->check, EV_MAXPRI);
     ev_check_start(loop->ev, &loop->check);
     ev_timer_init(&loop->timer, on_timer, 0.0, 0.0);
-    offload_init(&loop->offload, loop->ev);
+    offload_init(&loop->own, loop->ev);
+    offload_init(&loop->processors, loop->ev);
     calls_init(&loop->calls, loop->ev);
     loop_refresh_now(loop);
     return loop;
@@ -120,7 +121,8 @@ void loop_destroy(struct loop *loop)
 {
     if (loop == NULL)
         return;
-    offload_destroy(&loop->offload);
+    offload_destroy(&loop->own);
+    offload_destroy(&loop->processors);
     calls_destroy(&loop->calls, loop->ev);
     drop_signals(loop);
     ev_timer_stop(loop->ev, &loop->timer);

@@ -6,16 +6,18 @@
 #include <ev.h>
 #include <pthread.h>
 
-/* Work off the loop: a queue, a few threads, and what they have done. */
+/* Work off the loop: a queue, a few threads, and what they have done. A loop has two: one for its own work,
+ * such as looking up names, so that a processor that keeps its threads busy never stops a reconnect. */
 struct offload {
     struct ev_loop *ev;
+    size_t thread_limit;
     ev_async wake; /* threads → loop: something is done */
 
     pthread_mutex_t mutex; /* guards all below, and the state of jobs */
     pthread_cond_t wanted; /* something is queued, or the threads are to end */
     struct list queued;
     struct list done;
-    pthread_t threads[LOOP_OFFLOAD_THREADS];
+    pthread_t *threads; /* owned; room for `thread_limit` */
     size_t thread_count;
     size_t unfinished; /* jobs queued or running */
     bool stopping;
@@ -37,7 +39,8 @@ struct loop {
     double polled_at;   /* when libev last read its clock */
     double gather;      /* seconds between two polls, at least */
     struct list signals;
-    struct offload offload;
+    struct offload own;        /* the program's: loop_offload */
+    struct offload processors; /* theirs: whippet_offload */
     struct calls calls;
     bool stopped;
 };

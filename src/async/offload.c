@@ -1,5 +1,6 @@
 /* Work that blocks, in threads beside the loop. */
 #include "loop_state.h"
+#include "task_state.h"
 #include <base/memory.h>
 #include <math.h>
 #include <signal.h>
@@ -11,6 +12,7 @@ struct job {
     void *arg;
     void (*release)(void *arg); /* may be NULL */
     bool abandoned;             /* nobody waits any more */
+    bool taken;                 /* by a thread */
     struct waiter waiter;       /* the loop's only */
 };
 
@@ -22,7 +24,11 @@ static struct job *take_job(struct offload *offload)
     while (list_empty(&offload->queued) && !offload->stopping)
         pthread_cond_wait(&offload->wanted, &offload->mutex);
     struct list *link = list_take_first(&offload->queued);
-    return link != NULL ? list_entry(link, struct job, link) : NULL;
+    if (link == NULL)
+        return NULL;
+    struct job *job = list_entry(link, struct job, link);
+    job->taken = true;
+    return job;
 }
 
 static void *run_jobs(void *argument)
@@ -76,6 +82,7 @@ static void on_wake(struct ev_loop *ev, ev_async *wake, int events)
 void offload_init(struct offload *offload, struct ev_loop *ev)
 {
     offload->ev = ev;
+    offload->thread_limit = LOOP_OFFLOAD_THREADS;
     list_init(&offload->queued);
     list_init(&offload->done);
     pthread_mutex_init(&offload->mutex, NULL);
@@ -92,6 +99,7 @@ void offload_destroy(struct offload *offload)
     pthread_mutex_unlock(&offload->mutex);
     for (size_t i = 0; i < offload->thread_count; i++)
         pthread_join(offload->threads[i], NULL);
+    memory_free(offload->threads);
     finish_done(offload);
     ev_async_stop(offload->ev, &offload->wake);
     pthread_cond_destroy(&offload->wanted);
@@ -101,6 +109,10 @@ void offload_destroy(struct offload *offload)
 /* A thread of ours must never be the one that the kernel picks for a signal. */
 static bool start_thread(struct offload *offload)
 {
+    if (offload->threads == NULL)
+        offload->threads = memory_allocate(offload->thread_limit * sizeof *offload->threads);
+    if (offload->threads == NULL)
+        return false;
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
@@ -117,7 +129,7 @@ static bool queue_job(struct offload *offload, struct job *job)
 {
     pthread_mutex_lock(&offload->mutex);
     bool all_busy = offload->unfinished >= offload->thread_count;
-    if (all_busy && offload->thread_count < LOOP_OFFLOAD_THREADS)
+    if (all_busy && offload->thread_count < offload->thread_limit)
         start_thread(offload);
     bool possible = offload->thread_count > 0;
     if (possible) {
@@ -154,22 +166,84 @@ int loop_offload(whippet_task *task, void (*function)(void *arg), void *arg, voi
         return WHIPPET_E_MEMORY;
     *job = (struct job){
         .function = function, .arg = arg, .release = release, .abandoned = task_struck(task) != 0};
-    if (!queue_job(&loop->offload, job)) {
+    if (!queue_job(&loop->own, job)) {
         memory_free(job);
         return WHIPPET_E_SYSTEM;
     }
     int error = waiter_wait(task, &job->waiter, INFINITY, "waiting for a thread");
     if (error != 0)
-        abandon(&loop->offload, job);
+        abandon(&loop->own, job);
     else
         memory_free(job);
     return error;
 }
 
+static size_t unfinished(struct offload *offload)
+{
+    pthread_mutex_lock(&offload->mutex);
+    size_t count = offload->unfinished;
+    pthread_mutex_unlock(&offload->mutex);
+    return count;
+}
+
 size_t loop_offloaded(struct loop *loop)
 {
-    pthread_mutex_lock(&loop->offload.mutex);
-    size_t unfinished = loop->offload.unfinished;
-    pthread_mutex_unlock(&loop->offload.mutex);
-    return unfinished;
+    return unfinished(&loop->own) + unfinished(&loop->processors);
+}
+
+/* --- For processors -------------------------------------------------------------------------------------*/
+
+void loop_set_threads(struct loop *loop, size_t threads)
+{
+    if (loop->processors.threads == NULL)
+        loop->processors.thread_limit = threads > 0 ? threads : 1;
+}
+
+struct call {
+    whippet_offload_function *function;
+    void *arg;
+    int result;
+};
+
+static void run_call(void *arg)
+{
+    struct call *call = arg;
+    call->result = call->function(call->arg);
+}
+
+/* True when no thread has it, and none will. */
+static bool withdraw(struct offload *offload, struct job *job)
+{
+    pthread_mutex_lock(&offload->mutex);
+    bool withdrawn = !job->taken;
+    if (withdrawn) {
+        list_remove(&job->link);
+        offload->unfinished--;
+    }
+    pthread_mutex_unlock(&offload->mutex);
+    return withdrawn;
+}
+
+int whippet_offload(whippet_task *task, whippet_offload_function *function, void *arg)
+{
+    struct loop *loop = loop_of_task(task);
+    if (loop == NULL)
+        return WHIPPET_E_UNAVAILABLE;
+    if (loop->scheduler.running != task || function == NULL)
+        return WHIPPET_E_INVALID;
+    int struck = task_strike(task);
+    if (struck != 0)
+        return struck;
+    /* On the task's own stack, which stays until no thread knows of them. */
+    struct call call = {.function = function, .arg = arg};
+    struct job job = {.function = run_call, .arg = &call};
+    if (!queue_job(&loop->processors, &job))
+        return WHIPPET_E_SYSTEM;
+    int error = waiter_wait(task, &job.waiter, INFINITY, "waiting for a thread");
+    if (error == 0)
+        return call.result;
+    if (withdraw(&loop->processors, &job))
+        return error;
+    waiter_wait_shielded(task, &job.waiter, "waiting for a thread to end");
+    return call.result;
 }

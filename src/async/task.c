@@ -106,6 +106,15 @@ void task_set_mark(whippet_task *task, uint32_t mark)
         atomic_store_explicit(&witness->mark, mark, memory_order_relaxed);
 }
 
+static void child_end(whippet_task *task)
+{
+    whippet_task *parent = task->parent;
+    list_append(&parent->ended_children, &task->ready);
+    waiter_wake(&task->end, 0);
+    if (parent->any_child != NULL)
+        waiter_wake(parent->any_child, 0);
+}
+
 bool task_resume(whippet_task *task)
 {
     struct scheduler *scheduler = task->scheduler;
@@ -123,21 +132,35 @@ bool task_resume(whippet_task *task)
     if (task->parent == NULL)
         root_end(task);
     else
-        waiter_wake(&task->end, 0);
+        child_end(task);
     return false;
 }
 
-/* No child outlives its parent's function. */
-static void end_children(whippet_task *task)
+/* Its result; the child is gone then. */
+static int take_result(whippet_task *child)
 {
-    list_each (link, &task->children)
-        whippet_cancel(list_entry(link, whippet_task, sibling));
-    struct list *link;
-    while ((link = task->children.next) != &task->children) {
+    int result = child->result;
+    list_remove(&child->sibling);
+    list_remove(&child->ready);
+    task_free(child);
+    return result;
+}
+
+void task_end_children(whippet_task *task, unsigned shelter)
+{
+    list_each (link, &task->children) {
         whippet_task *child = list_entry(link, whippet_task, sibling);
-        waiter_wait_shielded(task, &child->end, "ending its children");
-        list_remove(&child->sibling);
-        task_free(child);
+        if (child->shelter >= shelter)
+            whippet_cancel(child);
+    }
+    struct list *next;
+    for (struct list *link = task->children.next; link != &task->children; link = next) {
+        whippet_task *child = list_entry(link, whippet_task, sibling);
+        if (child->shelter >= shelter)
+            waiter_wait_shielded(task, &child->end, "ending its children");
+        next = link->next;
+        if (child->shelter >= shelter)
+            take_result(child);
     }
 }
 
@@ -147,7 +170,7 @@ static void task_main(void *argument)
     task->activity = "running";
     task->result = task->function(task, task->arg);
     if (!list_empty(&task->children))
-        end_children(task);
+        task_end_children(task, 0); /* none outlives its parent's function */
     task->activity = "ended";
     task->finished = true;
     context_finish(&task->context, &task->scheduler->home);
@@ -172,7 +195,10 @@ static void task_init(whippet_task *task, struct scheduler *scheduler, struct st
     task->root = task;
     list_init(&task->sibling);
     list_init(&task->children);
+    list_init(&task->ended_children);
+    task->any_child = NULL;
     waiter_init(&task->end);
+    task->shelter = 0;
     task->stack = stack;
     task->fields = NULL;
     task->ended = NULL;
@@ -232,21 +258,14 @@ whippet_task *whippet_spawn(whippet_task *task, whippet_task_function *function,
     child->parent = task;
     child->root = task->root;
     child->scope.deadline = task->scope.deadline;
-    child->cancelled = task->cancelled;
+    child->shelter = task->scope.shields;
+    child->cancelled = task->cancelled && child->shelter == 0;
     list_append(&task->children, &child->sibling);
     task_make_ready(child);
     return child;
 }
 
 /* --- Joining --------------------------------------------------------------------------------------------*/
-
-static int take_result(whippet_task *child)
-{
-    int result = child->result;
-    list_remove(&child->sibling);
-    task_free(child);
-    return result;
-}
 
 int whippet_join(whippet_task *task, whippet_task *child, int *result)
 {
@@ -256,6 +275,28 @@ int whippet_join(whippet_task *task, whippet_task *child, int *result)
     if (error != 0)
         return error;
     int value = take_result(child);
+    if (result != NULL)
+        *result = value;
+    return 0;
+}
+
+int whippet_join_any(whippet_task *task, whippet_task **child, int *result)
+{
+    if (list_empty(&task->children))
+        return WHIPPET_E_INVALID;
+    struct waiter any;
+    waiter_init(&any);
+    if (!list_empty(&task->ended_children))
+        waiter_wake(&any, 0);
+    task->any_child = &any;
+    int error = waiter_wait(task, &any, INFINITY, "waiting for any child");
+    task->any_child = NULL;
+    if (error != 0)
+        return error;
+    whippet_task *first = list_entry(task->ended_children.next, whippet_task, ready);
+    int value = take_result(first);
+    if (child != NULL)
+        *child = first;
     if (result != NULL)
         *result = value;
     return 0;
@@ -301,10 +342,13 @@ void whippet_cancel(whippet_task *child)
 {
     bool below;
     for (whippet_task *task = child; task != NULL; task = next_in_tree(task, child, below)) {
+        below = false;
+        if (task != child && task->shelter > 0)
+            continue;
         /* The children of a cancelled task are cancelled: then, or when they were spawned. */
         below = !task->cancelled;
         task->cancelled = true;
-        if (below && task->waiter != NULL && !task->shielded) {
+        if (below && task->waiter != NULL && !task->shielded && task->scope.shields == 0) {
             task->scope.struck = WHIPPET_E_CANCELLED;
             task_unpark(task, WHIPPET_E_CANCELLED);
         }

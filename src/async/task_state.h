@@ -11,14 +11,15 @@
 /* What ends a wait: the narrowest deadline of the scopes the task is in, and what has already struck it
  * there. */
 struct scope {
-    double deadline; /* a moment; INFINITY: none */
-    int struck;      /* 0, or the TIMEOUT or CANCELLED that every later await in this scope returns */
+    double deadline;  /* a moment; INFINITY: none */
+    int struck;       /* 0, or the TIMEOUT or CANCELLED that every later await in this scope returns */
+    unsigned shields; /* how many whippet_shield it is in: above 0, cancelling is held back */
 };
 
 struct whippet_task {
     struct context context;
     struct scheduler *scheduler;
-    struct list ready; /* its place among the ready or starting tasks, when it is there */
+    struct list ready; /* its place among the ready or starting tasks, or among its parent's `ended` */
     const char *activity;
     whippet_task_function *function;
     void *arg;
@@ -34,11 +35,15 @@ struct whippet_task {
     struct scope scope;
 
     /* Its family. */
-    whippet_task *parent; /* NULL: a root */
-    whippet_task *root;   /* itself, for a root */
-    struct list sibling;  /* its place among its parent's children */
-    struct list children; /* not joined yet, in the order they were spawned */
-    struct waiter end;    /* woken when it has finished; its parent waits there */
+    whippet_task *parent;       /* NULL: a root */
+    whippet_task *root;         /* itself, for a root */
+    struct list sibling;        /* its place among its parent's children */
+    struct list children;       /* not joined yet, in the order they were spawned */
+    struct list ended_children; /* those of them that have finished, in that order; linked by `ready` */
+    struct waiter *any_child;   /* where it waits for any child to finish; NULL: it does not */
+    struct waiter end;          /* woken when it has finished; its parent waits there */
+    unsigned shelter; /* the parent's `scope.shields` when it was spawned: above 0, the parent's cancelling
+                         stops short of it */
     struct stack stack;
 
     /* A root's. */
@@ -64,6 +69,9 @@ int task_strike(whippet_task *task);
 
 /* Ends the await of a parked task: it is ready, and the await returns `outcome`. */
 void task_unpark(whippet_task *task, int outcome);
+
+/* Cancels the children that were spawned in at least `shelter` shields, awaits their end and frees them. */
+void task_end_children(whippet_task *task, unsigned shelter);
 
 /* Has the stacks that a burst of tasks left looked at in a while. */
 void scheduler_trim_later(struct scheduler *scheduler);

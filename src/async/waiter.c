@@ -36,7 +36,7 @@ int task_struck(const whippet_task *task)
 {
     if (task->scope.struck != 0)
         return task->scope.struck;
-    if (task->cancelled)
+    if (task->cancelled && task->scope.shields == 0)
         return WHIPPET_E_CANCELLED;
     return scheduler_moment(task->scheduler) >= task->scope.deadline ? WHIPPET_E_TIMEOUT : 0;
 }

@@ -136,10 +136,11 @@ static struct pool_thread *thread_create(struct thread_pool *pool)
     thread->leave.function = leave;
     thread->ended.function = on_ended;
     thread->loop = loop_create(worker->config->stack_size, NULL);
-    if (thread->loop != NULL)
+    if (thread->loop != NULL) {
         loop_scheduler(thread->loop)->clock = clock_monotonic;
-    if (thread->loop != NULL)
         loop_scheduler(thread->loop)->quota = &worker->spawned;
+        loop_set_threads(thread->loop, 1); /* it is a thread for one attempt already */
+    }
     if (thread->loop == NULL || start_thread(thread) != 0) {
         loop_destroy(thread->loop);
         memory_free(thread);

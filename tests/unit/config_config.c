@@ -16,6 +16,7 @@ Test(config, has_defaults_for_everything_but_the_queues)
     cr_assert_eq(config->reconnect_min, 0.5);
     cr_assert_eq(config->reconnect_max, 30);
     cr_assert_eq(config->stack_size, 256 << 10);
+    cr_assert_eq(config->threads, 4);
     cr_assert_eq(config->shutdown_timeout, 25);
     cr_assert_eq(config->log_level, WHIPPET_INFO);
     cr_assert_eq(config->log_format, CONFIG_LOG_AUTO);
@@ -29,7 +30,8 @@ Test(config, takes_what_the_file_says)
 {
     struct config *config = parse(WITH_KEYS(
         "\"$schema\": \"whippet.schema.json\", \"amqp\": { \"heartbeat\": \"5s\", \"connect_timeout\": 2.5, "
-        "\"reconnect\": { \"min\": \"100ms\", \"max\": \"1m\" } }, \"stack_size\": \"128KiB\", "
+        "\"reconnect\": { \"min\": \"100ms\", \"max\": \"1m\" } }, \"stack_size\": \"128KiB\", \"threads\": "
+        "7, "
         "\"processor_path\": "
         "[\"a\", \"/b\"], \"shutdown_timeout\": \"1m\", \"log\": { \"level\": \"debug\", \"format\": "
         "\"json\" }"));
@@ -38,6 +40,7 @@ Test(config, takes_what_the_file_says)
     cr_assert_eq(config->reconnect_min, 0.1);
     cr_assert_eq(config->reconnect_max, 60);
     cr_assert_eq(config->stack_size, 128 << 10);
+    cr_assert_eq(config->threads, 7);
     cr_assert_eq(config->shutdown_timeout, 60);
     cr_assert_eq(config->log_level, WHIPPET_DEBUG);
     cr_assert_eq(config->log_format, CONFIG_LOG_JSON);
@@ -112,6 +115,8 @@ Test(config, lets_one_pause_that_is_given_move_the_default_of_the_other)
 
 Test(config, wants_stacks_of_whole_pages)
 {
+    assert_error(WITH_KEYS("\"threads\": 0"), "threads: expected");
+    assert_error(WITH_KEYS("\"threads\": 257"), "256");
     assert_error(WITH_KEYS("\"stack_size\": 100001"), "stack_size: expected a multiple of the page size");
     assert_error(WITH_KEYS("\"stack_size\": \"16KiB\""),
                  "expected a size from 32 KiB to 64 MiB, found \"16KiB\"");

@@ -76,7 +76,7 @@ void loop_call(struct loop *loop, struct loop_call *call);
 
 /* --- Work off the loop ----------------------------------------------------------------------------------*/
 
-/* Runs function(arg) in a thread and awaits it. Threads come when they are needed, at most
+/* Runs function(arg) in a thread of the loop's own and awaits it. Threads come when they are needed, at most
  * LOOP_OFFLOAD_THREADS of them; what comes while all are busy waits its turn. They block every signal.
  *
  * When the await is cut short (TIMEOUT, CANCELLED) the work goes on alone, or is left out if it had not
@@ -89,6 +89,10 @@ int loop_offload(whippet_task *task, void (*function)(void *arg), void *arg, voi
 
 /* Pieces of it that have not come to their end: loop_destroy would wait for those. */
 size_t loop_offloaded(struct loop *loop);
+
+/* How many threads whippet_offload has, at least 1; LOOP_OFFLOAD_THREADS unless told otherwise. They are not
+ * those of loop_offload. Before the first task runs. */
+void loop_set_threads(struct loop *loop, size_t threads);
 
 enum {
     LOOP_OFFLOAD_THREADS = 4

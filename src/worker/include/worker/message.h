@@ -11,6 +11,11 @@ struct whippet_message {
     bool is_retry;     /* it came back from a delay queue: headers of ours keep what it had at first */
     unsigned attempt;  /* from 1 */
     unsigned attempts; /* at most */
+    enum {
+        JSON_UNCHECKED = 0,
+        JSON_SOUND,
+        JSON_UNSOUND
+    } json; /* what whippet_json found of the body */
 };
 
 #endif
