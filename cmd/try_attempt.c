@@ -73,6 +73,7 @@ static int process_message(whippet_task *task, void *arg)
     struct attempt *attempt = arg;
     const struct processor *processor = attempt->processor;
     attempt->task = task;
+    task_set_message(task, attempt->message);
     attempt->verdict = processor->plugin->descriptor.process(task, attempt->message, processor->state);
     attempt->struck = task_struck(task);
     attempt->stack_used = task_stack_used(task);

@@ -2,17 +2,48 @@
 #ifndef WHIPPET_PUBLISH_H
 #define WHIPPET_PUBLISH_H
 
-#include <whippet/types.h>
+#include <string.h>
+#include <whippet/message.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* A header to send along: text only. */
+/* A header to send along. Its value may be made with the functions below, or be one that was read from a
+ * message, of any kind but ABSENT. */
 typedef struct whippet_publish_header {
     const char *name;
-    const char *value;
+    whippet_value value;
 } whippet_publish_header;
+
+static inline whippet_value whippet_text_value(const char *text)
+{
+    whippet_value value = {WHIPPET_VALUE_TEXT, 'S', {0}};
+    value.bytes.data = text;
+    value.bytes.len = text != NULL ? strlen(text) : 0;
+    return value;
+}
+
+static inline whippet_value whippet_integer_value(int64_t integer)
+{
+    whippet_value value = {WHIPPET_VALUE_INTEGER, 'l', {0}};
+    value.integer = integer;
+    return value;
+}
+
+static inline whippet_value whippet_real_value(double real)
+{
+    whippet_value value = {WHIPPET_VALUE_REAL, 'd', {0}};
+    value.real = real;
+    return value;
+}
+
+static inline whippet_value whippet_boolean_value(bool boolean)
+{
+    whippet_value value = {WHIPPET_VALUE_BOOLEAN, 't', {0}};
+    value.boolean = boolean;
+    return value;
+}
 
 /* What to publish. Zeroed members are left out; everything is borrowed until whippet_publish returns. */
 typedef struct whippet_publication {
@@ -20,21 +51,39 @@ typedef struct whippet_publication {
     const char *routing_key; /* NULL: "" */
     whippet_bytes body;
     const char *content_type;
+    const char *content_encoding;
     const char *message_id;
     const char *correlation_id;
     const char *reply_to;
     const char *type;
+    const char *app_id;
+    uint64_t timestamp; /* seconds since 1970 */
+    double expiration;  /* seconds that it may lie in a queue, up to 49 days; rounded up to milliseconds */
+    uint8_t priority;
     bool transient; /* by default messages are persistent */
     const whippet_publish_header *headers;
     size_t header_count;
 } whippet_publication;
 
 /* Publishes and returns once the broker has confirmed that it holds the message; `mandatory` is always set.
+ * The headers traceparent and tracestate of the message that is being processed go along, unless the
+ * publication has a traceparent of its own (https://www.w3.org/TR/trace-context/).
+ *
  * 0; UNROUTABLE when no queue took it; NACKED when the broker refused it; TIMEOUT, also when the broker
  * blocks publishing past the deadline; CANCELLED; LIMIT when the headers do not fit a frame; INVALID for
- * names over 255 bytes; CLOSED when the connection went before the confirm came: the broker may hold the
- * message or not. */
+ * names over 255 bytes and values that can't be sent; MEMORY; CLOSED when the connection went before the
+ * confirm came: the broker may hold the message or not. */
 WHIPPET_API int whippet_publish(whippet_task *task, const whippet_publication *publication);
+
+/* Answers `message`: publishes to the queue that it names in reply-to, through the default exchange,
+ * RabbitMQ's direct reply-to (amq.rabbitmq.reply-to.…) included. The correlation id is the message's, or else
+ * its message id; a message id is made where `reply` has none. All else is taken from `reply`, which must
+ * name neither exchange nor routing key nor correlation id.
+ *
+ * Returns what whippet_publish does; UNROUTABLE when whoever asked is gone; INVALID when the message has no
+ * reply-to. At least once: where an attempt that has answered is made again, so is the answer. */
+WHIPPET_API int whippet_reply(whippet_task *task, const whippet_message *message,
+                              const whippet_publication *reply);
 
 #ifdef __cplusplus
 }

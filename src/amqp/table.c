@@ -246,6 +246,16 @@ bool table_add_boolean(struct buffer *entries, whippet_bytes name, bool value)
     return true;
 }
 
+bool table_add_decimal(struct buffer *entries, whippet_bytes name, uint8_t scale, uint32_t unscaled)
+{
+    uint8_t *at = entry_begin(entries, name, 'D', 5);
+    if (at == NULL)
+        return false;
+    at[0] = scale;
+    write_u32(at + 1, unscaled);
+    return true;
+}
+
 bool table_add_null(struct buffer *entries, whippet_bytes name)
 {
     return entry_begin(entries, name, 'V', 0) != NULL;

@@ -205,6 +205,7 @@ static void task_init(whippet_task *task, struct scheduler *scheduler, struct st
     task->mark = 0;
     task->arena.blocks = NULL;
     task->reason = NULL;
+    task->message = NULL;
 }
 
 /* A root without deadline, that nothing resumes yet. */
@@ -385,6 +386,16 @@ const char *task_activity(const whippet_task *task)
 size_t task_stack_used(const whippet_task *task)
 {
     return stack_used(task->stack);
+}
+
+void task_set_message(whippet_task *task, const whippet_message *message)
+{
+    task->root->message = message;
+}
+
+const whippet_message *task_message(const whippet_task *task)
+{
+    return task->root->message;
 }
 
 void *whippet_alloc(whippet_task *task, size_t size)

@@ -51,7 +51,8 @@ struct whippet_task {
     task_ended *ended;               /* may be NULL */
     uint32_t mark;                   /* for the scheduler's witness; 0: none */
     struct arena arena;
-    char *reason; /* in the arena; NULL: none */
+    char *reason;                   /* in the arena; NULL: none */
+    const whippet_message *message; /* borrowed; may be NULL */
 };
 
 /* Runs the task until it suspends (true) or ends (false; a root is gone then). From the loop's own stack. */

@@ -18,6 +18,7 @@ static int attempt(whippet_task *task, void *arg)
     struct subscription *subscription = delivery->subscription;
     const struct processor *processor = &subscription->processor;
     delivery->started_at = fmax(subscription->worker->clock, loop_now(subscription->worker->loop));
+    task_set_message(task, &delivery->message);
     delivery->verdict = processor->plugin->descriptor.process(task, &delivery->message, processor->state);
     delivery->duration = worker_read_clock(subscription->worker) - delivery->started_at;
     if (delivery->verdict != WHIPPET_ACK)

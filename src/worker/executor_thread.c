@@ -45,6 +45,7 @@ static int attempt(whippet_task *task, void *arg)
 {
     struct delivery *delivery = arg;
     const struct processor *processor = &delivery->subscription->processor;
+    task_set_message(task, &delivery->message);
     delivery->verdict = processor->plugin->descriptor.process(task, &delivery->message, processor->state);
     if (delivery->verdict != WHIPPET_ACK) {
         const char *reason = task_reason(task);

@@ -1,42 +1,7 @@
 /* What processors publish, from wherever they run: on the main loop in the end, which has the connection. */
+#include "publication.h"
 #include "worker_internal.h"
-#include <amqp/properties.h>
 #include <math.h>
-
-/* --- Writing it -----------------------------------------------------------------------------------------*/
-
-static whippet_bytes text_or_nothing(const char *text)
-{
-    return text != NULL ? bytes_of_text(text) : (whippet_bytes){0};
-}
-
-static int write_properties(const whippet_publication *publication, struct buffer *entries,
-                            struct buffer *properties)
-{
-    for (size_t i = 0; i < publication->header_count; i++)
-        if (!table_add_text(entries, bytes_of_text(publication->headers[i].name),
-                            bytes_of_text(publication->headers[i].value)))
-            return WHIPPET_E_MEMORY;
-    struct properties_draft draft = {
-        .content_type = text_or_nothing(publication->content_type),
-        .message_id = text_or_nothing(publication->message_id),
-        .correlation_id = text_or_nothing(publication->correlation_id),
-        .reply_to = text_or_nothing(publication->reply_to),
-        .type = text_or_nothing(publication->type),
-        .delivery_mode = publication->transient ? DELIVERY_MODE_TRANSIENT : DELIVERY_MODE_PERSISTENT,
-        .header_entries = bytes_of(buffer_begin(entries), buffer_length(entries)),
-    };
-    return properties_write(properties, &draft);
-}
-
-int publication_write_properties(const whippet_publication *publication, struct buffer *properties)
-{
-    struct buffer entries;
-    buffer_init(&entries);
-    int error = write_properties(publication, &entries, properties);
-    buffer_destroy(&entries);
-    return error;
-}
 
 /* --- On the main loop -----------------------------------------------------------------------------------*/
 

@@ -1,5 +1,8 @@
-#include <stdint.h>
-#include <string.h>
+#include "publication.h"
+#include <async/task.h>
+#include <base/bytes.h>
+#include <base/memory.h>
+#include <whippet/message.h>
 #include <worker/publishing.h>
 
 static struct {
@@ -13,31 +16,33 @@ void publishing_install(publish_function *function, void *owner)
     publisher.owner = owner;
 }
 
-/* AMQP writes the length of a name in one byte. */
-static bool is_short(const char *text)
+static bool has_header(const whippet_publication *publication, const char *name)
 {
-    return text == NULL || strnlen(text, UINT8_MAX + 1) <= UINT8_MAX;
+    for (size_t i = 0; i < publication->header_count; i++)
+        if (strcmp(publication->headers[i].name, name) == 0)
+            return true;
+    return false;
 }
 
-static bool headers_are_valid(const whippet_publication *publication)
+/* Publishes it with the trace of the message that is being processed. */
+static int publish_traced(whippet_task *task, const whippet_publication *publication, whippet_value parent,
+                          whippet_value state)
 {
-    if (publication->header_count > 0 && publication->headers == NULL)
-        return false;
-    for (size_t i = 0; i < publication->header_count; i++) {
-        const whippet_publish_header *header = &publication->headers[i];
-        if (header->name == NULL || header->value == NULL || !is_short(header->name))
-            return false;
-    }
-    return true;
-}
-
-static bool publication_is_valid(const whippet_publication *publication)
-{
-    return is_short(publication->exchange) && is_short(publication->routing_key) &&
-           is_short(publication->content_type) && is_short(publication->message_id) &&
-           is_short(publication->correlation_id) && is_short(publication->reply_to) &&
-           is_short(publication->type) && (publication->body.data != NULL || publication->body.len == 0) &&
-           headers_are_valid(publication);
+    size_t count = publication->header_count;
+    whippet_publish_header *headers = memory_allocate((count + 2) * sizeof *headers);
+    if (headers == NULL)
+        return WHIPPET_E_MEMORY;
+    if (count > 0)
+        memcpy(headers, publication->headers, count * sizeof *headers);
+    headers[count++] = (whippet_publish_header){"traceparent", parent};
+    if (state.kind == WHIPPET_VALUE_TEXT && !has_header(publication, "tracestate"))
+        headers[count++] = (whippet_publish_header){"tracestate", state};
+    whippet_publication traced = *publication;
+    traced.headers = headers;
+    traced.header_count = count;
+    int result = publisher.function(publisher.owner, task, &traced);
+    memory_free(headers);
+    return result;
 }
 
 int whippet_publish(whippet_task *task, const whippet_publication *publication)
@@ -46,5 +51,13 @@ int whippet_publish(whippet_task *task, const whippet_publication *publication)
         return WHIPPET_E_INVALID;
     if (publisher.function == NULL)
         return WHIPPET_E_UNAVAILABLE;
+    const whippet_message *message = task_message(task);
+    whippet_value parent = {0}, state = {0};
+    if (message != NULL && !has_header(publication, "traceparent")) {
+        parent = whippet_header(message, "traceparent");
+        state = whippet_header(message, "tracestate");
+    }
+    if (parent.kind == WHIPPET_VALUE_TEXT)
+        return publish_traced(task, publication, parent, state);
     return publisher.function(publisher.owner, task, publication);
 }

@@ -239,9 +239,6 @@ void relays_poke(struct worker *worker);
 /* A publish_function; `owner` is the worker. From a task of any loop. */
 int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication);
 
-/* Appends its encoded properties. 0; MEMORY; INVALID. */
-int publication_write_properties(const whippet_publication *publication, struct buffer *properties);
-
 /* --- subscription.c -------------------------------------------------------------------------------------*/
 
 /* For the queue with that index in `source`, at the end of the worker's list; its processor is still to be

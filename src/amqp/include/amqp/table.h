@@ -42,8 +42,9 @@ bool table_add_integer(struct buffer *entries, whippet_bytes name, int64_t value
 bool table_add_real(struct buffer *entries, whippet_bytes name, double value);
 bool table_add_boolean(struct buffer *entries, whippet_bytes name, bool value);
 bool table_add_timestamp(struct buffer *entries, whippet_bytes name, uint64_t seconds);
+bool table_add_decimal(struct buffer *entries, whippet_bytes name, uint8_t scale, uint32_t unscaled);
 bool table_add_null(struct buffer *entries, whippet_bytes name);
-/* A table (type 'F') or array ('A') whose contents are `contents`. */
+/* A table (type 'F'), array ('A') or binary data ('x') whose contents are `contents`. */
 bool table_add_nested(struct buffer *entries, whippet_bytes name, char type, whippet_bytes contents);
 
 #endif

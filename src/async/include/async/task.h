@@ -54,6 +54,11 @@ void task_set_reason(whippet_task *task, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 const char *task_reason(const whippet_task *task);
 
+/* The message that a root and its children work on; NULL: none. Whoever runs process() says so, and what it
+ * publishes carries the message's trace. */
+void task_set_message(whippet_task *task, const whippet_message *message);
+const whippet_message *task_message(const whippet_task *task);
+
 /* --- Making awaits -----------------------------------------------------------------------------------------
  *
  * An await parks the running task in a waiter and suspends; whoever brings it about calls waiter_wake. A
