@@ -271,7 +271,7 @@ static whippet_verdict publish_sum(whippet_task *task, const whippet_message *me
     whippet_bytes body = whippet_body(message), id = whippet_message_id(message);
     uint64_t sum = 0;
     char text[100], kept[64];
-    whippet_publish_header header = {"from", "modes"};
+    whippet_publish_header header = {"from", whippet_text_value("modes")};
     whippet_publication publication = {
         .routing_key = queue, .message_id = kept, .headers = &header, .header_count = 1};
 

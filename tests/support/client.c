@@ -8,6 +8,7 @@
 enum {
     CHANNEL_LOOK = 1, /* declares and gets; a passive declare of a missing queue closes it */
     CHANNEL_PUBLISH,  /* in confirm mode */
+    CHANNEL_CALL,     /* opened by client_call */
     FRAME_MAX = 131072,
     CONFIRM_SECONDS = 30,
     URL_SIZE = 512,
@@ -237,6 +238,31 @@ struct client_message *client_get(struct client *client, const char *queue)
     message = calloc(1, sizeof(*message));
     message->redelivered = ((amqp_basic_get_ok_t *)reply.reply.decoded)->redelivered;
     check(amqp_read_message(client->connection, CHANNEL_LOOK, &message->content, 0), "reading a message");
+    return message;
+}
+
+struct client_message *client_call(struct client *client, const char *queue, const char *body, double seconds)
+{
+    amqp_bytes_t replies = amqp_cstring_bytes("amq.rabbitmq.reply-to");
+    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_REPLY_TO_FLAG | AMQP_BASIC_CORRELATION_ID_FLAG,
+                                          .reply_to = replies,
+                                          .correlation_id = amqp_cstring_bytes("call")};
+    struct timeval limit = {.tv_sec = (time_t)seconds};
+    amqp_envelope_t envelope;
+
+    amqp_channel_open(client->connection, CHANNEL_CALL);
+    check(amqp_get_rpc_reply(client->connection), "channel.open");
+    amqp_basic_consume(client->connection, CHANNEL_CALL, replies, amqp_empty_bytes, false, true, false,
+                       amqp_empty_table);
+    check(amqp_get_rpc_reply(client->connection), "basic.consume");
+    amqp_basic_publish(client->connection, CHANNEL_CALL, amqp_empty_bytes, amqp_cstring_bytes(queue), true,
+                       false, &properties, amqp_cstring_bytes(body));
+    check(amqp_consume_message(client->connection, &envelope, &limit, 0), "awaiting the answer");
+    struct client_message *message = calloc(1, sizeof(*message));
+    message->content = envelope.message;
+    amqp_bytes_free(envelope.routing_key);
+    amqp_bytes_free(envelope.exchange);
+    amqp_bytes_free(envelope.consumer_tag);
     return message;
 }
 

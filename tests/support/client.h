@@ -58,6 +58,11 @@ struct client_message {
 struct client_message *client_get(struct client *client, const char *queue);
 void client_message_destroy(struct client_message *message);
 
+/* Asks and awaits the answer by RabbitMQ's direct reply-to (https://www.rabbitmq.com/docs/direct-reply-to),
+ * with the correlation id "call". Owned by the caller. Once a client. */
+struct client_message *client_call(struct client *client, const char *queue, const char *body,
+                                   double seconds);
+
 /* A header's value; NULL when there is no such header. Borrowed from the message. */
 const amqp_field_value_t *client_header(const struct client_message *message, const char *name);
 

@@ -1,0 +1,66 @@
+/* Answers and publishes as the message's body says: for the tests of whippet_reply and whippet_publish. */
+#include <whippet/processor.h>
+
+#include <string.h>
+
+static whippet_verdict verdict_of(whippet_task *task, int error)
+{
+    return error == 0 ? WHIPPET_ACK : whippet_reject(task, "%s", whippet_error_text(error));
+}
+
+/* {"answer": "text"} */
+static int answer(whippet_task *task, const whippet_message *message, whippet_json_value text)
+{
+    whippet_publication reply = {.body = whippet_json_text(task, text), .content_type = "text/plain"};
+
+    return whippet_reply(task, message, &reply);
+}
+
+/* {"to": "queue", "seconds": 1.5}: gives up after so many seconds. */
+static int publish(whippet_task *task, void *arg)
+{
+    whippet_publish_header headers[] = {
+        {"text", whippet_text_value("Linz")},
+        {"integer", whippet_integer_value(-9007199254740993)},
+        {"boolean", whippet_boolean_value(true)},
+        {"real", whippet_real_value(0.5)},
+    };
+    whippet_publication publication = {
+        .routing_key = arg,
+        .body = {"body", 4},
+        .content_type = "text/plain",
+        .content_encoding = "identity",
+        .message_id = "m-1",
+        .correlation_id = "c-1",
+        .reply_to = "somewhere",
+        .type = "test",
+        .app_id = "answering",
+        .timestamp = 1700000000,
+        .expiration = 60.0005,
+        .priority = 7,
+        .headers = headers,
+        .header_count = sizeof headers / sizeof headers[0],
+    };
+
+    return whippet_publish(task, &publication);
+}
+
+static whippet_verdict process(whippet_task *task, const whippet_message *message, void *state)
+{
+    whippet_json_value body = whippet_json(message), text = whippet_json_get(body, "answer");
+    double seconds = 30;
+    const char *queue = whippet_json_string(task, whippet_json_get(body, "to"));
+
+    (void)state;
+    if (body.kind == WHIPPET_JSON_ABSENT) {
+        return whippet_reject(task, "%s", whippet_json_error(task, message));
+    }
+    if (text.kind != WHIPPET_JSON_ABSENT) {
+        return verdict_of(task, answer(task, message, text));
+    }
+    whippet_json_real(whippet_json_get(body, "seconds"), &seconds);
+    return verdict_of(task, whippet_with_timeout(task, seconds, publish, (void *)queue));
+}
+
+WHIPPET_PROCESSOR(.name = "answering", .version = "1.0", .summary = "answers and publishes",
+                  .process = process);
