@@ -80,8 +80,9 @@ WHIPPET_API int whippet_publish(whippet_task *task, const whippet_publication *p
  * its message id; a message id is made where `reply` has none. All else is taken from `reply`, which must
  * name neither exchange nor routing key nor correlation id.
  *
- * Returns what whippet_publish does; UNROUTABLE when whoever asked is gone; INVALID when the message has no
- * reply-to. At least once: where an attempt that has answered is made again, so is the answer. */
+ * Returns what whippet_publish does; UNROUTABLE when the queue is gone (of a direct reply-to RabbitMQ does
+ * not say); INVALID when the message has no reply-to. At least once: where an attempt that has answered is
+ * made again, so is the answer. */
 WHIPPET_API int whippet_reply(whippet_task *task, const whippet_message *message,
                               const whippet_publication *reply);
 

@@ -91,9 +91,18 @@ static bool is_returned(const struct pending *pending, const struct message *mes
            bytes_equal(message->body, publishing->body);
 }
 
+/* No queue takes what goes to a client's direct reply-to: RabbitMQ hands it over, and returns it all the
+ * same. */
+static bool is_direct_reply(const struct message *message)
+{
+    return message->exchange.len == 0 && bytes_start_with(message->routing_key, "amq.rabbitmq.reply-to.");
+}
+
 static void on_returned(void *owner, const struct channel_reason *reason, const struct message *message)
 {
     struct publisher *publisher = owner;
+    if (is_direct_reply(message))
+        return;
     list_each (link, &publisher->unconfirmed) {
         struct pending *pending = list_entry(link, struct pending, link);
         if (!is_returned(pending, message))

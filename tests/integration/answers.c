@@ -7,7 +7,7 @@
 
 TestSuite(answers, .init = stage_open, .fini = stage_close, .timeout = 120);
 
-#define QUEUE "{'name': '%s', 'processor': '%s/answering.so', 'type': 'classic', 'retry': {'attempts': 1}}"
+#define QUEUE "[{'name': '%s', 'processor': '%s/answering.so', 'type': 'classic', 'retry': {'attempts': 1}}]"
 
 static struct worker *start(const char *queue)
 {
@@ -189,9 +189,10 @@ Test(alarms, end_a_publish_with_the_deadline, .init = stage_open_alone, .fini = 
     client_declare(stage_client(), target, "classic");
     snprintf(body, sizeof(body), "{\"to\": \"%s\", \"seconds\": 2}", target);
     client_send(stage_client(), queue, "1", body);
-    broker_control(stage_broker(), "set_vm_memory_high_watermark", "absolute", "1KB", NULL);
+    broker_control(stage_broker(), "set_vm_memory_high_watermark", "0.000001", NULL);
     struct worker *worker = start(queue);
-    worker_await_saying(worker, 60, "timed out");
+    worker_await_saying(worker, 90,
+                        "not dead-lettered"); /* so the publish has ended, and the alarm has not */
     broker_control(stage_broker(), "set_vm_memory_high_watermark", "0.6", NULL);
     expect_rejected(queue, "timed out");
     worker_stop(worker, 20);
