@@ -1,17 +1,40 @@
 /* Channels: requests, their replies, and what the broker says of its own accord. */
 #include "session_internal.h"
 #include <base/memory.h>
+#include <math.h>
 
 struct session_channel *session_channel(const struct session *session, uint16_t number)
 {
     return number < session->channel_capacity ? session->channels[number] : NULL;
 }
 
+/* Looks anew which channel has been closing for longest. */
+static void update_closing_since(struct session *session)
+{
+    session->closing_since = INFINITY;
+    for (size_t number = 0; number < session->channel_capacity; number++) {
+        const struct session_channel *channel = session->channels[number];
+        if (channel != NULL && channel->state == CHANNEL_STATE_CLOSING)
+            session->closing_since = fmin(session->closing_since, channel->closing_since);
+    }
+}
+
+void channels_excuse_closing(struct session *session, double now)
+{
+    for (size_t number = 0; number < session->channel_capacity; number++)
+        if (session->channels[number] != NULL)
+            session->channels[number]->closing_since = now;
+    update_closing_since(session);
+}
+
 void channel_destroy(struct session *session, struct session_channel *channel)
 {
+    bool was_closing = channel->state == CHANNEL_STATE_CLOSING;
     content_drop(session, channel);
     session->channels[channel->number] = NULL;
     memory_free(channel);
+    if (was_closing)
+        update_closing_since(session);
 }
 
 /* The lowest free number from 1; 0 when all are taken. */
@@ -88,7 +111,7 @@ static int request(struct session *session, uint16_t number, uint32_t method, vo
     return error;
 }
 
-int session_channel_close(struct session *session, uint16_t number)
+int session_channel_close(struct session *session, uint16_t number, double now)
 {
     struct session_channel *channel =
         session->state == SESSION_OPEN ? session_channel(session, number) : NULL;
@@ -99,6 +122,8 @@ int session_channel_close(struct session *session, uint16_t number)
     if (error != 0)
         return error;
     channel->state = CHANNEL_STATE_CLOSING;
+    channel->closing_since = now;
+    session->closing_since = fmin(session->closing_since, now);
     channel->awaited = AMQP_CHANNEL_CLOSE_OK_METHOD;
     content_drop(session, channel);
     return 0;

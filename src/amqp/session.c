@@ -38,6 +38,8 @@ struct session *session_create(const struct session_options *options, const stru
     codec_init(&session->codec);
     buffer_init(&session->output);
     session->heartbeat_offered = options->heartbeat;
+    session->close_limit = options->close_limit > 0 ? options->close_limit : SESSION_CLOSE_LIMIT;
+    session->closing_since = INFINITY;
     session->external = options->external;
     session->frame_max = SESSION_FRAME_MAX;
     session->channel_max = SESSION_CHANNEL_MAX;
@@ -202,6 +204,7 @@ static void connection_blocked(struct session *session, whippet_bytes arguments)
 static void connection_unblocked(struct session *session)
 {
     session->blocked = false;
+    channels_excuse_closing(session, session->now);
     session->events->unblocked(session->owner);
 }
 
@@ -376,13 +379,20 @@ size_t session_receive(struct session *session, const void *data, size_t size, d
 
 /* --- Heartbeats (section 4.2.7, https://www.rabbitmq.com/docs/heartbeats) -------------------------------*/
 
-double session_next_tick(const struct session *session)
+static double next_heartbeat_tick(const struct session *session)
 {
-    if (session->heartbeat <= 0 || (session->state != SESSION_OPEN && session->state != SESSION_CLOSING))
+    if (session->heartbeat <= 0)
         return INFINITY;
     return fmin(fmin(session->sent_at + session->heartbeat / 2,
                      session->received_at + session->heartbeat * SILENCE_LIMIT),
                 session->unfinished_since + session->heartbeat * UNFINISHED_LIMIT);
+}
+
+double session_next_tick(const struct session *session)
+{
+    if (session->state != SESSION_OPEN && session->state != SESSION_CLOSING)
+        return INFINITY;
+    return fmin(next_heartbeat_tick(session), session->closing_since + session->close_limit);
 }
 
 void session_excuse_silence(struct session *session, double now)
@@ -390,25 +400,47 @@ void session_excuse_silence(struct session *session, double now)
     session->received_at = now;
     if (!isinf(session->unfinished_since))
         session->unfinished_since = now;
+    channels_excuse_closing(session, now);
 }
 
-void session_tick(struct session *session, double now)
+/* True after it ended the session. A broker that has raised an alarm reads nothing of those that publish. */
+static bool give_up_closing(struct session *session, double now)
 {
-    session->now = now;
-    if (session_next_tick(session) > now)
-        return;
+    char text[128];
+    if (session->blocked)
+        channels_excuse_closing(session, now);
+    if (now < session->closing_since + session->close_limit)
+        return false;
+    snprintf(text, sizeof text, "the broker did not answer channel.close within %g s", session->close_limit);
+    session_end(session, SESSION_END_SILENT, 0, bytes_of_text(text));
+    return true;
+}
+
+/* The same for what the heartbeats tell. */
+static bool give_up_silent(struct session *session, double now)
+{
     if (now - session->received_at >= session->heartbeat * SILENCE_LIMIT) {
         char text[128];
         snprintf(text, sizeof text, "nothing was heard of the broker for %.1f s (heartbeat %.0f s)",
                  now - session->received_at, session->heartbeat);
         session_end(session, SESSION_END_SILENT, 0, bytes_of_text(text));
-        return;
+        return true;
     }
     if (now >= session->unfinished_since + session->heartbeat * UNFINISHED_LIMIT) {
         session_violation(session, AMQP_FRAME_ERROR, "a frame did not come to its end within %.1f s",
                           now - session->unfinished_since);
-        return;
+        return true;
     }
+    return false;
+}
+
+void session_tick(struct session *session, double now)
+{
+    session->now = now;
+    if (session_next_tick(session) > now || give_up_closing(session, now))
+        return;
+    if (session->heartbeat <= 0 || give_up_silent(session, now))
+        return;
     if (now - session->sent_at < session->heartbeat / 2)
         return;
     /* With bytes still waiting to go, one more heartbeat behind them tells the broker nothing. */

@@ -44,7 +44,8 @@ enum channel_state {
 struct session_channel {
     uint16_t number;
     enum channel_state state;
-    uint32_t awaited; /* the reply to the request under way, as a method; 0: none */
+    double closing_since; /* in CHANNEL_STATE_CLOSING */
+    uint32_t awaited;     /* the reply to the request under way, as a method; 0: none */
     bool consuming;
     bool confirming;
     struct short_text consumer_tag;
@@ -70,6 +71,8 @@ struct session {
     double received_at;      /* when the last bytes came */
     double sent_at;          /* when the last bytes went */
     double unfinished_since; /* when the first bytes of a frame came whose last have not; infinite: none */
+    double closing_since;    /* the earliest of the channels'; infinite: none is closing */
+    double close_limit;
     struct codec codec;
     struct buffer output;
     uint32_t frame_max;
@@ -115,6 +118,9 @@ struct session_channel *session_channel(const struct session *session, uint16_t 
 void channel_method(struct session *session, struct session_channel *channel, uint32_t method,
                     whippet_bytes arguments);
 void channel_destroy(struct session *session, struct session_channel *channel);
+
+/* As if every channel.close that is not answered had been sent at `now` only. */
+void channels_excuse_closing(struct session *session, double now);
 
 /* content.c */
 void content_begin_delivery(struct session *session, struct session_channel *channel,

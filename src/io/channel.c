@@ -13,6 +13,11 @@ static void channel_touch(const struct channel *channel)
     connection_touch(channel->connection);
 }
 
+static int send_close(const struct channel *channel, struct session *session)
+{
+    return session_channel_close(session, channel->number, loop_now(connection_loop(channel->connection)));
+}
+
 void channel_replied(struct channel *channel, const struct channel_reply *reply)
 {
     channel->reply = *reply;
@@ -57,7 +62,7 @@ int channel_open(whippet_task *task, struct channel *channel, struct connection 
     if (error != 0)
         return failure_set(&channel->closed_by, error, "opening a channel: %s", whippet_error_text(error));
     if (!connection_route(connection, channel->number, channel)) {
-        session_channel_close(session, channel->number);
+        send_close(channel, session);
         channel_touch(channel);
         return failure_set(&channel->closed_by, WHIPPET_E_MEMORY, "opening a channel: out of memory");
     }
@@ -131,12 +136,19 @@ int channel_confirm_select(whippet_task *task, struct channel *channel, double s
     return await_reply(task, channel, session_confirm_select(session, channel->number), seconds);
 }
 
+const char *channel_error_text(const struct channel *channel, int error)
+{
+    if (error == WHIPPET_E_CLOSED && channel->closed_by.error != 0)
+        return channel->closed_by.text;
+    return error == WHIPPET_E_TIMEOUT ? "the broker did not answer in time" : whippet_error_text(error);
+}
+
 int channel_close(whippet_task *task, struct channel *channel, double seconds)
 {
     struct session *session = session_of(channel);
     if (session == NULL)
         return 0;
-    int error = await_reply(task, channel, session_channel_close(session, channel->number), seconds);
+    int error = await_reply(task, channel, send_close(channel, session), seconds);
     if (channel->is_open)
         connection_route(channel->connection, channel->number, NULL);
     channel->is_open = false;
@@ -150,7 +162,7 @@ void channel_abandon(struct channel *channel)
     if (session == NULL)
         return;
     connection_route(channel->connection, channel->number, NULL);
-    session_channel_close(session, channel->number);
+    send_close(channel, session);
     channel_touch(channel);
 }
 

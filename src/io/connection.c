@@ -55,6 +55,7 @@ static int make_session(struct connection *connection, const struct endpoint *en
         .connection_name = name,
         .version = connection->options.version,
         .heartbeat = connection->options.heartbeat,
+        .close_limit = connection->options.close_limit,
     };
     connection->session = session_create(&options, &CONNECTION_EVENTS, connection);
     connection->watch =

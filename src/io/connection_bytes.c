@@ -30,7 +30,8 @@ static void arm_tick(struct connection *connection)
     double next = session_next_tick(connection->session);
     if (isinf(next))
         timer_stop(timers, &connection->tick);
-    else if (!timer_armed(&connection->tick) && !timer_start(timers, &connection->tick, next))
+    else if ((!timer_armed(&connection->tick) || next < connection->tick.at) &&
+             !timer_start(timers, &connection->tick, next))
         session_abort(connection->session, "out of memory for the heartbeat's timer");
 }
 

@@ -145,11 +145,8 @@ static const struct channel_handlers HANDLERS = {
 
 static int fail_request(struct subscription *subscription, int error, const char *what)
 {
-    const struct channel *channel = &subscription->channel;
     return failure_set(&subscription->failure, error, "%s: %s", what,
-                       error == WHIPPET_E_CLOSED && channel->closed_by.error != 0
-                           ? channel->closed_by.text
-                           : whippet_error_text(error));
+                       channel_error_text(&subscription->channel, error));
 }
 
 static int open_channel(whippet_task *task, struct subscription *subscription)

@@ -31,7 +31,7 @@ static int declarer_open(struct declarer *declarer)
                              REQUEST_SECONDS);
     if (error != 0)
         failure_set(declarer->failure, error, "opening a channel: %s",
-                    error == WHIPPET_E_CLOSED ? declarer->channel.closed_by.text : whippet_error_text(error));
+                    channel_error_text(&declarer->channel, error));
     return error;
 }
 
@@ -39,11 +39,9 @@ static int declarer_open(struct declarer *declarer)
 static int declarer_fail(struct declarer *declarer, int error, const char *what, const char *name,
                          const char *advice)
 {
-    const char *words = error == WHIPPET_E_CLOSED && declarer->channel.closed_by.error != 0
-                            ? declarer->channel.closed_by.text
-                            : whippet_error_text(error);
     channel_abandon(&declarer->channel);
-    return failure_set(declarer->failure, error, "%s \"%s\": %s%s", what, name, words, advice);
+    return failure_set(declarer->failure, error, "%s \"%s\": %s%s", what, name,
+                       channel_error_text(&declarer->channel, error), advice);
 }
 
 static const char *declare_advice(const struct declarer *declarer)

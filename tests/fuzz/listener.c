@@ -166,7 +166,7 @@ static void on_delivered(void *owner, uint16_t number, struct message *message)
     if (reacts(listener, REACT_ACK))
         session_ack(listener->session, number, tag, false);
     if (reacts(listener, REACT_CLOSE_CHANNEL))
-        session_channel_close(listener->session, number);
+        session_channel_close(listener->session, number, listener->now);
     if (reacts(listener, REACT_CLOSE_SESSION))
         session_close(listener->session, 200, "enough");
 }
@@ -192,7 +192,7 @@ static void on_oversized_part(void *owner, uint16_t number, const struct oversiz
     if (reacts(listener, REACT_ABORT_ON_PART))
         session_abort(listener->session, "enough");
     else if (reacts(listener, REACT_CLOSE_CHANNEL))
-        session_channel_close(listener->session, number);
+        session_channel_close(listener->session, number, listener->now);
 }
 
 static void on_oversized_end(void *owner, uint16_t number, const struct oversized *oversized, bool complete)

@@ -70,7 +70,7 @@ static int request_confirms(uint16_t channel)
 
 static int request_close(uint16_t channel)
 {
-    return session_channel_close(peer->session, channel);
+    return session_channel_close(peer->session, channel, peer->now);
 }
 
 /* Everything that has a reply and can be asked of a channel that is merely open. */
@@ -158,7 +158,7 @@ static void ask_on(struct peer *asking, const char *event)
     else if (strcmp(event, "replied 1 qos-set") == 0)
         cr_assert_eq(peer_consume(asking, 1, PEER_NO_LIMIT), 0);
     else if (strcmp(event, "replied 1 consuming") == 0)
-        cr_assert_eq(session_channel_close(asking->session, 1), 0);
+        cr_assert_eq(session_channel_close(asking->session, 1, asking->now), 0);
 }
 
 Test(channels, a_request_can_follow_from_within_the_reply_to_the_one_before)

@@ -112,7 +112,7 @@ Test(closing, while_closing_nothing_can_be_asked_for)
     peer_skip_sent(peer);
     cr_assert_eq(session_channel_open(peer->session, &channel), WHIPPET_E_CLOSED);
     cr_assert_eq(session_ack(peer->session, open, 1, false), WHIPPET_E_CLOSED);
-    cr_assert_eq(session_channel_close(peer->session, open), WHIPPET_E_CLOSED);
+    cr_assert_eq(session_channel_close(peer->session, open, peer->now), WHIPPET_E_CLOSED);
     peer_expect_nothing_sent(peer);
 }
 

@@ -316,7 +316,7 @@ Test(delivery, can_be_settled_from_within_its_event)
 static void close_the_channel(struct peer *closing, const char *event)
 {
     if (strncmp(event, "delivered", 9) == 0)
-        session_channel_close(closing->session, channel);
+        session_channel_close(closing->session, channel, closing->now);
 }
 
 Test(delivery, nothing_more_comes_from_a_channel_closed_within_the_event)

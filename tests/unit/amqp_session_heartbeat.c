@@ -287,3 +287,78 @@ Test(heartbeat, silence_is_excused_while_the_owner_does_not_read)
     run_until(peer->now + 2 * TIMEOUT + 0.01);
     peer_expect_closed(peer, SESSION_END_SILENT, 0, NULL);
 }
+
+/* --- Answers that are overdue ---------------------------------------------------------------------------*/
+
+static void create_without_heartbeats(void)
+{
+    open_with(0, 0);
+}
+
+TestSuite(overdue, .init = create_without_heartbeats, .fini = destroy);
+
+static void close_channel(uint16_t channel)
+{
+    cr_assert_eq(session_channel_close(peer->session, channel, peer->now), 0);
+}
+
+Test(overdue, channel_close_ends_the_session)
+{
+    double start = peer->now;
+    close_channel(peer_open_channel(peer));
+    run_until(start + SESSION_CLOSE_LIMIT - 0.1);
+    cr_assert_eq(peer->closed_events, 0, "%s", peer_log(peer));
+    run_until(start + SESSION_CLOSE_LIMIT + 0.1);
+    peer_expect_closed(peer, SESSION_END_SILENT, 0, "channel.close");
+}
+
+Test(overdue, channel_close_is_each_by_itself)
+{
+    double start = peer->now;
+    uint16_t first = peer_open_channel(peer), second = peer_open_channel(peer);
+    close_channel(first);
+    run_until(start + 20);
+    close_channel(second);
+    wire_channel_close_ok(&wire, first);
+    peer_feed_wire(peer, &wire);
+    run_until(start + 20 + SESSION_CLOSE_LIMIT - 0.1);
+    cr_assert_eq(peer->closed_events, 0, "%s", peer_log(peer));
+    run_until(start + 20 + SESSION_CLOSE_LIMIT + 0.1);
+    cr_assert_eq(peer->closed_events, 1);
+}
+
+Test(overdue, channel_close_that_is_answered_leaves_no_tick)
+{
+    uint16_t channel = peer_open_channel(peer);
+    close_channel(channel);
+    cr_assert(isfinite(session_next_tick(peer->session)));
+    wire_channel_close_ok(&wire, channel);
+    peer_feed_wire(peer, &wire);
+    cr_assert(isinf(session_next_tick(peer->session)));
+}
+
+/* It reads nothing of us while its alarm lasts (https://www.rabbitmq.com/docs/alarms). */
+Test(overdue, channel_close_is_excused_while_the_broker_has_an_alarm)
+{
+    close_channel(peer_open_channel(peer));
+    amqp_connection_blocked_t blocked = {.reason = amqp_cstring_bytes("low on memory")};
+    wire_method(&wire, 0, AMQP_CONNECTION_BLOCKED_METHOD, &blocked);
+    peer_feed_wire(peer, &wire);
+    run_until(peer->now + 10 * SESSION_CLOSE_LIMIT);
+    cr_assert_eq(peer->closed_events, 0, "%s", peer_log(peer));
+    wire_method(&wire, 0, AMQP_CONNECTION_UNBLOCKED_METHOD, &(amqp_connection_unblocked_t){0});
+    peer_feed_wire(peer, &wire);
+    run_until(peer->now + SESSION_CLOSE_LIMIT + 0.1);
+    cr_assert_eq(peer->closed_events, 1);
+}
+
+Test(overdue, channel_close_is_excused_while_the_owner_does_not_read)
+{
+    close_channel(peer_open_channel(peer));
+    for (int i = 0; i < 10; i++) {
+        peer->now += SESSION_CLOSE_LIMIT;
+        session_excuse_silence(peer->session, peer->now);
+        session_tick(peer->session, peer->now);
+    }
+    cr_assert_eq(peer->closed_events, 0, "%s", peer_log(peer));
+}

@@ -124,7 +124,7 @@ static int cancel(struct peer *peer, uint16_t channel)
 
 static int close_channel(struct peer *peer, uint16_t channel)
 {
-    return session_channel_close(peer->session, channel);
+    return session_channel_close(peer->session, channel, peer->now);
 }
 
 static void write_nothing(struct wire *wire, uint16_t channel)

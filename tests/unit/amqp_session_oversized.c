@@ -193,7 +193,7 @@ Test(oversized, ends_incomplete_where_its_channel_is_closed_by_us)
     wire_header(&wire, channel, 100, NULL, 0);
     wire_body(&wire, channel, pattern, 50);
     feed();
-    cr_assert_eq(session_channel_close(peer->session, channel), 0);
+    cr_assert_eq(session_channel_close(peer->session, channel, peer->now), 0);
     wire_body(&wire, channel, pattern, 50);
     wire_channel_close_ok(&wire, channel);
     feed();
@@ -223,7 +223,7 @@ static bool is_react_moment(const struct peer *reacting, const char *event)
 static void close_the_channel(struct peer *closing, const char *event)
 {
     if (is_react_moment(closing, event))
-        session_channel_close(closing->session, channel);
+        session_channel_close(closing->session, channel, closing->now);
 }
 
 static void abort_the_session(struct peer *aborting, const char *event)
@@ -284,7 +284,7 @@ Test(oversized, its_channel_is_closed_once_by_both_the_owner_and_the_handler_of_
     feed();
     peer->react = close_the_channel;
     peer->react_argument = "oversized-end";
-    cr_assert_eq(session_channel_close(peer->session, channel), 0);
+    cr_assert_eq(session_channel_close(peer->session, channel, peer->now), 0);
     peer_expect_method(peer, channel, AMQP_CHANNEL_CLOSE_METHOD);
     peer_expect_nothing_sent(peer);
 }
@@ -312,7 +312,7 @@ static void use_the_channel(struct peer *using, const char *event)
     if (strncmp(event, "oversized-end", 13) != 0)
         return;
     cr_assert_eq(session_ack(using->session, channel, 1, false), WHIPPET_E_CLOSED);
-    cr_assert_eq(session_channel_close(using->session, channel), WHIPPET_E_CLOSED);
+    cr_assert_eq(session_channel_close(using->session, channel, using->now), WHIPPET_E_CLOSED);
     cr_assert_eq(session_qos(using->session, channel, 1), WHIPPET_E_CLOSED);
 }
 

@@ -205,6 +205,38 @@ Test(connection, keeps_trying_while_the_handshake_hangs)
         cr_assert_eq(rig.broker->links[i]->descriptor, -1, "attempt %zu is still connected", i);
 }
 
+static bool swallow_start_ok(struct fake_broker *broker, struct fake_link *link, unsigned channel,
+                             amqp_method_number_t id, void *decoded)
+{
+    (void)broker, (void)link, (void)channel, (void)decoded;
+    return id == AMQP_CONNECTION_START_OK_METHOD;
+}
+
+Test(connection, is_cut_when_the_broker_stops_answering_in_the_middle_of_the_handshake)
+{
+    rig.broker->on_method = swallow_start_ok;
+    owner.options.connect_timeout = 0.1;
+    start();
+    rig_until(owner.failed >= 2);
+    cr_assert_not_null(strstr(failure_text(), "handshake"), "%s", failure_text());
+}
+
+/* What takes the connection is a proxy, say, or a machine that has run out of memory. */
+Test(connection, is_cut_when_nothing_answers_its_first_word_of_tls)
+{
+    struct whippet_failure failure;
+    struct tls *tls = tls_create(&(struct tls_options){.skips_verification = true}, NULL, &failure);
+    cr_assert_not_null(tls, "%s", failure.text);
+    rig.broker->mood = FAKE_SPEECHLESS;
+    owner.endpoints[0].tls = tls;
+    owner.options.connect_timeout = 0.1;
+    start();
+    rig_until(owner.failed >= 2);
+    cr_assert_not_null(strstr(failure_text(), "TLS handshake in time"), "%s", failure_text());
+    stop();
+    tls_destroy(tls);
+}
+
 static bool refuse_login(struct fake_broker *broker, struct fake_link *link, unsigned channel,
                          amqp_method_number_t id, void *decoded)
 {
@@ -387,6 +419,29 @@ Test(connection, is_lost_when_the_broker_falls_silent_and_comes_back)
     cr_assert(took > 0.99 && took < 6, "after %.2f s", took);
     cr_assert_not_null(strstr(owner.why.text, "heartbeat"), "%s", owner.why.text);
     rig_until(owner.opened == 2);
+}
+
+static bool swallow_channel_close(struct fake_broker *broker, struct fake_link *link, unsigned channel,
+                                  amqp_method_number_t id, void *decoded)
+{
+    (void)broker, (void)link, (void)channel, (void)decoded;
+    return id == AMQP_CHANNEL_CLOSE_METHOD;
+}
+
+/* Its number would never be free again: 2047 of them, and nothing could be consumed. */
+Test(connection, is_given_up_when_the_broker_does_not_answer_that_a_channel_is_closed)
+{
+    uint16_t channel;
+    rig.broker->on_method = swallow_channel_close;
+    owner.options.close_limit = 0.1;
+    start_and_open();
+    struct session *session = connection_session(owner.connection);
+    cr_assert_eq(session_channel_open(session, &channel), 0);
+    cr_assert_eq(session_channel_close(session, channel, loop_now(rig.loop)), 0);
+    connection_touch(owner.connection);
+    rig_until(owner.lost == 1);
+    cr_assert_not_null(strstr(owner.why.text, "channel.close"), "%s", owner.why.text);
+    rig_until(is_open());
 }
 
 Test(connection, does_not_hold_silence_against_a_broker_that_it_does_not_read)

@@ -22,6 +22,7 @@ enum {
     SESSION_FRAME_MIN = 4096,   /* section 4.2.3 has every peer accept at least that much */
     SESSION_FRAME_OVERHEAD = 8, /* type, channel, size, and the end octet */
     SESSION_CHANNEL_MAX = 2047, /* what we offer; RabbitMQ's own default */
+    SESSION_CLOSE_LIMIT = 30,   /* seconds */
 };
 
 struct session_options {
@@ -32,6 +33,7 @@ struct session_options {
     const char *connection_name; /* shown by the management UI; NULL: none */
     const char *version;         /* of the product, for client properties */
     double heartbeat;            /* seconds offered; 0: none */
+    double close_limit; /* seconds that the broker may take to answer channel.close; 0: SESSION_CLOSE_LIMIT */
 };
 
 enum session_state {
@@ -49,7 +51,7 @@ enum session_end {
     SESSION_END_ASKED,     /* session_close, and the broker agreed */
     SESSION_END_BROKER,    /* connection.close from the broker: code and text are its own */
     SESSION_END_VIOLATION, /* the broker broke the protocol: code is what we told it */
-    SESSION_END_SILENT,    /* heartbeats were missed */
+    SESSION_END_SILENT,    /* heartbeats were missed, or a channel.close was not answered */
     SESSION_END_LOCAL,     /* our side could not go on: memory, or the owner said so with session_abort */
 };
 
@@ -136,7 +138,7 @@ size_t session_receive(struct session *session, const void *data, size_t size, d
 struct buffer *session_output(struct session *session);
 void session_sent(struct session *session, double now);
 
-/* Heartbeats, both ways. Infinite while there are none. */
+/* Heartbeats, both ways, and answers that are overdue. Infinite while there is nothing to wait for. */
 double session_next_tick(const struct session *session);
 void session_tick(struct session *session, double now);
 
@@ -162,8 +164,10 @@ const char *session_cluster(const struct session *session); /* the cluster's nam
 /* Takes a free number. LIMIT when there is none. */
 int session_channel_open(struct session *session, uint16_t *channel);
 
-/* Deliveries that come before the broker's answer are dropped: it returns them to their queue. */
-int session_channel_close(struct session *session, uint16_t channel);
+/* Deliveries that come before the broker's answer are dropped: it returns them to their queue. Until that
+ * answer the number is not free; when it does not come within close_limit the session ends, since nothing
+ * else brings the number back, nor a broker to its senses that answers nothing. */
+int session_channel_close(struct session *session, uint16_t channel, double now);
 
 struct exchange_declaration {
     const char *exchange;

@@ -52,6 +52,10 @@ int channel_consume(whippet_task *task, struct channel *channel, const struct co
 int channel_cancel(whippet_task *task, struct channel *channel, double seconds);
 int channel_confirm_select(whippet_task *task, struct channel *channel, double seconds);
 
+/* What a request that failed with `error` came to, in words: the broker's own where it closed the channel.
+ * Valid as long as the channel. */
+const char *channel_error_text(const struct channel *channel, int error);
+
 /* Closes it and awaits the broker's word. */
 int channel_close(whippet_task *task, struct channel *channel, double seconds);
 

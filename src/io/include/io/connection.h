@@ -28,7 +28,9 @@ struct connection_options {
     size_t endpoint_count;
     double heartbeat;       /* seconds; 0: none */
     double connect_timeout; /* seconds: resolving, connecting and the handshake together */
-    double reconnect_min;   /* seconds */
+    double close_limit; /* seconds for the broker to answer channel.close, before the connection is given up;
+                           0: as sessions do by themselves */
+    double reconnect_min; /* seconds */
     double reconnect_max;
 };
 
