@@ -34,7 +34,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 RUN groupadd --system --gid 10001 whippet \
     && useradd --system --uid 10001 --gid whippet --no-create-home --home-dir /srv/whippet \
-               --shell /usr/sbin/nologin whippet
+               --shell /usr/sbin/nologin whippet \
+    && install --directory --owner 10001 --group 10001 /var/lib/whippet
 # Processors are looked for in ./processors, the configuration in ./whippet.json and /etc/whippet/whippet.json.
 WORKDIR /srv/whippet
 COPY --from=build /staged/usr/bin /usr/bin

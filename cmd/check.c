@@ -4,9 +4,11 @@
 #include "exit_codes.h"
 #include "options.h"
 #include <config/units.h>
+#include <math.h>
 #include <stdio.h>
 #include <worker/bound.h>
 #include <worker/brokers.h>
+#include <worker/ledger.h>
 #include <worker/worker.h>
 
 /* False after everything that is wrong was printed: with processors, certificates, keys, the password file.
@@ -58,6 +60,7 @@ static void print_queue(const struct config *config, const struct queue_config *
            queue->binding_count, queue->binding_count == 1 ? "" : "s");
     printf("    concurrency  %u attempts at once, prefetch %u\n", queue->concurrency, queue->prefetch);
     printf("    timeout      %s an attempt\n", timeout);
+    printf("    crashes      %u, then it is not run any more\n", queue->max_crashes);
     print_retry(queue);
     if (queue->on_failure == ON_FAILURE_DEAD_LETTER)
         printf("    on failure   to the dead-letter queue %s\n", queue->dead_letter);
@@ -86,6 +89,17 @@ static void print_bound(const struct config *config)
     printf("    connections  %s\n", buffers);
 }
 
+static void print_ledger(const struct config *config)
+{
+    char text[4096], limit[UNITS_TEXT_SIZE] = "";
+    ledger_describe(ledger_folder(config), text, sizeof text);
+    printf("ledger           %s\n", text);
+    if (config->stall_limit < INFINITY)
+        duration_format(config->stall_limit, limit);
+    printf("blocked loop     %s%s\n",
+           limit[0] != '\0' ? "ends the process after " : "is named, and never ended", limit);
+}
+
 static void print_config(const struct config *config)
 {
     char shutdown[UNITS_TEXT_SIZE];
@@ -94,7 +108,9 @@ static void print_config(const struct config *config)
     printf("broker           %s\n", config->addresses[0].display);
     for (size_t i = 1; i < config->address_count; i++)
         printf("                 %s\n", config->addresses[i].display);
-    printf("shutdown         within %s\n\n", shutdown);
+    printf("shutdown         within %s\n", shutdown);
+    print_ledger(config);
+    printf("\n");
     printf("queues\n");
     for (size_t i = 0; i < config->queue_count; i++)
         print_queue(config, &config->queues[i]);

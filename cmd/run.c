@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "configuration.h"
 #include "exit_codes.h"
+#include "guard.h"
 #include "options.h"
 #include "service_manager.h"
 #include <admin/admin.h>
@@ -83,13 +84,16 @@ static int fail_internally(const char *what)
     return EXIT_INTERNAL;
 }
 
-static int serve(struct loop *loop, struct worker *worker, const char *file)
+static int serve(struct loop *loop, struct worker *worker, const char *file, double stall_limit)
 {
     struct service service = {.worker = worker, .file = file};
+    struct guard guard;
     if (!watch_signals(loop, &service) || !worker_start(worker) ||
         !service_manager_begin(&service.manager, loop, worker_stats(worker)))
         return fail_internally("out of memory at start");
+    guard_begin(&guard, loop, worker, stall_limit);
     loop_run(loop);
+    guard_end(&guard);
     service_manager_end(&service.manager);
     worker_log_summary(worker);
     if (!worker_has_ended(worker)) {
@@ -140,7 +144,7 @@ static int run(const struct config *config, const char *file)
     } else {
         log_event(WHIPPET_INFO, NULL, "whippet %s (%s) starts: %zu queue%s, process %ld", WHIPPET_VERSION,
                   WHIPPET_COMMIT, config->queue_count, config->queue_count == 1 ? "" : "s", (long)getpid());
-        code = serve(loop, worker, file);
+        code = serve(loop, worker, file, config->stall_limit);
     }
     admin_stop(admin);
     worker_destroy(worker);

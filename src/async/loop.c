@@ -12,6 +12,7 @@ static void on_check(struct ev_loop *ev, ev_check *check, int events)
     (void)ev, (void)events;
     struct loop *loop = list_entry(check, struct loop, check);
     loop->polled_at = loop_refresh_now(loop);
+    pulse_begin(&loop->pulse, loop->polled_at);
 }
 
 /* The turn that follows runs the timers. */
@@ -51,12 +52,14 @@ void loop_run(struct loop *loop)
     loop->polled_at = loop_refresh_now(loop);
     while (!loop->stopped) {
         bool busy = scheduler_busy(&loop->scheduler);
+        pulse_end(&loop->pulse);
         if (loop->gather > 0 && !busy)
             gather(loop);
         set_timer(loop);
         ev_run(loop->ev, busy ? EVRUN_NOWAIT : EVRUN_ONCE);
         scheduler_turn(&loop->scheduler, loop->scheduler.now);
     }
+    pulse_end(&loop->pulse);
     loop->stopped = false;
 }
 
@@ -95,6 +98,7 @@ struct loop *loop_create(size_t stack_size, struct whippet_failure *failure)
         return NULL;
     }
     loop->scheduler.loop = loop;
+    pulse_init(&loop->pulse);
     loop->ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (loop->ev == NULL) {
         failure_set(failure, WHIPPET_E_SYSTEM,

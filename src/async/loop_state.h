@@ -2,6 +2,7 @@
 #ifndef ASYNC_LOOP_STATE_H
 #define ASYNC_LOOP_STATE_H
 
+#include "pulse.h"
 #include <async/loop.h>
 #include <ev.h>
 #include <pthread.h>
@@ -31,6 +32,7 @@ struct calls {
 };
 
 struct loop {
+    struct pulse pulse;
     struct scheduler scheduler;
     struct ev_loop *ev; /* owned */
     ev_check check;     /* reads the clock once a turn, before anything is handled */

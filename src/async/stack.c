@@ -201,6 +201,13 @@ void stack_release(struct stack_pool *pool, struct stack stack)
         stack_pool_trim(pool, 0);
 }
 
+bool stack_guards(const struct stack_pool *pool, struct stack stack, const void *address)
+{
+    uintptr_t low = (uintptr_t)stack.low;
+    uintptr_t at = (uintptr_t)address;
+    return at < low && at >= low - pool->page;
+}
+
 /* --- Giving memory back ---------------------------------------------------------------------------------*/
 
 /* The guard's advice outlives this one, and is left out anyway. */

@@ -115,6 +115,19 @@ static void child_end(whippet_task *task)
         waiter_wake(parent->any_child, 0);
 }
 
+static void show_label(const whippet_task *task)
+{
+    const struct task_label *label = task->root->label;
+    if (label != NULL && task->scheduler->board != NULL)
+        label_show(task->scheduler->board, label);
+}
+
+void task_set_label(whippet_task *task, const struct task_label *label)
+{
+    task->root->label = label;
+    show_label(task);
+}
+
 bool task_resume(whippet_task *task)
 {
     struct scheduler *scheduler = task->scheduler;
@@ -122,7 +135,10 @@ bool task_resume(whippet_task *task)
     scheduler->running = task;
     if (witness != NULL)
         testify(witness, task->root->mark);
+    show_label(task);
     context_switch(&scheduler->home, &task->context);
+    if (scheduler->board != NULL)
+        label_hide(scheduler->board);
     if (witness != NULL)
         count_turn(witness);
     scheduler->running = NULL;
@@ -201,6 +217,7 @@ static void task_init(whippet_task *task, struct scheduler *scheduler, struct st
     task->shelter = 0;
     task->stack = stack;
     task->fields = NULL;
+    task->label = NULL;
     task->ended = NULL;
     task->mark = 0;
     task->arena.blocks = NULL;
@@ -381,6 +398,11 @@ double task_deadline(const whippet_task *task)
 const char *task_activity(const whippet_task *task)
 {
     return task->activity;
+}
+
+bool task_stack_overflowed(const whippet_task *task, const void *address)
+{
+    return stack_guards(task->scheduler->stacks, task->stack, address);
 }
 
 size_t task_stack_used(const whippet_task *task)

@@ -48,6 +48,7 @@ struct whippet_task {
 
     /* A root's. */
     const struct log_fields *fields; /* borrowed; may be NULL */
+    const struct task_label *label;  /* borrowed; NULL: none */
     task_ended *ended;               /* may be NULL */
     uint32_t mark;                   /* for the scheduler's witness; 0: none */
     struct arena arena;

@@ -86,6 +86,15 @@ void log_event(enum whippet_log_level level, const struct log_fields *fields, co
     va_end(arguments);
 }
 
+void log_event_from_signal(const struct log_fields *fields, const char *message)
+{
+    /* The lock and its line may be in use by whatever the signal interrupted. */
+    static char line[LOG_LINE_SIZE];
+    size_t length =
+        log_line_format(line, current_format, WHIPPET_ERROR, clock_wall(), fields, bytes_of_text(message));
+    log_sink_write_from_signal(line, length);
+}
+
 bool log_level_parse(const char *text, enum whippet_log_level *level)
 {
     static const struct {

@@ -114,3 +114,10 @@ bool log_sink_write(const char *line, size_t length)
     errno = error_before;
     return written;
 }
+
+void log_sink_write_from_signal(const char *line, size_t length)
+{
+    int error_before = errno;
+    write_until(line, length, clock_monotonic() + patience);
+    errno = error_before;
+}

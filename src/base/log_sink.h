@@ -14,4 +14,8 @@ void log_sink_open(int descriptor);
  * there is room again. */
 bool log_sink_write(const char *line, size_t length);
 
+/* The same with nothing but write and poll, and without a look at, or a change of, what became of the lines
+ * before: for a signal's handler, without the lock. */
+void log_sink_write_from_signal(const char *line, size_t length);
+
 #endif

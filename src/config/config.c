@@ -21,6 +21,7 @@ enum {
     SMALLEST_STACK = 32 << 10, /* bytes */
     LARGEST_STACK = 64 << 20,  /* bytes */
     MOST_THREADS = 256,
+    SHORTEST_STALL = 2, /* seconds: blocked loops are noticed within as much */
 };
 
 static const struct choice levels[] = {
@@ -34,7 +35,7 @@ static const struct choice formats[] = {
     {"json", CONFIG_LOG_JSON},
 };
 
-static key_read read_urls, read_heartbeat, read_stack_size, read_folders, read_listen;
+static key_read read_urls, read_heartbeat, read_stack_size, read_folders, read_listen, read_stall_limit;
 
 #define CONFIG(member) offsetof(struct config, member)
 
@@ -84,10 +85,12 @@ static const struct key root_keys[] = {
         .highest = LARGEST_STACK),
     KEY("shutdown_timeout", key_read_duration, CONFIG(shutdown_timeout), .lowest = SHORTEST_TIME,
         .highest = LONGEST_TIME),
+    KEY("state_dir", key_read_string, CONFIG(state_dir), .lowest = 1, .highest = LONGEST_TEXT),
+    KEY("stall_limit", read_stall_limit, CONFIG(stall_limit), .lowest = SHORTEST_STALL,
+        .highest = LONGEST_TIME),
     KEY("admin", key_read_section, 0, KEY_SECTION(admin_keys)),
     KEY("log", key_read_section, 0, KEY_SECTION(log_keys)),
     KEY("$schema", key_read_ignored, 0),
-    KEY_LATER("state_dir"),
 };
 
 static const struct config defaults = {
@@ -101,6 +104,7 @@ static const struct config defaults = {
     .stack_size = 256 << 10,
     .shutdown_timeout = 25,
     .admin_listen = {.host = "127.0.0.1", .port = 9464},
+    .stall_limit = 30,
     .log_level = WHIPPET_INFO,
     .log_format = CONFIG_LOG_AUTO,
 };
@@ -186,6 +190,15 @@ static void read_listen(struct reader *reader, const struct place *place, cJSON 
         errors_out_of_memory(reader->errors);
     else if (result != 0)
         reader_fault(reader, place, value, "%s", failure.text);
+}
+
+static void read_stall_limit(struct reader *reader, const struct place *place, cJSON *value,
+                             const struct key *key, void *target)
+{
+    if (cJSON_IsString(value) && strcmp(value->valuestring, "off") == 0)
+        *(double *)target = INFINITY;
+    else
+        key_read_duration(reader, place, value, key, target);
 }
 
 static void read_folders(struct reader *reader, const struct place *place, cJSON *value,

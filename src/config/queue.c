@@ -12,6 +12,7 @@ enum {
     MOST_PREFETCH = 65535,
     MOST_QUORUM_PREFETCH = 2000,
     MOST_PROCESSES = 256,
+    MOST_CRASHES = 1000,
     DEFAULT_CONCURRENCY = 64,
     LARGEST_MESSAGE = 512 << 20, /* bytes; RabbitMQ takes no larger ones */
 };
@@ -98,7 +99,7 @@ static const struct key queue_keys[] = {
     KEY("max_message_size", key_read_size, QUEUE(max_message_size), .lowest = 1, .highest = LARGEST_MESSAGE),
     KEY("run", key_read_choice, QUEUE(run), KEY_CHOICES(runs)),
     KEY("processes", key_read_unsigned, QUEUE(processes), .lowest = 1, .highest = MOST_PROCESSES),
-    KEY_LATER("max_crashes"),
+    KEY("max_crashes", key_read_unsigned, QUEUE(max_crashes), .lowest = 1, .highest = MOST_CRASHES),
 };
 
 static const struct queue_config queue_defaults = {
@@ -106,6 +107,7 @@ static const struct queue_config queue_defaults = {
     .timeout = 300,
     .retry = WHIPPET_RETRY_DEFAULT,
     .max_message_size = 16 << 20,
+    .max_crashes = 3,
 };
 
 static const struct binding_config binding_defaults = {.routing_key = ""};

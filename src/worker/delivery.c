@@ -109,6 +109,7 @@ void delivery_end(struct delivery *delivery, enum delivery_outcome outcome)
     list_remove(&delivery->link);
     outcome = settle(delivery, outcome);
     queue_counters_ended(&subscription->stats.counters, phase_of(delivery->state), outcome);
+    delivery_acquit(delivery, outcome);
     timer_stop(timers_of(subscription), &delivery->retry);
     message_destroy(delivery->message.content);
     memory_free(delivery->reason);
@@ -286,6 +287,13 @@ static void reject_unreadable(struct delivery *delivery)
     failed_for_good(delivery, "rejected");
 }
 
+/* What crashed the worker too often is not run again. */
+static void reject_crasher(struct delivery *delivery)
+{
+    delivery->verdict = WHIPPET_REJECT;
+    failed_for_good(delivery, "crash");
+}
+
 static void delivery_start(struct delivery *delivery)
 {
     struct subscription *subscription = delivery->subscription;
@@ -295,7 +303,12 @@ static void delivery_start(struct delivery *delivery)
         reject_unreadable(delivery);
         return;
     }
+    if (delivery_is_quarantined(delivery)) {
+        reject_crasher(delivery);
+        return;
+    }
     delivery->message.attempt++;
+    delivery_label(delivery);
     delivery->fields.attempt = delivery->message.attempt;
     delivery->verdict = WHIPPET_RETRY;
     delivery->struck = 0;

@@ -17,6 +17,7 @@ static int attempt(whippet_task *task, void *arg)
     struct delivery *delivery = arg;
     struct subscription *subscription = delivery->subscription;
     const struct processor *processor = &subscription->processor;
+    task_set_label(task, &delivery->label);
     delivery->started_at = fmax(subscription->worker->clock, loop_now(subscription->worker->loop));
     task_set_message(task, &delivery->message);
     delivery->verdict = processor->plugin->descriptor.process(task, &delivery->message, processor->state);

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <worker/crash.h>
 
 static const double OVERDUE_SECONDS = 5; /* beyond its timeout, until an attempt that blocks is reported */
 static const double REPORT_SECONDS = 60; /* between two reports of the same one */
@@ -31,6 +32,7 @@ struct pool_thread {
     struct thread_pool *pool;
     pthread_t thread;
     struct loop *loop;
+    struct crash_site site;
     struct delivery *delivery; /* the thread's alone from `begin` to `ended`; NULL: it is idle */
     struct timer overdue;      /* of the main loop */
     struct loop_call begin, interrupt, leave; /* to the thread */
@@ -46,6 +48,7 @@ static int attempt(whippet_task *task, void *arg)
     struct delivery *delivery = arg;
     const struct processor *processor = &delivery->subscription->processor;
     task_set_message(task, &delivery->message);
+    task_set_label(task, &delivery->label);
     delivery->verdict = processor->plugin->descriptor.process(task, &delivery->message, processor->state);
     if (delivery->verdict != WHIPPET_ACK) {
         const char *reason = task_reason(task);
@@ -104,7 +107,9 @@ static void leave(struct loop_call *call)
 static void *run_thread(void *arg)
 {
     struct pool_thread *thread = arg;
+    crash_enter(&thread->site);
     loop_run(thread->loop);
+    crash_leave(&thread->site);
     return NULL;
 }
 
@@ -124,6 +129,22 @@ static int start_thread(struct pool_thread *thread)
 static void on_overdue(struct timer *timer);
 static void on_ended(struct loop_call *call);
 
+/* Where the ledger sees what it is at. */
+static void show_work(struct pool_thread *thread)
+{
+    struct scheduler *scheduler = loop_scheduler(thread->loop);
+    struct ledger_slot *slot = ledger_slot_acquire(thread->pool->worker->ledger);
+    scheduler->board = ledger_slot_board(slot);
+    thread->site = (struct crash_site){.slot = slot, .scheduler = scheduler};
+}
+
+static void thread_free(struct pool_thread *thread)
+{
+    ledger_slot_release(thread->site.slot);
+    loop_destroy(thread->loop);
+    memory_free(thread);
+}
+
 static struct pool_thread *thread_create(struct thread_pool *pool)
 {
     struct worker *worker = pool->worker;
@@ -141,10 +162,10 @@ static struct pool_thread *thread_create(struct thread_pool *pool)
         loop_scheduler(thread->loop)->clock = clock_monotonic;
         loop_scheduler(thread->loop)->quota = &worker->spawned;
         loop_set_threads(thread->loop, 1); /* it is a thread for one attempt already */
+        show_work(thread);
     }
     if (thread->loop == NULL || start_thread(thread) != 0) {
-        loop_destroy(thread->loop);
-        memory_free(thread);
+        thread_free(thread);
         return NULL;
     }
     pool->count++;
@@ -178,8 +199,7 @@ void thread_pool_destroy(struct thread_pool *pool)
     while ((link = list_take_first(&pool->threads)) != NULL) {
         struct pool_thread *thread = list_entry(link, struct pool_thread, link);
         pthread_join(thread->thread, NULL);
-        loop_destroy(thread->loop);
-        memory_free(thread);
+        thread_free(thread);
     }
     memory_free(pool);
 }

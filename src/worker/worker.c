@@ -84,6 +84,40 @@ void worker_limit_spawning(struct worker *worker)
     scheduler->quota = &worker->spawned;
 }
 
+/* False when memory is short; without a file there is a ledger in memory, that ends with the process. */
+static bool open_ledger(struct worker *worker)
+{
+    struct whippet_failure why;
+    bool is_wanted = worker->config->state_dir != NULL;
+    worker->ledger = ledger_open(ledger_folder(worker->config), &why);
+    if (worker->ledger == NULL)
+        return false;
+    if (why.error != 0)
+        log_event(is_wanted ? WHIPPET_WARNING : WHIPPET_INFO, NULL,
+                  "no ledger is kept: %s. A message that crashes the worker will not be recognised when it "
+                  "comes again, so max_crashes does nothing",
+                  why.text);
+    worker->loop_slot = ledger_slot_acquire(worker->ledger);
+    loop_scheduler(worker->loop)->board = ledger_slot_board(worker->loop_slot);
+    return true;
+}
+
+static void close_ledger(struct worker *worker)
+{
+    loop_scheduler(worker->loop)->board = NULL;
+    ledger_close(worker->ledger);
+}
+
+struct ledger *worker_ledger(const struct worker *worker)
+{
+    return worker->ledger;
+}
+
+struct ledger_slot *worker_loop_slot(const struct worker *worker)
+{
+    return worker->loop_slot;
+}
+
 struct worker *worker_create(struct loop *loop, const struct config *config, const char *version,
                              struct config_errors *errors)
 {
@@ -105,6 +139,8 @@ struct worker *worker_create(struct loop *loop, const struct config *config, con
         snprintf(worker->host, sizeof worker->host, "unknown");
     pace_init(worker);
     turns_init(worker);
+    if (!open_ledger(worker))
+        config_errors_add(errors, config, "", "out of memory");
     struct connections *connections = connections_create(worker, config, errors);
     if (connections != NULL)
         connections_use(worker, connections);
@@ -131,6 +167,7 @@ void worker_destroy(struct worker *worker)
     stats_destroy(&worker->stats);
     timer_stop(&loop_scheduler(worker->loop)->timers, &worker->observer);
     connections_destroy(worker->connections);
+    close_ledger(worker);
     config_destroy(worker->config);
     config_destroy(worker->started_with);
     memory_free(worker);

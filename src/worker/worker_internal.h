@@ -8,6 +8,7 @@
 #include <io/publisher.h>
 #include <stats/stats.h>
 #include <worker/brokers.h>
+#include <worker/ledger.h>
 #include <worker/message.h>
 #include <worker/settlement.h>
 #include <worker/worker.h>
@@ -105,6 +106,9 @@ struct worker {
     whippet_task *renewal;    /* waits for the end of the old connections; NULL: they are as configured */
     struct waiter retirement; /* the renewal waits here for retired subscriptions to go */
 
+    struct ledger *ledger;         /* owned */
+    struct ledger_slot *loop_slot; /* in it; where the loop shows what it is at */
+
     bool stopping;
     bool ended;
     struct waiter progress; /* worker_stop's task waits here for deliveries and subscriptions to end */
@@ -136,6 +140,9 @@ struct delivery {
     double started_at; /* the last attempt */
     double duration;   /* of the last attempt, seconds */
     struct log_fields fields;
+    struct task_label label; /* the ledger's, of the last attempt */
+    bool is_labelled;
+    bool is_suspect; /* the ledger knows it */
 };
 
 void delivery_arrived(struct subscription *subscription, struct message *message);
@@ -210,6 +217,18 @@ struct handover {
 /* Begins to publish the copy; ends the delivery once that is confirmed. The delivery holds its slot until
  * then. */
 void handover_begin(struct delivery *delivery, const struct message_copy *copy);
+
+/* --- quarantine.c: what comes again after the worker died ------------------------------------------------*/
+
+/* Makes the label by which the ledger knows it, for the attempt that is to begin. */
+void delivery_label(struct delivery *delivery);
+
+/* Whether it crashed the worker too often to be run once more; its reason says so then. Before each attempt;
+ * it looks before the first only. */
+bool delivery_is_quarantined(struct delivery *delivery);
+
+/* It ends with that outcome: a suspect that was settled is one no more. */
+void delivery_acquit(struct delivery *delivery, enum delivery_outcome outcome);
 
 /* --- dead_letter.c: what failed for good ----------------------------------------------------------------*/
 

@@ -90,15 +90,36 @@ static pid_t launch(const char *program, const char *configuration, int log)
     return command_start(arguments, -1, log, log);
 }
 
+static void run(struct worker *worker)
+{
+    const char *program = getenv("WHIPPET_PROGRAM");
+    int log = open(worker->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    cr_assert_geq(log, 0, "cannot write %s: %s", worker->log, strerror(errno));
+    cr_assert_not_null(program, "WHIPPET_PROGRAM is not set; ctest sets it");
+    worker->pid = launch(program, worker->configuration, log);
+    worker->ended = false;
+    worker->as_expected = false;
+    close(log);
+}
+
+void worker_start_again(struct worker *worker)
+{
+    cr_assert(!worker_runs(worker), "the worker runs still");
+    run(worker);
+}
+
+const char *worker_configuration(const struct worker *worker)
+{
+    return worker->configuration;
+}
+
 struct worker *worker_start(const char *options, const char *queues, ...)
 {
     struct worker *worker = &workers[worker_count];
-    const char *program = getenv("WHIPPET_PROGRAM");
     char *text;
-    int log;
     va_list list;
 
-    cr_assert_not_null(program, "WHIPPET_PROGRAM is not set; ctest sets it");
     cr_assert_lt(worker_count, WORKERS, "a test with more than %d workers", WORKERS);
     va_start(list, queues);
     cr_assert_geq(vasprintf(&text, queues, list), 0, "out of memory");
@@ -107,10 +128,7 @@ struct worker *worker_start(const char *options, const char *queues, ...)
     worker->log = numbered("stderr");
     write_configuration(worker->configuration, options, text);
     free(text);
-    log = open(worker->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    cr_assert_geq(log, 0, "cannot write %s: %s", worker->log, strerror(errno));
-    worker->pid = launch(program, worker->configuration, log);
-    close(log);
+    run(worker);
     worker_count++;
     return worker;
 }

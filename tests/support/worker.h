@@ -27,6 +27,12 @@ void worker_reload(struct worker *worker, const char *options, const char *queue
 void worker_configure(struct worker *worker, const char *options, const char *queues, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Starts one that has ended anew, on the same configuration and log, as a supervisor would. */
+void worker_start_again(struct worker *worker);
+
+/* The configuration that was written for it. */
+const char *worker_configuration(const struct worker *worker);
+
 /* Awaits a consumer on the queue. */
 void worker_await_consuming(struct worker *worker, const char *queue);
 

@@ -83,38 +83,9 @@ Test(errors, list_the_keys_there_are_when_none_is_near)
     assert_error(
         WITH_KEYS("\"zzz\": 1"),
         "zzz: unknown key; the keys here are amqp, queues, processor_path, max_tasks, threads, stack_size, "
-        "shutdown_timeout, admin, log, $schema\n");
+        "shutdown_timeout, state_dir, stall_limit, admin, log, $schema\n");
     assert_error(WITH_KEYS("\"log\": { \"colour\": true }"),
                  "log.colour: unknown key; the keys here are level, format\n");
-}
-
-Test(errors, say_which_keys_this_version_does_not_have_yet)
-{
-    static const char *const texts[] = {
-        WITH_KEYS("\"state_dir\": \"/x\""),
-        WITH_QUEUE_KEYS("\"max_crashes\": 2"),
-    };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        assert_error(texts[i], "this version of whippet does not have this key yet; remove it");
-}
-
-#define WITH_TLS(keys) WITH_KEYS("\"amqp\": { \"url\": \"amqps://a\", \"tls\": { " keys " } }")
-
-Test(errors, say_that_a_certificate_and_its_key_go_together)
-{
-    assert_error(WITH_TLS("\"cert\": \"c.pem\""),
-                 "amqp.tls.key: is missing; a certificate takes the file with its private key\n");
-    assert_error(WITH_TLS("\"key\": \"k.pem\""),
-                 "amqp.tls.cert: is missing; a key takes the file with its certificate\n");
-    assert_error(WITH_TLS("\"key_password_file\": \"p\""),
-                 "amqp.tls.key_password_file: has no key that it could open\n");
-}
-
-Test(errors, say_that_tls_is_set_up_for_nothing)
-{
-    assert_error(
-        WITH_KEYS("\"amqp\": { \"url\": \"amqp://a\", \"tls\": { \"ca\": \"ca.pem\" } }"),
-        "amqp.tls: is given, but no address of the broker is an amqps:// one: nothing would be encrypted");
 }
 
 Test(errors, quote_keys_that_are_not_plain)

@@ -140,6 +140,7 @@ static void assert_same_queue(const struct queue_config *a, const struct queue_c
     cr_assert_eq(a->retry.jitter, b->retry.jitter);
     cr_assert_eq(a->on_failure, b->on_failure);
     cr_assert_eq(a->max_message_size, b->max_message_size);
+    cr_assert_eq(a->max_crashes, b->max_crashes);
     cr_assert_str_eq(a->bindings[0].routing_key, b->bindings[0].routing_key);
 }
 
@@ -155,6 +156,7 @@ static void assert_same_config(const struct config *a, const struct config *b)
     cr_assert_eq(a->shutdown_timeout, b->shutdown_timeout);
     cr_assert_str_eq(a->admin_listen.host, b->admin_listen.host);
     cr_assert_eq(a->admin_listen.port, b->admin_listen.port);
+    cr_assert_eq(a->stall_limit, b->stall_limit);
     cr_assert_eq(a->log_level, b->log_level);
     cr_assert_eq(a->log_format, b->log_format);
     assert_same_queue(&a->queues[0], &b->queues[0]);

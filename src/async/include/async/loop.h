@@ -40,6 +40,35 @@ double loop_refresh_now(struct loop *loop);
  * the pause. */
 void loop_set_gather(struct loop *loop, double seconds);
 
+/* --- Is it turning? --------------------------------------------------------------------------------------
+ *
+ * From any thread: what metrics, health checks and the watchdog look at. */
+
+/* How long the turn that goes on has taken so far, in seconds; 0 while the loop waits for something to do. A
+ * loop whose turn goes on for seconds is blocked: nothing else is served meanwhile. */
+double loop_busy_for(const struct loop *loop);
+
+/* The longest turn of the last 15 to 30 seconds, the one that goes on included: how late the loop was for
+ * what came meanwhile. Seconds. */
+double loop_lag(const struct loop *loop);
+
+/* For a watchdog, of which there is one at most. `timer` is a timerfd of CLOCK_MONOTONIC that the watchdog
+ * waits for in a thread of its own; -1: nobody watches. The loop sets it to LOOP_WATCH_SECONDS when a turn
+ * begins and nobody is about to look, and takes it back when it goes idle again soon. Set it before loop_run,
+ * and take it away after. */
+void loop_watch(struct loop *loop, int timer);
+
+enum {
+    LOOP_WATCH_SECONDS = 1
+};
+
+/* What the watchdog does whenever its timer has expired: looks, and then either sets it again or rests, which
+ * is refused (false) when a turn has begun meanwhile. */
+double loop_turn_began(const struct loop *loop); /* the moment; 0: waiting for something to do */
+double loop_watch_due(const struct loop *loop);  /* the moment the timer was set for */
+void loop_watch_again(struct loop *loop, double seconds);
+bool loop_watch_rest(struct loop *loop);
+
 /* --- Descriptors ----------------------------------------------------------------------------------------*/
 
 struct watch; /* one descriptor's registration */

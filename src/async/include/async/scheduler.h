@@ -4,6 +4,7 @@
 #define ASYNC_SCHEDULER_H
 
 #include <async/context.h>
+#include <async/label.h>
 #include <async/stack.h>
 #include <async/timer.h>
 #include <base/list.h>
@@ -42,6 +43,7 @@ struct scheduler {
     whippet_task *running;     /* NULL on the loop's own stack */
     size_t tasks;              /* that hold a stack, whatever their state */
     struct task_quota *quota;  /* of spawned tasks; borrowed, NULL: no limit */
+    struct task_label *board;  /* shows the running task's label; borrowed, NULL: nobody looks */
     struct context home;       /* the context that turns the scheduler */
     struct loop *loop;         /* whose it is; NULL where something else drives it */
     struct witness *witness;   /* borrowed; NULL: nobody wants to know */

@@ -36,6 +36,9 @@ struct stack {
 bool stack_acquire(struct stack_pool *pool, struct stack *stack);
 void stack_release(struct stack_pool *pool, struct stack stack);
 
+/* Whether the address lies in the guard page below that stack. */
+bool stack_guards(const struct stack_pool *pool, struct stack stack, const void *address);
+
 /* Gives the memory of unused stacks back to the system, but for the `keep` that were used last. What was
  * given back once costs nothing the next time. */
 void stack_pool_trim(struct stack_pool *pool, size_t keep);

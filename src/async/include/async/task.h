@@ -26,6 +26,14 @@ typedef void task_ended(void *arg, int result);
 whippet_task *task_start(struct scheduler *scheduler, whippet_task_function *function, void *arg,
                          double deadline, const struct log_fields *fields, task_ended *ended, bool *started);
 
+/* Shows `label` (borrowed until the task's root ends) on the scheduler's board whenever the task, or one that
+ * belongs to it, runs; from the task itself, so at once. */
+void task_set_label(whippet_task *task, const struct task_label *label);
+
+/* Whether `address` lies in the guard page below the task's stack: what faults there has overflowed it. Safe
+ * in a signal's handler. */
+bool task_stack_overflowed(const whippet_task *task, const void *address);
+
 /* Asks a root task to end, as whippet_cancel does for children. */
 void task_cancel(whippet_task *task);
 

@@ -39,6 +39,10 @@ void log_event(enum whippet_log_level level, const struct log_fields *fields, co
 void log_event_v(enum whippet_log_level level, const struct log_fields *fields, const char *format,
                  va_list arguments) __attribute__((format(printf, 3, 0)));
 
+/* The same at the level error, safe in a signal's handler: takes no lock, allocates nothing, formats nothing;
+ * it may stand between two lines of others, never inside one. Not for two threads at once. */
+void log_event_from_signal(const struct log_fields *fields, const char *message);
+
 /* "debug", "info", "warning" ("warn"), "error" → level; false for anything else. */
 bool log_level_parse(const char *text, enum whippet_log_level *level);
 

@@ -88,6 +88,7 @@ struct queue_config {
     enum on_failure on_failure;
     const char *dead_letter;   /* queue; NULL with ON_FAILURE_DISCARD */
     uint64_t max_message_size; /* bytes */
+    unsigned max_crashes;      /* of the worker, before a message is given up unrun */
     int line;                  /* where it starts in the file */
 };
 
@@ -117,6 +118,8 @@ struct config {
     size_t processor_path_count;
     double shutdown_timeout;
     struct listen_address admin_listen;
+    const char *state_dir; /* where the ledger is kept; NULL: the file names none */
+    double stall_limit;    /* seconds; INFINITY: off */
     enum whippet_log_level log_level;
     enum {
         CONFIG_LOG_AUTO,

@@ -5,6 +5,7 @@
 #include <async/loop.h>
 #include <config/config.h>
 #include <stats/stats.h>
+#include <worker/ledger.h>
 #include <worker/plugin.h>
 
 struct worker;
@@ -54,5 +55,10 @@ void worker_log_in_flight(const struct worker *worker);
 
 /* One line for each queue, with counters that add up; for the log at the end. */
 void worker_log_summary(const struct worker *worker);
+
+/* Its ledger, and the slot of the ledger in which the loop shows what it is at; for the crash report and the
+ * watchdog. Borrowed. */
+struct ledger *worker_ledger(const struct worker *worker);
+struct ledger_slot *worker_loop_slot(const struct worker *worker);
 
 #endif
