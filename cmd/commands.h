@@ -29,5 +29,6 @@ int command_processors(int argc, char **argv);
 int command_healthcheck(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
+int command_child(int argc, char **argv); /* in no list */
 
 #endif

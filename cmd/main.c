@@ -49,6 +49,8 @@ static int dispatch(int argc, char **argv)
         return command_version(1, argv + 1);
     if (word[0] == '\0' || word[0] == '-')
         return command_run(argc, argv);
+    if (strcmp(word, "child") == 0)
+        return command_child(argc - 1, argv + 1);
     const struct command *command = command_find(word);
     if (command == NULL)
         return command_unknown(word);

@@ -22,6 +22,9 @@ struct executor {
                   struct whippet_failure *failure);
     void (*tear_down)(struct subscription *subscription); /* no attempt runs */
 
+    /* The worker begins. NULL: nothing to do. */
+    void (*open)(struct subscription *subscription);
+
     /* Whether it has come so far that messages should come; `subscription->failure` says why not, and
      * subscription_wake is called when it has. NULL: always. */
     bool (*is_ready)(const struct subscription *subscription);
@@ -44,8 +47,9 @@ struct executor {
     const char *(*activity)(const struct delivery *delivery);
 };
 
-extern const struct executor LOOP_EXECUTOR;   /* a task of the main loop */
-extern const struct executor THREAD_EXECUTOR; /* a thread of the pool */
+extern const struct executor LOOP_EXECUTOR;    /* a task of the main loop */
+extern const struct executor THREAD_EXECUTOR;  /* a thread of the pool */
+extern const struct executor PROCESS_EXECUTOR; /* a child process */
 
 /* Ends its threads; no attempt may run. NULL is fine. */
 void thread_pool_destroy(struct thread_pool *pool);

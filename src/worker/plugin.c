@@ -183,6 +183,29 @@ struct plugin *plugin_load_file(const char *file, const char *expected_name, str
     return &loaded->plugin;
 }
 
+int plugin_descriptor(const struct plugin *plugin)
+{
+    return ((const struct loaded *)plugin)->copy.descriptor;
+}
+
+struct plugin *plugin_load_inherited(int descriptor, const char *path, struct whippet_failure *failure)
+{
+    if (descriptor < 0)
+        return plugin_load_file(path, NULL, failure);
+    struct plugin_copy copy = {.descriptor = descriptor};
+    char *own_path = memory_copy_text(path);
+    if (own_path == NULL) {
+        failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
+        return NULL;
+    }
+    struct loaded *loaded = loaded_create(own_path, &copy, failure);
+    if (loaded == NULL)
+        return NULL;
+    loaded->references = 1;
+    list_append(&all, &loaded->link);
+    return &loaded->plugin;
+}
+
 struct plugin *plugin_load(const char *name, const char *const *path, size_t path_count,
                            struct whippet_failure *failure)
 {

@@ -5,21 +5,27 @@
 
 /* --- On the main loop -----------------------------------------------------------------------------------*/
 
+int publication_send(struct worker *worker, whippet_task *task, const struct publishing *publishing)
+{
+    struct whippet_failure failure;
+    int error = publisher_publish(task, worker->publications, publishing, INFINITY, &failure);
+    sending_stats_count(&worker->stats.sent[SENDING_PUBLICATION], error == 0);
+    return error;
+}
+
 static int publish_here(struct worker *worker, whippet_task *task, const whippet_publication *publication)
 {
     struct buffer properties;
     buffer_init(&properties);
     int error = publication_write_properties(publication, &properties);
     if (error == 0) {
-        struct whippet_failure failure;
         struct publishing publishing = {
             .exchange = publication->exchange != NULL ? publication->exchange : "",
             .routing_key = publication->routing_key != NULL ? publication->routing_key : "",
             .properties = bytes_of(buffer_begin(&properties), buffer_length(&properties)),
             .body = publication->body,
         };
-        error = publisher_publish(task, worker->publications, &publishing, INFINITY, &failure);
-        sending_stats_count(&worker->stats.sent[SENDING_PUBLICATION], error == 0);
+        error = publication_send(worker, task, &publishing);
     }
     buffer_destroy(&properties);
     return error;

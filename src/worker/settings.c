@@ -1,4 +1,6 @@
 #include "settings_value.h"
+#include <base/buffer.h>
+#include <base/bytes.h>
 #include <base/log.h>
 #include <base/memory.h>
 #include <cjson/cJSON.h>
@@ -176,6 +178,34 @@ void settings_destroy(whippet_settings *settings)
     for (size_t i = 0; i < settings->count; i++)
         setting_value_destroy(&settings->items[i].value);
     memory_free(settings);
+}
+
+/* --- For another process --------------------------------------------------------------------------------*/
+
+bool settings_write(const whippet_settings *settings, struct buffer *out)
+{
+    bool written = true;
+    for (size_t i = 0; written && i < settings->count; i++) {
+        const struct setting *setting = &settings->items[i];
+        written = buffer_append(out, &setting->given, sizeof setting->given) &&
+                  setting_value_write(&setting->value, out);
+    }
+    return written;
+}
+
+whippet_settings *settings_read(const struct plugin *plugin, whippet_bytes in)
+{
+    whippet_settings *settings = settings_create(&plugin->descriptor);
+    bool read = settings != NULL;
+    for (size_t i = 0; read && i < settings->count; i++) {
+        struct setting *setting = &settings->items[i];
+        read = bytes_take(&in, &setting->given, sizeof setting->given) &&
+               setting_value_take(&setting->value, &in);
+    }
+    if (read && in.len == 0)
+        return settings;
+    settings_destroy(settings);
+    return NULL;
 }
 
 /* --- Reading --------------------------------------------------------------------------------------------*/

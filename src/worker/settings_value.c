@@ -1,4 +1,6 @@
 #include "settings_value.h"
+#include <base/buffer.h>
+#include <base/bytes.h>
 #include <base/memory.h>
 #include <cjson/cJSON.h>
 #include <config/value.h>
@@ -133,6 +135,70 @@ int setting_value_read_default(struct setting_value *value, const whippet_option
     int error = setting_value_read(value, option->type, json, failure);
     cJSON_Delete(json);
     return error;
+}
+
+/* --- As bytes -------------------------------------------------------------------------------------------*/
+
+/* Its length, and then the text; a missing one has the length SIZE_MAX. */
+static bool write_text(const char *text, struct buffer *out)
+{
+    size_t length = text != NULL ? strlen(text) : SIZE_MAX;
+    return buffer_append(out, &length, sizeof length) && (text == NULL || buffer_append(out, text, length));
+}
+
+static bool take_text(char **text, whippet_bytes *in)
+{
+    size_t length;
+    if (!bytes_take(in, &length, sizeof length))
+        return false;
+    if (length == SIZE_MAX)
+        return true;
+    if (length > in->len)
+        return false;
+    *text = memory_copy_span(in->data, length);
+    *in = bytes_of((const char *)in->data + length, in->len - length);
+    return *text != NULL;
+}
+
+bool setting_value_write(const struct setting_value *value, struct buffer *out)
+{
+    size_t count = value->strings != NULL ? value->count : SIZE_MAX;
+    bool written = buffer_append(out, &value->integer, sizeof value->integer) &&
+                   buffer_append(out, &value->number, sizeof value->number) &&
+                   buffer_append(out, &value->boolean, sizeof value->boolean) &&
+                   buffer_append(out, &value->size, sizeof value->size) && write_text(value->text, out) &&
+                   buffer_append(out, &count, sizeof count);
+    for (size_t i = 0; written && i < value->count; i++)
+        written = write_text(value->strings[i], out);
+    return written;
+}
+
+static bool take_strings(struct setting_value *value, whippet_bytes *in)
+{
+    size_t count;
+    if (!bytes_take(in, &count, sizeof count))
+        return false;
+    if (count == SIZE_MAX)
+        return true;
+    if (count > in->len / sizeof(size_t))
+        return false;
+    value->strings = memory_allocate_zeroed((count + 1) * sizeof *value->strings);
+    while (value->strings != NULL && value->count < count) {
+        if (!take_text((char **)&value->strings[value->count], in))
+            return false;
+        value->count++;
+    }
+    return value->strings != NULL;
+}
+
+bool setting_value_take(struct setting_value *value, whippet_bytes *in)
+{
+    *value = (struct setting_value){0};
+    return bytes_take(in, &value->integer, sizeof value->integer) &&
+           bytes_take(in, &value->number, sizeof value->number) &&
+           bytes_take(in, &value->boolean, sizeof value->boolean) &&
+           bytes_take(in, &value->size, sizeof value->size) && take_text(&value->text, in) &&
+           take_strings(value, in);
 }
 
 void setting_value_destroy(struct setting_value *value)

@@ -5,6 +5,7 @@
 #include <base/failure.h>
 #include <whippet/processor.h>
 
+struct buffer;
 struct cJSON;
 
 /* Zeroed: the empty value of every type. */
@@ -26,6 +27,11 @@ int setting_value_read(struct setting_value *value, enum whippet_option_type typ
 /* The same from an option's default_value, which must not be NULL. */
 int setting_value_read_default(struct setting_value *value, const whippet_option *option,
                                struct whippet_failure *failure);
+
+/* Appends it as bytes, and takes it from the front of such bytes again. False when memory is short, or they
+ * make no sense; a value is to be destroyed in either case. */
+bool setting_value_write(const struct setting_value *value, struct buffer *out);
+bool setting_value_take(struct setting_value *value, whippet_bytes *in);
 
 void setting_value_destroy(struct setting_value *value);
 

@@ -265,6 +265,19 @@ static int back_off(whippet_task *task, struct subscription *subscription)
     return error == WHIPPET_E_CANCELLED ? error : 0;
 }
 
+static bool executor_is_ready(const struct subscription *subscription)
+{
+    return subscription->executor->is_ready == NULL || subscription->executor->is_ready(subscription);
+}
+
+/* No messages are asked for that nobody could run; the failure says why. */
+static int await_executor(whippet_task *task, struct subscription *subscription)
+{
+    subscription_enter(subscription, SUBSCRIPTION_FAILED);
+    waiter_init(&subscription->changed);
+    return waiter_wait(task, &subscription->changed, INFINITY, "waiting for a child process");
+}
+
 static void drain(whippet_task *task, struct subscription *subscription)
 {
     subscription_enter(subscription, SUBSCRIPTION_DRAINING);
@@ -321,6 +334,8 @@ static void leave(whippet_task *task, struct subscription *subscription)
         return;
     pace_flush(subscription);
     channel_close(task, &subscription->channel, REQUEST_SECONDS);
+    if (subscription->executor->close != NULL)
+        subscription->executor->close(task, subscription, INFINITY);
 }
 
 static bool is_replaced(const struct subscription *subscription)
@@ -359,6 +374,8 @@ static int subscription_main(whippet_task *task, void *arg)
     while (!subscription_is_leaving(subscription) && error != WHIPPET_E_CANCELLED) {
         if (connection_session(worker->consume) == NULL)
             error = await_connection(task, subscription);
+        else if (!executor_is_ready(subscription))
+            error = await_executor(task, subscription);
         else if ((error = begin(task, subscription)) == 0)
             stay_until_lost(task, subscription);
         else if (error != WHIPPET_E_CANCELLED && !subscription_is_leaving(subscription))
@@ -396,5 +413,7 @@ bool subscription_start(struct subscription *subscription)
                                     subscription, INFINITY, NULL, main_ended, &started);
     if (started && task != NULL)
         subscription->task = task;
+    if (started && subscription->executor->open != NULL)
+        subscription->executor->open(subscription);
     return started;
 }

@@ -16,6 +16,7 @@ static const struct executor *executor_of(const struct queue_config *config,
 {
     switch (queue_run_mode(config, descriptor)) {
     case RUN_THREAD: return &THREAD_EXECUTOR;
+    case RUN_PROCESS: return &PROCESS_EXECUTOR;
     default: return &LOOP_EXECUTOR;
     }
 }
@@ -29,13 +30,6 @@ bool subscription_make_processor(struct subscription *subscription, struct confi
     size_t index = (size_t)(subscription->config - subscription->source->queues);
     if (!queue_prepare(subscription->source, index, &plugin, &settings, errors))
         return false;
-    if (queue_run_mode(subscription->config, &plugin->descriptor) == RUN_PROCESS) {
-        snprintf(path, sizeof path, "queues[%zu].run", index);
-        config_errors_add(errors, subscription->source, path, "\"process\" is not there yet");
-        settings_destroy(settings);
-        plugin_unload(plugin);
-        return false;
-    }
     subscription->executor = executor_of(subscription->config, &plugin->descriptor);
     if (subscription->executor->set_up(subscription, plugin, settings, &failure) == 0)
         return true;
@@ -243,6 +237,13 @@ static void cancel_at_work(struct worker *worker)
     }
 }
 
+static void close_executors(whippet_task *task, struct worker *worker, double until)
+{
+    each_subscription (subscription, worker)
+        if (subscription->executor->close != NULL)
+            subscription->executor->close(task, subscription, until);
+}
+
 static int stop_main(whippet_task *task, void *arg)
 {
     struct worker *worker = arg;
@@ -256,6 +257,7 @@ static int stop_main(whippet_task *task, void *arg)
         cancel_at_work(worker);
         await_quiet(task, worker, loop_refresh_now(worker->loop) + CANCEL_SECONDS);
     }
+    close_executors(task, worker, fmax(until, loop_now(worker->loop) + CANCEL_SECONDS));
     pace_flush_acks(worker);
     connections_stop(task, worker->connections, fmax(until, loop_now(worker->loop) + CANCEL_SECONDS));
     worker->ended = true;

@@ -3,6 +3,7 @@
 #define WORKER_WORKER_INTERNAL_H
 
 #include "executor.h"
+#include "publication.h"
 #include <base/list.h>
 #include <config/retry.h>
 #include <io/publisher.h>
@@ -41,8 +42,9 @@ struct subscription {
     const struct queue_config *config; /* of `source` */
     struct processor processor;        /* loaded; set up where the executor runs it in this process */
     const struct executor *executor;
-    struct list hungry;       /* its place among those that wait for a thread, when it does */
-    struct queue_stats stats; /* what others may see of it */
+    struct child_group *children; /* with RUN_PROCESS; else NULL */
+    struct list hungry;           /* its place among those that wait for a thread, when it does */
+    struct queue_stats stats;     /* what others may see of it */
 
     enum subscription_state state;
     struct whippet_failure failure; /* why it FAILED last */
@@ -257,6 +259,9 @@ void relays_poke(struct worker *worker);
 
 /* A publish_function; `owner` is the worker. From a task of any loop. */
 int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication);
+
+/* What is on its way to the broker, written already; counted. Suspends. */
+int publication_send(struct worker *worker, whippet_task *task, const struct publishing *publishing);
 
 /* --- subscription.c -------------------------------------------------------------------------------------*/
 

@@ -19,6 +19,10 @@ TestSuite(run_modes, .init = stage_open, .fini = stage_close, .timeout = 120);
     {                                                                                                        \
         name("thread");                                                                                      \
     }                                                                                                        \
+    Test(run_modes, name##_in_a_process)                                                                     \
+    {                                                                                                        \
+        name("process");                                                                                     \
+    }                                                                                                        \
     static void name(const char *mode)
 
 static const char *dead_queue(const char *queue)

@@ -8,8 +8,8 @@
  *   spin           never comes back, whatever it is told
  *   segv, exit     takes its process down: always, or with a number only in so many attempts
  *   publish QUEUE  publishes the body's size and sum to the queue, as every message with reply-to does there
- *   scribble       writes into whatever descriptors above 2 it finds, as a library with a bug would
- * Anything else is acked. */
+ *   scribble       writes into whatever sockets it finds, as a library with a bug would
+ * Anything else is acked, after the time that the settings say. */
 #include <whippet/processor.h>
 
 #include <fcntl.h>
@@ -18,16 +18,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 struct modes {
     int file;
+    double delay;
 };
 
 static const whippet_option options[] = {
     {"path", WHIPPET_OPTION_STRING, NULL, true, "the file to append to"},
     {"setup", WHIPPET_OPTION_STRING, "ok", false, "ok, fail, or segv while the file <path>.down exists"},
+    {"delay", WHIPPET_OPTION_DURATION, "0", false, "how long other messages sleep"},
     {"ratio", WHIPPET_OPTION_NUMBER, "0.5", false, "has to be 0.5"},
     {"pairs", WHIPPET_OPTION_MAP, "{\"a\": \"b\"}", false, "has to be {\"a\": \"b\"}"},
     {0},
@@ -71,6 +74,7 @@ static int setup(const whippet_settings *settings, void **state, whippet_failure
         free(modes);
         return -1;
     }
+    modes->delay = whippet_setting_duration(settings, "delay");
     modes->file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     *state = modes;
     return 0;
@@ -289,12 +293,16 @@ static whippet_verdict publish_sum(whippet_task *task, const whippet_message *me
 static void scribble(void)
 {
     for (int descriptor = 3; descriptor < 64; descriptor++) {
+        struct stat status;
+        if (fstat(descriptor, &status) != 0 || !S_ISSOCK(status.st_mode)) {
+            continue;
+        }
         ssize_t ignored = write(descriptor, "GET / HTTP/1.1\r\n\r\nHost: nowhere\r\n\r\n and so on", 40);
         (void)ignored;
     }
 }
 
-static whippet_verdict perform(whippet_task *task, const whippet_message *message)
+static whippet_verdict perform(whippet_task *task, const whippet_message *message, const struct modes *modes)
 {
     whippet_bytes body = whippet_body(message);
     char word[16] = "", rest[128] = "", text[160] = "";
@@ -328,7 +336,7 @@ static whippet_verdict perform(whippet_task *task, const whippet_message *messag
     if (strcmp(word, "publish") == 0) {
         return publish_sum(task, message, rest);
     }
-    return WHIPPET_ACK;
+    return modes->delay == 0 || whippet_sleep(task, modes->delay) == 0 ? WHIPPET_ACK : WHIPPET_RETRY;
 }
 
 static whippet_verdict process(whippet_task *task, const whippet_message *message, void *state)
@@ -342,7 +350,7 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
         snprintf(queue, sizeof(queue), "%.*s", (int)reply_to.len, (const char *)reply_to.data);
         verdict = publish_sum(task, message, queue);
     } else {
-        verdict = perform(task, message);
+        verdict = perform(task, message, state);
     }
     note(state, message, verdict == WHIPPET_ACK ? "end" : "cut");
     return verdict;

@@ -34,6 +34,17 @@ static inline bool bytes_start_with(whippet_bytes a, const char *prefix)
     return a.len >= length && memcmp(a.data, prefix, length) == 0;
 }
 
+/* Copies `size` bytes from the front into `target` and takes them off. False, with nothing done, when there
+ * are not as many. */
+static inline bool bytes_take(whippet_bytes *from, void *target, size_t size)
+{
+    if (from->len < size)
+        return false;
+    memcpy(target, from->data, size);
+    *from = bytes_of((const char *)from->data + size, from->len - size);
+    return true;
+}
+
 static inline uint16_t read_u16(const void *at)
 {
     const uint8_t *b = at;

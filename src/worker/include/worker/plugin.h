@@ -26,6 +26,12 @@ struct plugin *plugin_load(const char *name, const char *const *path, size_t pat
                            struct whippet_failure *failure);
 void plugin_unload(struct plugin *plugin);
 
+/* For a child process that is to run the very code that its parent has checked: the descriptor of the
+ * parent's copy (the parent's own; -1 where it loaded the file itself), and how the child loads what it was
+ * left. */
+int plugin_descriptor(const struct plugin *plugin);
+struct plugin *plugin_load_inherited(int descriptor, const char *path, struct whippet_failure *failure);
+
 /* Every plugin there is in the folders, sorted by name; those that cannot be loaded have a NULL plugin and a
  * reason. Of several files of one name only the one that plugin_load would find. 0 with `*listings` NULL also
  * when memory is short. */
@@ -50,6 +56,12 @@ struct processor {
 whippet_settings *settings_check(const struct plugin *plugin, const struct cJSON *settings, const char *path,
                                  const struct config *config, struct config_errors *errors);
 void settings_destroy(whippet_settings *settings);
+
+/* The checked settings as bytes, for a process that has loaded the same plugin, and back. False, or NULL,
+ * when memory is short or the bytes make no sense. */
+struct buffer;
+bool settings_write(const whippet_settings *settings, struct buffer *out);
+whippet_settings *settings_read(const struct plugin *plugin, whippet_bytes in);
 
 /* Calls setup(). Takes the plugin reference and the settings over when it succeeds: 0, or an error with the
  * failure filled in the processor's own words. */

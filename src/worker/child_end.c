@@ -1,0 +1,121 @@
+/* When a child process has ended before its work: who pays for it. */
+#include "child_group.h"
+#include <base/log.h>
+#include <base/memory.h>
+#include <stdio.h>
+
+static void set_reason(struct delivery *delivery, const char *text)
+{
+    memory_free(delivery->reason);
+    delivery->reason = memory_copy_text(text);
+}
+
+/* Takes the delivery from its seat, for an end that its child does not report any more. */
+static struct delivery *take(struct child *child, struct seat *seat)
+{
+    struct delivery *delivery = seat->delivery;
+    double now = loop_now(child->group->subscription->worker->loop);
+    delivery->duration = now - delivery->started_at;
+    child_free_seat(child, seat);
+    return delivery;
+}
+
+/* --- Those that had ended -------------------------------------------------------------------------------*/
+
+/* 0: it had not ended. */
+static int32_t verdict_in_page(const struct child *child, const struct seat *seat)
+{
+    uint64_t ended =
+        atomic_load_explicit(&child->process.page->ended[seat - child->seats], memory_order_relaxed);
+    return ended >> 32 == seat->serial ? (int32_t)(uint32_t)ended : 0;
+}
+
+static void settle_ended(struct child *child)
+{
+    for (uint32_t i = 0; i < child->group->share; i++) {
+        struct seat *seat = &child->seats[i];
+        int32_t verdict = seat->delivery != NULL ? verdict_in_page(child, seat) : 0;
+        if (verdict == 0)
+            continue;
+        struct delivery *delivery = take(child, seat);
+        delivery->verdict = (whippet_verdict)verdict;
+        if (delivery->verdict != WHIPPET_ACK)
+            set_reason(delivery, "its reason was lost with the child process, which ended right after it");
+        delivery_attempt_ended(delivery);
+    }
+}
+
+/* --- The guilty one -------------------------------------------------------------------------------------*/
+
+static struct seat *oldest(const struct child *child)
+{
+    struct seat *first = NULL;
+    for (uint32_t i = 0; i < child->group->share; i++) {
+        struct seat *seat = &child->seats[i];
+        if (seat->delivery != NULL && (first == NULL || seat->serial < first->serial))
+            first = seat;
+    }
+    return first;
+}
+
+/* The one that had the CPU, or had it last; else the one that was there longest. Some one always pays while
+ * there is any: else a message that brings its child down from a place where nobody sees it would be run for
+ * ever. NULL: there was none. */
+static struct seat *find_guilty(const struct child *child)
+{
+    uint32_t mark = atomic_load_explicit(&child->process.page->witness.mark, memory_order_relaxed);
+    if (mark > 0 && mark <= child->group->share && child->seats[mark - 1].delivery != NULL)
+        return &child->seats[mark - 1];
+    return oldest(child);
+}
+
+static void charge(struct child *child, int status)
+{
+    char how[128], text[256];
+    struct seat *guilty = find_guilty(child);
+    if (guilty == NULL)
+        return;
+    struct delivery *delivery = take(child, guilty);
+    child_process_describe(status, how, sizeof how);
+    if (child->stalled) {
+        delivery->struck = WHIPPET_E_TIMEOUT;
+        snprintf(
+            text, sizeof text,
+            "it held up its child process past its timeout, without an await, and the process was ended");
+    } else {
+        delivery->crashed = true;
+        snprintf(text, sizeof text, "the child process %s", how);
+    }
+    set_reason(delivery, text);
+    delivery_attempt_ended(delivery);
+}
+
+/* --- The others -----------------------------------------------------------------------------------------*/
+
+/* Put back in front one by one, from the last to the first: so they keep their order. */
+static void undo_rest(struct child *child)
+{
+    for (;;) {
+        struct seat *last = NULL;
+        for (uint32_t i = 0; i < child->group->share; i++) {
+            struct seat *seat = &child->seats[i];
+            if (seat->delivery != NULL && (last == NULL || seat->serial > last->serial))
+                last = seat;
+        }
+        if (last == NULL)
+            return;
+        delivery_attempt_undone(take(child, last));
+    }
+}
+
+void child_settle(struct child *child, int status)
+{
+    settle_ended(child);
+    if (child->group->closing) {
+        /* It was told to end or killed because it did not: nobody is to blame, and all goes back. */
+        undo_rest(child);
+        return;
+    }
+    charge(child, status);
+    undo_rest(child);
+}

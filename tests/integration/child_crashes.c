@@ -1,0 +1,334 @@
+/* Child processes (`run: process`) that crash, hang, or never come up: what that costs, and whom. */
+#include "stage.h"
+
+#include <dirent.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* AddressSanitizer would make an exit of every crash. */
+static void open_stage(void)
+{
+    setenv("ASAN_OPTIONS", "handle_segv=0:allow_user_segv_handler=1", 1);
+    stage_open();
+}
+
+TestSuite(child_crashes, .init = open_stage, .fini = stage_close, .timeout = 120);
+
+static const char *dead_queue(const char *queue)
+{
+    static char name[256];
+
+    snprintf(name, sizeof(name), "%s.dead", queue);
+    return name;
+}
+
+static struct worker *start(const char *queue, const char *more)
+{
+    struct worker *worker = worker_start("",
+                                         "[{'name': '%s', 'processor': 'modes', 'settings': {'path': '%s'},"
+                                         "  'run': 'process'%s}]",
+                                         queue, stage_path("notes"), more);
+
+    worker_await_consuming(worker, queue);
+    return worker;
+}
+
+static struct client_message *take(const char *queue, double seconds)
+{
+    struct client_message *message = NULL;
+
+    await(seconds, client_ready(stage_client(), queue) > 0, "a message in %s", queue);
+    await(5, (message = client_get(stage_client(), queue)) != NULL, "the message in %s", queue);
+    return message;
+}
+
+static void assert_header(const struct client_message *message, const char *name, const char *pattern)
+{
+    char *found = client_header_text(message, name);
+    regex_t regex;
+
+    cr_assert_eq(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB), 0);
+    cr_expect_eq(regexec(&regex, found, 0, NULL, 0), 0, "header %s: \"%s\" does not match %s", name, found,
+                 pattern);
+    regfree(&regex);
+    free(found);
+}
+
+/* Up to `most` process numbers of the children that `parent` has now. */
+static unsigned children_of(pid_t parent, pid_t *children, unsigned most)
+{
+    DIR *processes = opendir("/proc");
+    unsigned count = 0;
+
+    cr_assert_not_null(processes);
+    for (struct dirent *entry; (entry = readdir(processes)) != NULL && count < most;) {
+        char path[300], text[512] = "", state;
+        int of = 0;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
+        if (atoi(entry->d_name) <= 0 || !(file = fopen(path, "re"))) {
+            continue;
+        }
+        if (fgets(text, sizeof(text), file) && strrchr(text, ')') &&
+            sscanf(strrchr(text, ')') + 1, " %c %d", &state, &of) == 2 && of == parent && state != 'Z') {
+            children[count++] = atoi(entry->d_name);
+        }
+        fclose(file);
+    }
+    closedir(processes);
+    return count;
+}
+
+static pid_t only_child(const struct worker *worker)
+{
+    pid_t child = 0;
+
+    await(20, children_of(worker_pid(worker), &child, 1) == 1, "a child process");
+    return child;
+}
+
+/* How many attempts were charged for nothing: those beyond the first of each message. */
+static unsigned charged_attempts(void)
+{
+    struct records records = records_read(stage_path("notes"));
+    unsigned charged = 0;
+
+    for (size_t i = 0; i < records.count; i++) {
+        const struct record *record = &records.items[i];
+        charged += strcmp(record->event, "end") == 0 && record->attempt > 1 ? record->attempt - 1 : 0;
+    }
+    records_destroy(&records);
+    return charged;
+}
+
+static void send_numbered(const char *queue, unsigned count, const char *body)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "%u", i);
+        client_send(stage_client(), queue, id, body);
+    }
+}
+
+Test(child_crashes, cost_the_guilty_message_one_attempt_and_the_others_none)
+{
+    const char *queue = stage_name("guilty");
+    struct worker *worker = start(queue, ", 'retry': {'delay': '100ms'}");
+
+    send_numbered(queue, 20, "sleep 1500");
+    await(10, records_count(stage_path("notes"), "begin", NULL) == 20, "20 at work");
+    client_send(stage_client(), queue, "20", "segv 1");
+    await(30, records_ended_ids(stage_path("notes"), 21) == 21, "21 ends, found %zu",
+          records_ended_ids(stage_path("notes"), 21));
+    cr_assert_eq(records_count(stage_path("notes"), "begin", "20"), 2, "the guilty one, twice");
+    cr_assert_eq(records_count(stage_path("notes"), "begin", "7"), 2, "an innocent one, run again");
+    cr_assert_eq(charged_attempts(), 1, "%u attempts were charged", charged_attempts());
+    cr_assert_eq(worker_said(worker, "SIGSEGV"), 2, "the child's end, and the attempt's");
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 21);
+    cr_assert_eq(worker_counts(worker, queue).consumed, 21, "the broker has noticed");
+}
+
+Test(child_crashes, of_every_attempt_end_in_a_dead_letter_that_says_so)
+{
+    const char *queue = stage_name("always");
+    struct client_message *dead;
+    struct worker *worker = start(queue, ", 'retry': {'attempts': 3, 'delay': '50ms'}");
+
+    client_send(stage_client(), queue, "s", "segv");
+    dead = take(dead_queue(queue), 30);
+    assert_header(dead, "whippet-reason", "^crash$");
+    assert_header(dead, "whippet-error", "^the child process ended by SIGSEGV");
+    assert_header(dead, "whippet-attempts", "^3$");
+    client_message_destroy(dead);
+    cr_assert_eq(records_count(stage_path("notes"), "begin", "s"), 3);
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).dead_lettered, 1);
+}
+
+Test(child_crashes, include_a_processor_that_ends_the_process)
+{
+    const char *queue = stage_name("exit");
+    struct client_message *dead;
+    struct worker *worker = start(queue, ", 'retry': {'attempts': 1}");
+
+    client_send(stage_client(), queue, "e", "exit");
+    dead = take(dead_queue(queue), 30);
+    assert_header(dead, "whippet-reason", "^crash$");
+    assert_header(dead, "whippet-error", "ended itself with exit status 3");
+    client_message_destroy(dead);
+    worker_stop(worker, 20);
+}
+
+Test(child_crashes, include_a_processor_that_writes_into_the_worker_s_socket)
+{
+    const char *queue = stage_name("scribble");
+    struct worker *worker = start(queue, ", 'retry': {'delay': '50ms'}");
+
+    client_send(stage_client(), queue, "s", "scribble 1");
+    await(30, records_count(stage_path("notes"), "end", "s") >= 1, "an end");
+    worker_await_saying(worker, 10, "makes no sense");
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 1);
+}
+
+Test(child_crashes, from_outside_and_under_load_lose_nothing_and_charge_one_message_each)
+{
+    enum {
+        MESSAGES = 5000,
+        KILLS = 6
+    };
+    const char *queue = stage_name("load");
+    /* The older one: the other may not have come as far as having messages. */
+    struct worker *worker = worker_start("",
+                                         "[{'name': '%s', 'processor': 'modes', 'run': 'process',"
+                                         "  'settings': {'path': '%s', 'delay': '100ms'}, 'processes': 2,"
+                                         "  'concurrency': 32, 'prefetch': 200, 'retry': {'delay': '20ms'}}]",
+                                         queue, stage_path("notes"));
+
+    worker_await_consuming(worker, queue);
+    client_send_many(stage_client(), queue, MESSAGES);
+    for (unsigned kills = 0; kills < KILLS; kills++) {
+        size_t before = records_count(stage_path("notes"), "end", NULL);
+        pid_t children[2];
+        await(20, records_count(stage_path("notes"), "end", NULL) > before + 100, "load");
+        await(20, children_of(worker_pid(worker), children, 2) == 2, "two children");
+        /* The older one: the other may not have come as far as having messages. */
+        cr_assert_eq(kill(children[0], SIGSEGV), 0);
+        await(20, worker_said(worker, "a child process has ended") == kills + 1, "the end of a child");
+    }
+    await(60, records_ended_ids(stage_path("notes"), MESSAGES) == MESSAGES, "%d ends, found %zu", MESSAGES,
+          records_ended_ids(stage_path("notes"), MESSAGES));
+    worker_stop(worker, 20);
+    cr_assert_eq(charged_attempts(), KILLS, "%u attempts were charged for %d crashes", charged_attempts(),
+                 KILLS);
+    cr_assert_eq(worker_counts(worker, queue).acked, MESSAGES);
+    cr_assert_eq(worker_counts(worker, queue).consumed, MESSAGES, "the broker has noticed");
+    cr_assert_eq(client_ready(stage_client(), queue), 0);
+}
+
+Test(child_crashes, are_told_from_attempts_that_hold_their_process_up)
+{
+    const char *queue = stage_name("spin");
+    struct client_message *dead;
+    struct worker *worker =
+        start(queue, ", 'concurrency': 8, 'timeout': '500ms', 'retry': {'attempts': 2, 'delay': '20ms'}");
+
+    client_send(stage_client(), queue, "spin", "spin");
+    await(10, records_count(stage_path("notes"), "begin", "spin") == 1, "it spins");
+    send_numbered(queue, 5, "sleep 1");
+    dead = take(dead_queue(queue), 60);
+    assert_header(dead, "whippet-reason", "^timeout$");
+    assert_header(dead, "whippet-error", "held up its child process");
+    assert_header(dead, "whippet-attempts", "^2$");
+    client_message_destroy(dead);
+    await(20, records_ended_ids(stage_path("notes"), 5) == 5, "the others");
+    cr_assert_eq(charged_attempts(), 0, "an innocent one paid");
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 5);
+}
+
+Test(child_crashes, of_the_parent_take_its_children_along)
+{
+    const char *queue = stage_name("orphan");
+    struct worker *worker = start(queue, "");
+    pid_t child = only_child(worker);
+
+    client_send(stage_client(), queue, "o", "sleep 60000");
+    await(10, records_count(stage_path("notes"), "begin", "o") == 1, "a beginning");
+    worker_signal(worker, SIGKILL);
+    worker_await_end(worker, 20, 128 + SIGKILL);
+    await(10, kill(child, 0) != 0, "the end of the child");
+    await(10, client_ready(stage_client(), queue) == 1, "the message back in its queue");
+}
+
+Test(child_crashes, of_a_child_while_the_worker_stops_return_its_messages)
+{
+    const char *queue = stage_name("stopping");
+    struct worker *worker = start(queue, "");
+    pid_t child = only_child(worker);
+
+    send_numbered(queue, 5, "sleep 60000");
+    await(10, records_count(stage_path("notes"), "begin", NULL) == 5, "five at work");
+    worker_signal(worker, SIGTERM);
+    worker_await_saying(worker, 10, "stopping");
+    kill(child, SIGSEGV);
+    worker_await_end(worker, 20, 0);
+    cr_assert_eq(worker_counts(worker, queue).returned, 5);
+    await(10, client_ready(stage_client(), queue) == 5, "the messages back in their queue");
+}
+
+Test(child_crashes, do_not_come_from_signals_that_the_whole_group_gets)
+{
+    const char *queue = stage_name("group");
+    struct worker *worker = start(queue, "");
+    pid_t child = only_child(worker);
+
+    client_send(stage_client(), queue, "g", "sleep 1000");
+    await(10, records_count(stage_path("notes"), "begin", "g") == 1, "a beginning");
+    kill(child, SIGINT);
+    kill(child, SIGTERM);
+    kill(child, SIGHUP);
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 1);
+    cr_assert_eq(records_count(stage_path("notes"), "down", NULL), 1, "teardown() was not called");
+}
+
+static void come_up_late(const char *how, const char *complaint)
+{
+    const char *queue = stage_name("late");
+    char down[512];
+    FILE *file;
+    struct worker *worker;
+
+    snprintf(down, sizeof(down), "%s.down", stage_path("notes"));
+    file = fopen(down, "we");
+    cr_assert_not_null(file);
+    fclose(file);
+    worker = worker_start("",
+                          "[{'name': '%s', 'processor': 'modes', 'run': 'process', 'declare': 'create',"
+                          "  'settings': {'path': '%s', 'setup': '%s'}}]",
+                          queue, stage_path("notes"), how);
+    worker_await_saying(worker, 20, complaint);
+    await(20, worker_said(worker, complaint) >= 3, "more tries");
+    cr_assert_eq(worker_said(worker, "consuming"), 0, "it took messages that nobody could run");
+    unlink(down);
+    worker_await_consuming(worker, queue);
+    client_send(stage_client(), queue, "m", "");
+    await(20, records_count(stage_path("notes"), "end", "m") == 1, "an end");
+    worker_stop(worker, 20);
+}
+
+Test(child_crashes, in_setup_are_said_and_tried_again)
+{
+    come_up_late("segv", "ended by SIGSEGV (Segmentation fault) before it was set up");
+}
+
+Test(child_crashes, are_not_needed_for_a_setup_to_fail_and_be_tried_again)
+{
+    come_up_late("fail", "could not be set up: the database is down");
+}
+
+Test(child_crashes, leave_no_process_behind_when_the_work_does_not_end)
+{
+    const char *queue = stage_name("stuck");
+    struct worker *worker =
+        worker_start("'shutdown_timeout': '300ms'",
+                     "[{'name': '%s', 'processor': 'modes', 'settings': {'path': '%s'}, 'run': 'process'}]",
+                     queue, stage_path("notes"));
+    pid_t child;
+
+    worker_await_consuming(worker, queue);
+    child = only_child(worker);
+    client_send(stage_client(), queue, "s", "spin");
+    await(10, records_count(stage_path("notes"), "begin", "s") == 1, "it spins");
+    worker_stop(worker, 20);
+    cr_assert_neq(kill(child, 0), 0, "the child is still there");
+    cr_assert_eq(worker_counts(worker, queue).returned, 1);
+    await(10, client_ready(stage_client(), queue) == 1, "the message back in its queue");
+}
