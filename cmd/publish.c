@@ -1,5 +1,6 @@
 /* whippet publish: messages to a queue or an exchange, each confirmed by the broker. */
 #include "body.h"
+#include "broker.h"
 #include "commands.h"
 #include "configuration.h"
 #include "exit_codes.h"
@@ -8,7 +9,6 @@
 #include <base/clock.h>
 #include <base/log.h>
 #include <base/memory.h>
-#include <config/addresses.h>
 #include <config/units.h>
 #include <io/publisher.h>
 #include <math.h>
@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <worker/brokers.h>
 
 enum {
     SENDERS_MAX = 256, /* messages under way at once */
@@ -29,7 +28,7 @@ static const double LOST_SECONDS = 30;     /* how long a connection that went is
 
 /* What the command line asks for. */
 struct request {
-    const char *url;
+    struct broker_request broker;
     const char *exchange;
     const char *routing_key;
     const char *text; /* --body */
@@ -220,8 +219,10 @@ static int publish_all(whippet_task *task, struct publication *publication)
 
 static void report_unreachable(const struct publication *publication)
 {
-    fprintf(stderr, "whippet publish: %s\nThe address is taken from --url, AMQP_URL or RABBITMQ_URL.\n",
-            connection_failure(publication->connection)->text);
+    fprintf(
+        stderr,
+        "whippet publish: %s\nThe address is taken from --url or -c, else from AMQP_URL or RABBITMQ_URL.\n",
+        connection_failure(publication->connection)->text);
 }
 
 static int publish_main(whippet_task *task, void *arg)
@@ -346,28 +347,22 @@ static int publish_to(struct publication *publication, const struct brokers *bro
 
 static int publish(struct publication *publication)
 {
-    struct whippet_failure failure;
-    struct broker_address_list *addresses = broker_addresses_find(publication->request->url, &failure);
-    if (addresses == NULL) {
-        fprintf(stderr, "whippet publish: %s\n", failure.text);
-        return EXIT_CONFIGURATION;
-    }
-    struct brokers *brokers = brokers_of_addresses(addresses->items, addresses->count, &failure);
-    int code = EXIT_CONFIGURATION;
-    if (brokers != NULL)
-        code = publish_to(publication, brokers);
-    else
-        fprintf(stderr, "whippet publish: %s\n", failure.text);
-    brokers_destroy(brokers);
-    broker_addresses_destroy(addresses);
+    struct broker broker;
+    int code = broker_find("publish", &publication->request->broker, &broker);
+    if (code == EXIT_DONE)
+        code = publish_to(publication, broker.brokers);
+    broker_destroy(&broker);
     return code;
 }
 
 /* --- The command line -----------------------------------------------------------------------------------*/
 
 enum long_option {
-    OPTION_URL = 256,
-    OPTION_BODY,
+    OPTION_BODY = 256,
+    OPTION_PASSWORD_FILE,
+    OPTION_CA,
+    OPTION_CERT,
+    OPTION_KEY,
     OPTION_CONTENT_TYPE,
     OPTION_MESSAGE_ID,
     OPTION_CORRELATION_ID,
@@ -387,6 +382,11 @@ static const struct option LONG_OPTIONS[] = {
     {"rate", required_argument, NULL, 'r'},
     {"header", required_argument, NULL, 'H'},
     {"url", required_argument, NULL, 'u'},
+    {"config", required_argument, NULL, 'c'},
+    {"password-file", required_argument, NULL, OPTION_PASSWORD_FILE},
+    {"ca", required_argument, NULL, OPTION_CA},
+    {"cert", required_argument, NULL, OPTION_CERT},
+    {"key", required_argument, NULL, OPTION_KEY},
     {"content-type", required_argument, NULL, OPTION_CONTENT_TYPE},
     {"message-id", required_argument, NULL, OPTION_MESSAGE_ID},
     {"correlation-id", required_argument, NULL, OPTION_CORRELATION_ID},
@@ -441,7 +441,12 @@ static bool parse_option(struct request *request, int option, char *argument)
     case 'e': request->exchange = argument; return true;
     case 'k': request->routing_key = argument; return true;
     case 'f': request->file = argument; return true;
-    case 'u': request->url = argument; return true;
+    case 'u': return broker_request_take_url(&request->broker, argument);
+    case 'c': request->broker.config = argument; return true;
+    case OPTION_PASSWORD_FILE: request->broker.password_file = argument; return true;
+    case OPTION_CA: request->broker.ca = argument; return true;
+    case OPTION_CERT: request->broker.cert = argument; return true;
+    case OPTION_KEY: request->broker.key = argument; return true;
     case 'q': request->quiet = true; return true;
     case 'n': return parse_count(argument, &request->count);
     case 'r': return parse_number("--rate", argument, 0.001, 1e9, &request->rate);
@@ -499,7 +504,7 @@ static bool settle_body(struct request *request, whippet_bytes *body)
 int command_publish(int argc, char **argv)
 {
     const struct options options = {
-        .command = argv[0], .short_options = "e:k:f:n:r:H:u:q", .long_options = LONG_OPTIONS};
+        .command = argv[0], .short_options = "e:k:f:n:r:H:u:c:q", .long_options = LONG_OPTIONS};
     struct request request = {.count = 1};
     struct publication publication = {.request = &request, .code = EXIT_DONE};
     int option, code = OPTIONS_END;
@@ -516,5 +521,6 @@ int command_publish(int argc, char **argv)
                    : EXIT_USAGE;
     memory_free((void *)publication.body.data);
     buffer_destroy(&request.headers);
+    broker_request_destroy(&request.broker);
     return code;
 }

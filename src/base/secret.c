@@ -2,7 +2,10 @@
 #include <base/secret.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -100,15 +103,49 @@ char *secret_read(const char *file, struct whippet_failure *failure)
     return secret;
 }
 
+/* --- Memory for them ------------------------------------------------------------------------------------*/
+
+/* What stands in front of the memory that was asked for. */
+struct secret_pages {
+    size_t size; /* of all of it */
+    _Alignas(max_align_t) char memory[];
+};
+
+void *secret_allocate(size_t size)
+{
+    if (size > SIZE_MAX - sizeof(struct secret_pages) || (memory_permit != NULL && !memory_permit(size)))
+        return NULL;
+    size += sizeof(struct secret_pages);
+    struct secret_pages *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return NULL;
+    /* Where the kernel knows no such thing, there is no help. */
+    madvise(pages, size, MADV_DONTDUMP);
+    pages->size = size;
+    return pages->memory;
+}
+
+void secret_free(void *memory)
+{
+    if (memory == NULL)
+        return;
+    struct secret_pages *pages =
+        (struct secret_pages *)((char *)memory - offsetof(struct secret_pages, memory));
+    size_t size = pages->size;
+    explicit_bzero(pages, size);
+    munmap(pages, size);
+}
+
 char *secret_copy(const char *text)
 {
-    return memory_copy_text(text);
+    size_t size = strlen(text) + 1;
+    char *copy = secret_allocate(size);
+    if (copy != NULL)
+        memcpy(copy, text, size);
+    return copy;
 }
 
 void secret_destroy(char *secret)
 {
-    if (secret == NULL)
-        return;
-    explicit_bzero(secret, strlen(secret));
-    memory_free(secret);
+    secret_free(secret);
 }

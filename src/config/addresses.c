@@ -3,27 +3,22 @@
 #include <base/memory.h>
 #include <config/addresses.h>
 
-static int parse_stand_in(struct broker_address_list *addresses, struct whippet_failure *failure)
+static int fill(struct broker_address_list *addresses, const char *url, struct whippet_failure *failure)
 {
-    const char *variable;
-    const char *url = url_stand_in(&variable);
-    int error = url_parse(url, addresses->arena, addresses->items, failure);
+    const char *variable = NULL;
+    if (url == NULL)
+        url = url_stand_in(&variable);
+    addresses->count = urls_count(url);
+    addresses->arena = config_arena_create();
+    if (addresses->arena != NULL)
+        addresses->items =
+            config_arena_allocate(addresses->arena, addresses->count * sizeof *addresses->items);
+    if (addresses->items == NULL)
+        return failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
+    int error = urls_parse(url, addresses->arena, addresses->items, failure);
     if (error != 0 && variable != NULL)
         failure_set(failure, error, "the environment variable %s: %s", variable, failure->text);
     return error;
-}
-
-static int fill(struct broker_address_list *addresses, const char *url, struct whippet_failure *failure)
-{
-    addresses->arena = config_arena_create();
-    if (addresses->arena == NULL)
-        return failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
-    addresses->items = config_arena_allocate(addresses->arena, sizeof *addresses->items);
-    if (addresses->items == NULL)
-        return failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
-    addresses->count = 1;
-    return url != NULL ? url_parse(url, addresses->arena, addresses->items, failure)
-                       : parse_stand_in(addresses, failure);
 }
 
 struct broker_address_list *broker_addresses_find(const char *url, struct whippet_failure *failure)

@@ -1,16 +1,17 @@
-/* What a configuration owns: it is allocated piece by piece and freed at once. */
+/* What a configuration owns: it is allocated piece by piece and freed at once. Core dumps leave it out, and
+ * it is wiped when it is freed. */
 #ifndef CONFIG_ARENA_H
 #define CONFIG_ARENA_H
 
 #include "document.h"
 #include <stddef.h>
 
-struct arena_block;
+struct arena_chunk;
 
 struct config_arena {
-    unsigned references; /* to the configuration; freed at 0 */
-    struct arena_block *blocks;
-    struct document document; /* the file as it was read */
+    unsigned references;        /* to the configuration; freed at 0 */
+    struct arena_chunk *chunks; /* the newest first */
+    struct document document;   /* the file as it was read */
 };
 
 struct config_arena *config_arena_create(void);

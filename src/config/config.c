@@ -109,7 +109,19 @@ static const struct config defaults = {
     .log_format = CONFIG_LOG_AUTO,
 };
 
-/* One URL into the next free address. */
+/* What is given as one URL, or as a list of them. */
+static size_t count_urls(const cJSON *value)
+{
+    size_t count = 0;
+    const cJSON *item;
+    if (cJSON_IsString(value))
+        return urls_count(value->valuestring);
+    if (cJSON_IsArray(value))
+        cJSON_ArrayForEach(item, value) count += cJSON_IsString(item) ? urls_count(item->valuestring) : 1;
+    return count;
+}
+
+/* One text, which may hold several, into the next free addresses. */
 static void read_url(struct reader *reader, const struct place *place, cJSON *value, struct config *config)
 {
     struct whippet_failure failure;
@@ -120,23 +132,20 @@ static void read_url(struct reader *reader, const struct place *place, cJSON *va
     if (flag_is_faulty(value))
         return;
     int result =
-        url_parse(value->valuestring, reader->arena, &config->addresses[config->address_count], &failure);
+        urls_parse(value->valuestring, reader->arena, &config->addresses[config->address_count], &failure);
     if (result == WHIPPET_E_MEMORY)
         errors_out_of_memory(reader->errors);
     else if (result != 0)
         reader_fault(reader, place, value, "%s", failure.text);
     else
-        config->address_count++;
+        config->address_count += urls_count(value->valuestring);
 }
 
 static void read_urls(struct reader *reader, const struct place *place, cJSON *value, const struct key *key,
                       void *target)
 {
     struct config *config = target;
-    size_t count = cJSON_IsArray(value)    ? (size_t)cJSON_GetArraySize(value)
-                   : cJSON_IsString(value) ? 1
-                                           : 0,
-           index = 0;
+    size_t count = count_urls(value), index = 0;
     (void)key;
     if (count == 0) {
         reader_expected(reader, place, value, "a URL or a list of them");
@@ -237,17 +246,18 @@ static void settle_addresses(struct reader *reader, const cJSON *amqp, struct co
     if (reader_has(amqp, "url"))
         return;
     const char *url = url_stand_in(&variable);
-    config->addresses = reader_allocate(reader, 1, sizeof *config->addresses);
+    size_t count = urls_count(url);
+    config->addresses = reader_allocate(reader, count, sizeof *config->addresses);
     if (config->addresses == NULL)
         return;
-    int result = url_parse(url, reader->arena, config->addresses, &failure);
+    int result = urls_parse(url, reader->arena, config->addresses, &failure);
     if (result == WHIPPET_E_MEMORY)
         errors_out_of_memory(reader->errors);
     else if (result != 0)
         errors_add(reader->errors, 0, "", "the environment variable %s, which stands in for amqp.url: %s",
                    variable, failure.text);
     else
-        config->address_count = 1;
+        config->address_count = count;
 }
 
 static bool any_address_is_tls(const struct config *config)

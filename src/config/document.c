@@ -3,6 +3,7 @@
 #include "syntax.h"
 #include <base/buffer.h>
 #include <base/memory.h>
+#include <base/secret.h>
 #include <base/utf8.h>
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -12,6 +13,10 @@
 #include <unistd.h>
 
 #define EXAMPLE "{ \"queues\": [ { \"name\": \"orders\", \"processor\": \"log\" } ] }"
+
+enum {
+    READ_STEP = 65536
+};
 
 static void add_open_error(struct config_errors *errors)
 {
@@ -29,16 +34,13 @@ static void add_open_error(struct config_errors *errors)
 /* Everything there is to read, up to one byte more than allowed. */
 static bool read_all(int descriptor, struct buffer *buffer, struct config_errors *errors)
 {
-    enum {
-        STEP = 65536
-    };
     while (buffer_length(buffer) <= DOCUMENT_MOST_BYTES) {
-        uint8_t *room = buffer_reserve(buffer, STEP);
+        uint8_t *room = buffer_reserve(buffer, READ_STEP);
         if (room == NULL) {
             errors_out_of_memory(errors);
             return false;
         }
-        ssize_t count = read(descriptor, room, STEP);
+        ssize_t count = read(descriptor, room, READ_STEP);
         if (count == 0)
             return true;
         if (count > 0) {
@@ -54,20 +56,33 @@ static bool read_all(int descriptor, struct buffer *buffer, struct config_errors
     return false;
 }
 
+static void keep_text(struct document *document, const char *text, size_t length,
+                      struct config_errors *errors)
+{
+    document->length = length;
+    document->text = secret_allocate(length + 1);
+    if (document->text == NULL)
+        errors_out_of_memory(errors);
+    else if (length > 0)
+        memcpy(document->text, text, length);
+}
+
 static bool read_descriptor(struct document *document, int descriptor, struct config_errors *errors)
 {
-    struct stat status;
+    struct stat status = {0};
     struct buffer buffer;
     if (fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) {
         errors_add(errors, 0, "", "is a folder; name the configuration file in it");
         return false;
     }
     buffer_init(&buffer);
+    /* At once, for what moves leaves a copy behind, and there may be passwords in it. */
+    if (S_ISREG(status.st_mode) && status.st_size <= DOCUMENT_MOST_BYTES)
+        buffer_reserve(&buffer, (size_t)status.st_size + 2 * READ_STEP);
     if (read_all(descriptor, &buffer, errors)) {
-        document->length = buffer_length(&buffer);
-        document->text = memory_copy_span(buffer_begin(&buffer), document->length);
-        if (document->text == NULL)
-            errors_out_of_memory(errors);
+        keep_text(document, (const char *)buffer_begin(&buffer), buffer_length(&buffer), errors);
+        if (buffer_length(&buffer) > 0)
+            explicit_bzero(buffer_begin(&buffer), buffer_length(&buffer));
     }
     buffer_destroy(&buffer);
     return document->text != NULL;
@@ -87,10 +102,7 @@ bool document_read(struct document *document, const char *file, struct config_er
 
 bool document_copy(struct document *document, const char *text, struct config_errors *errors)
 {
-    document->length = strlen(text);
-    document->text = memory_copy_text(text);
-    if (document->text == NULL)
-        errors_out_of_memory(errors);
+    keep_text(document, text, strlen(text), errors);
     return document->text != NULL;
 }
 
@@ -169,6 +181,6 @@ bool document_parse(struct document *document, struct config_errors *errors)
 void document_close(struct document *document)
 {
     cJSON_Delete(document->root);
-    memory_free(document->text);
+    secret_free(document->text);
     *document = (struct document){0};
 }

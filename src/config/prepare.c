@@ -6,6 +6,21 @@
 #include <math.h>
 #include <string.h>
 
+/* Any of the texts may be a secret: it goes where the arena's are, and the tree refers to it there. */
+static void keep_in_arena(struct reader *reader, cJSON *node)
+{
+    size_t length = strlen(node->valuestring);
+    char *copy = config_arena_copy(reader->arena, node->valuestring, length);
+    if (copy == NULL) {
+        errors_out_of_memory(reader->errors);
+        return;
+    }
+    explicit_bzero(node->valuestring, length);
+    cJSON_free(node->valuestring);
+    node->valuestring = copy;
+    node->type |= cJSON_IsReference;
+}
+
 static void expand_string(struct reader *reader, const struct place *place, cJSON *node)
 {
     struct expansion expansion;
@@ -18,6 +33,7 @@ static void expand_string(struct reader *reader, const struct place *place, cJSO
     } else if (result != 0) {
         reader_fault(reader, place, node, "%s", failure.text);
     } else {
+        explicit_bzero(node->valuestring, strlen(node->valuestring));
         cJSON_free(node->valuestring);
         node->valuestring = expansion.text;
         if (expansion.is_expanded)
@@ -72,12 +88,14 @@ static void find_duplicate_keys(struct reader *reader, const struct place *place
 /* No deeper than the syntax check let the text be nested. */
 static void prepare_node(struct reader *reader, const struct place *place, cJSON *node)
 {
-    if (cJSON_IsString(node))
+    if (cJSON_IsString(node)) {
         expand_string(reader, place, node);
-    else if (cJSON_IsNumber(node) && !isfinite(node->valuedouble))
+        keep_in_arena(reader, node);
+    } else if (cJSON_IsNumber(node) && !isfinite(node->valuedouble)) {
         reader_fault(reader, place, node, "the number is too large");
-    else if (cJSON_IsObject(node))
+    } else if (cJSON_IsObject(node)) {
         find_duplicate_keys(reader, place, node);
+    }
     size_t index = 0;
     for (cJSON *child = node->child; child != NULL; child = child->next, index++) {
         struct place inner = {.outer = place, .key = child->string, .index = index};

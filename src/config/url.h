@@ -11,7 +11,15 @@
 int url_parse(const char *url, struct config_arena *arena, struct broker_address *address,
               struct whippet_failure *failure);
 
-/* The URL that stands in where nobody names one: that of AMQP_URL or RABBITMQ_URL in the environment, in that
+/* How many URLs the text holds: commas separate them, each of which the next URL follows. A comma elsewhere,
+ * as within a password, belongs to its URL; safe is %2C. */
+size_t urls_count(const char *text);
+
+/* The same for all of them, into as many addresses; the failure tells which of several it is about. */
+int urls_parse(const char *text, struct config_arena *arena, struct broker_address *addresses,
+               struct whippet_failure *failure);
+
+/* The URLs that stand in where nobody names one: that of AMQP_URL or RABBITMQ_URL in the environment, in that
  * order and unless empty, and then *variable is its name; else the default, and NULL. */
 const char *url_stand_in(const char **variable);
 

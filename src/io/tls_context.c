@@ -168,6 +168,18 @@ static SSL_CTX *make_context(const struct tls_options *options, enum tls_option 
     return context;
 }
 
+/* OpenSSL has memory of that kind, and puts private keys there once it is there. Where it can't be had, they
+ * are kept as everything else. */
+static void keep_keys_out_of_dumps(void)
+{
+    enum {
+        SIZE = 128 * 1024,
+        LEAST = 32
+    };
+    if (!CRYPTO_secure_malloc_initialized())
+        CRYPTO_secure_malloc_init(SIZE, LEAST);
+}
+
 struct tls *tls_create(const struct tls_options *options, enum tls_option *culprit,
                        struct whippet_failure *failure)
 {
@@ -180,6 +192,7 @@ struct tls *tls_create(const struct tls_options *options, enum tls_option *culpr
         failure_set(failure, WHIPPET_E_MEMORY, "out of memory for TLS");
         return NULL;
     }
+    keep_keys_out_of_dumps();
     tls->options = *options;
     tls->socket_methods = tls_socket_methods();
     if (tls->socket_methods == NULL)

@@ -16,13 +16,14 @@ static const char *path_of(enum tls_option option)
 }
 
 /* A client certificate stands in for a password that is not there. */
-static bool logs_in_by_certificate(const struct config *config, const struct broker_address *address)
+static bool logs_in_by_certificate(const struct broker_access *access, const struct broker_address *address)
 {
-    return address->tls && config->tls.cert != NULL && config->password_file == NULL &&
+    return address->tls && access->tls.cert != NULL && access->password_file == NULL &&
            !address->has_password;
 }
 
-static struct endpoint endpoint_of(const struct broker_address *address, struct tls *tls)
+static struct endpoint endpoint_of(const struct broker_access *access, const struct broker_address *address,
+                                   struct tls *tls)
 {
     return (struct endpoint){.host = address->host,
                              .port = address->port,
@@ -30,7 +31,9 @@ static struct endpoint endpoint_of(const struct broker_address *address, struct 
                              .password = address->password,
                              .vhost = address->vhost,
                              .display = address->display,
-                             .tls = address->tls ? tls : NULL};
+                             .password_file = access->password_file,
+                             .tls = address->tls ? tls : NULL,
+                             .external = logs_in_by_certificate(access, address)};
 }
 
 static struct brokers *allocate(size_t count)
@@ -46,36 +49,48 @@ static struct brokers *allocate(size_t count)
     return NULL;
 }
 
-static bool any_is_tls(const struct broker_address *addresses, size_t count)
+bool broker_access_is_tls(const struct broker_access *access)
 {
-    for (size_t i = 0; i < count; i++)
-        if (addresses[i].tls)
+    for (size_t i = 0; i < access->count; i++)
+        if (access->addresses[i].tls)
             return true;
     return false;
 }
 
-static bool read_certificates(struct brokers *brokers, const struct config *config,
-                              struct config_errors *errors)
+static struct tls *read_certificates(const struct tls_config *config, enum tls_option *culprit,
+                                     struct whippet_failure *failure)
 {
-    struct whippet_failure failure;
-    enum tls_option culprit;
-    struct tls_options options = {.ca = config->tls.ca,
-                                  .certificate = config->tls.cert,
-                                  .key = config->tls.key,
-                                  .key_password_file = config->tls.key_password_file,
-                                  .server_name = config->tls.server_name,
-                                  .skips_verification = !config->tls.verify};
-    if (!any_is_tls(config->addresses, config->address_count))
-        return true;
-    if (!config->tls.verify)
+    struct tls_options options = {.ca = config->ca,
+                                  .certificate = config->cert,
+                                  .key = config->key,
+                                  .key_password_file = config->key_password_file,
+                                  .server_name = config->server_name,
+                                  .skips_verification = !config->verify};
+    if (!config->verify)
         log_event(WHIPPET_WARNING, NULL,
                   "amqp.tls.verify is false: whoever answers for the broker is believed, and may read and "
                   "change all "
                   "that is sent");
-    brokers->tls = tls_create(&options, &culprit, &failure);
-    if (brokers->tls == NULL)
-        config_errors_add(errors, config, path_of(culprit), "%s", failure.text);
-    return brokers->tls != NULL;
+    return tls_create(&options, culprit, failure);
+}
+
+struct brokers *brokers_of_access(const struct broker_access *access, enum tls_option *culprit,
+                                  struct whippet_failure *failure)
+{
+    struct brokers *brokers = allocate(access->count);
+    *culprit = TLS_OPTION_NONE;
+    if (brokers == NULL) {
+        failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
+        return NULL;
+    }
+    if (broker_access_is_tls(access) &&
+        (brokers->tls = read_certificates(&access->tls, culprit, failure)) == NULL) {
+        brokers_destroy(brokers);
+        return NULL;
+    }
+    for (size_t i = 0; i < access->count; i++)
+        brokers->endpoints[i] = endpoint_of(access, &access->addresses[i], brokers->tls);
+    return brokers;
 }
 
 static bool check_password_file(const struct config *config, struct config_errors *errors)
@@ -92,42 +107,23 @@ static bool check_password_file(const struct config *config, struct config_error
 
 struct brokers *brokers_create(const struct config *config, struct config_errors *errors)
 {
-    struct brokers *brokers = allocate(config->address_count);
-    if (brokers == NULL) {
-        config_errors_add(errors, config, "", "out of memory");
-        return NULL;
-    }
-    brokers->config = config_retain(config);
+    struct whippet_failure failure;
+    enum tls_option culprit;
+    struct broker_access access = {.addresses = config->addresses,
+                                   .count = config->address_count,
+                                   .password_file = config->password_file,
+                                   .tls = config->tls};
     bool has_password = check_password_file(config, errors);
-    bool has_certificates = read_certificates(brokers, config, errors);
-    if (!has_password || !has_certificates) {
-        brokers_destroy(brokers);
-        return NULL;
-    }
-    for (size_t i = 0; i < config->address_count; i++) {
-        brokers->endpoints[i] = endpoint_of(&config->addresses[i], brokers->tls);
-        brokers->endpoints[i].password_file = config->password_file;
-        brokers->endpoints[i].external = logs_in_by_certificate(config, &config->addresses[i]);
-    }
-    return brokers;
-}
-
-struct brokers *brokers_of_addresses(const struct broker_address *addresses, size_t count,
-                                     struct whippet_failure *failure)
-{
-    struct tls_options options = {0};
-    struct brokers *brokers = allocate(count);
-    if (brokers == NULL) {
-        failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
-        return NULL;
-    }
-    if (any_is_tls(addresses, count) && (brokers->tls = tls_create(&options, NULL, failure)) == NULL) {
-        brokers_destroy(brokers);
-        return NULL;
-    }
-    for (size_t i = 0; i < count; i++)
-        brokers->endpoints[i] = endpoint_of(&addresses[i], brokers->tls);
-    return brokers;
+    struct brokers *brokers = brokers_of_access(&access, &culprit, &failure);
+    if (brokers == NULL)
+        config_errors_add(errors, config, failure.error == WHIPPET_E_MEMORY ? "" : path_of(culprit), "%s",
+                          failure.text);
+    else
+        brokers->config = config_retain(config);
+    if (has_password)
+        return brokers;
+    brokers_destroy(brokers);
+    return NULL;
 }
 
 void brokers_destroy(struct brokers *brokers)

@@ -3,6 +3,8 @@
 #include <base/secret.h>
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,4 +133,19 @@ Test(secret, is_refused_where_memory_is_short)
     memory_permit = never;
     assert_refused("out of memory");
     cr_assert_eq(failure.error, WHIPPET_E_MEMORY);
+}
+
+Test(secret, has_pages_of_its_own_that_are_zeroed_and_hold_any_size)
+{
+    for (size_t size = 0; size < 20000; size += 997) {
+        char *memory = secret_allocate(size);
+        cr_assert_not_null(memory);
+        cr_assert_eq((uintptr_t)memory % _Alignof(max_align_t), 0);
+        for (size_t i = 0; i < size; i++)
+            cr_assert_eq(memory[i], 0);
+        memset(memory, 'x', size);
+        secret_free(memory);
+    }
+    secret_free(NULL);
+    cr_assert_null(secret_allocate(SIZE_MAX));
 }

@@ -45,6 +45,42 @@ Test(addresses, that_are_wrong_are_a_failure_that_says_where_they_came_from)
     cr_assert_null(strstr(failure.text, "secret"), "%s", failure.text);
 }
 
+static void assert_displays(const char *url, const char *first, const char *second)
+{
+    struct broker_address_list *addresses = broker_addresses_find(url, &failure);
+    cr_assert_not_null(addresses, "%s", failure.text);
+    cr_assert_eq(addresses->count, 2);
+    cr_assert_str_eq(addresses->items[0].display, first, "found %s", addresses->items[0].display);
+    cr_assert_str_eq(addresses->items[1].display, second, "found %s", addresses->items[1].display);
+    broker_addresses_destroy(addresses);
+}
+
+Test(addresses, are_several_where_commas_separate_them)
+{
+    assert_displays("amqp://a,amqps://b/v", "amqp://guest@a:5672/", "amqps://guest@b:5671/v");
+    assert_displays("amqp://me:x@a/, AMQP://b", "amqp://me@a:5672/", "amqp://guest@b:5672/");
+    setenv("AMQP_URL", "amqp://a/,amqp://b/", 1);
+    assert_displays(NULL, "amqp://guest@a:5672/", "amqp://guest@b:5672/");
+}
+
+Test(addresses, take_a_comma_within_a_password_for_a_part_of_it)
+{
+    struct broker_address_list *addresses = broker_addresses_find("amqp://me:a,b%2Cc@h,amqp://i", &failure);
+    cr_assert_not_null(addresses, "%s", failure.text);
+    cr_assert_eq(addresses->count, 2);
+    cr_assert_str_eq(addresses->items[0].password, "a,b,c");
+    broker_addresses_destroy(addresses);
+}
+
+Test(addresses, of_which_one_is_wrong_are_a_failure_that_tells_which)
+{
+    cr_assert_null(broker_addresses_find("amqp://me:secret@a,amqp://me:secret@b:x", &failure));
+    cr_assert_eq(strncmp(failure.text, "URL 2 of the list: the port", 27), 0, "%s", failure.text);
+    cr_assert_null(strstr(failure.text, "secret"), "%s", failure.text);
+    cr_assert_null(broker_addresses_find("amqp://a/,", &failure));
+    cr_assert_eq(strncmp(failure.text, "URL 2 of the list: the URL is empty", 35), 0, "%s", failure.text);
+}
+
 static size_t allocations_left;
 
 static bool permit_some(size_t size)

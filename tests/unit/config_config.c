@@ -50,6 +50,53 @@ Test(config, takes_what_the_file_says)
     config_destroy(config);
 }
 
+static void assert_hosts(const char *text, const char *hosts)
+{
+    char found[128] = "";
+    struct config *config = parse(text);
+    for (size_t i = 0; i < config->address_count; i++)
+        strcat(strcat(found, i > 0 ? " " : ""), config->addresses[i].host);
+    cr_assert_str_eq(found, hosts, "found %s", found);
+    config_destroy(config);
+}
+
+Test(config, takes_a_list_of_brokers_however_it_is_written)
+{
+    assert_hosts(WITH_KEYS("\"amqp\": { \"url\": [\"amqp://a\", \"amqp://b\"] }"), "a b");
+    assert_hosts(WITH_KEYS("\"amqp\": { \"url\": \"amqp://a/,amqp://b,amqps://c\" }"), "a b c");
+    assert_hosts(WITH_KEYS("\"amqp\": { \"url\": [\"amqp://a,amqp://b\", \"amqp://c\"] }"), "a b c");
+    setenv("AMQP_URL", "amqp://d,amqp://e", 1);
+    assert_hosts("{" ONE_QUEUE "}", "d e");
+    assert_hosts(WITH_KEYS("\"amqp\": { \"url\": \"${AMQP_URL}\" }"), "d e");
+}
+
+/* "dd" among the flags of the pages: no core dump has them (proc_pid_smaps(5)). */
+static bool is_left_out_of_dumps(const void *memory)
+{
+    char line[512];
+    bool here = false, left_out = false;
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    cr_assert_not_null(maps);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        unsigned long begin, end;
+        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+            here = (unsigned long)memory >= begin && (unsigned long)memory < end;
+        else if (here && strncmp(line, "VmFlags:", 8) == 0)
+            left_out = strstr(line, " dd") != NULL;
+    }
+    fclose(maps);
+    return left_out;
+}
+
+Test(config, keeps_passwords_where_no_core_dump_shows_them)
+{
+    struct config *config = parse(WITH_KEYS("\"amqp\": { \"url\": \"amqp://me:s3cr3t@a\" }"));
+    cr_assert_str_eq(config->addresses[0].password, "s3cr3t");
+    cr_assert(is_left_out_of_dumps(config->addresses[0].password));
+    cr_assert_not(is_left_out_of_dumps(&config), "the flag says nothing");
+    config_destroy(config);
+}
+
 Test(config, is_destroyed_as_nothing_too)
 {
     config_destroy(NULL);

@@ -3,6 +3,7 @@
 #define BASE_SECRET_H
 
 #include <base/failure.h>
+#include <stddef.h>
 
 enum {
     SECRET_MOST_BYTES = 4096
@@ -15,6 +16,11 @@ char *secret_read(const char *file, struct whippet_failure *failure);
 
 char *secret_copy(const char *text); /* NULL when memory is short */
 void secret_destroy(char *secret);   /* wipes it first; NULL is fine */
+
+/* Pages of its own, which core dumps leave out (MADV_DONTDUMP), zeroed; given back, and wiped, by
+ * secret_free. NULL when memory is short. secret_copy and secret_read take theirs from here. */
+void *secret_allocate(size_t size);
+void secret_free(void *memory); /* NULL is fine */
 
 /* That the file can be read, is none of a folder, and holds something: for files that others read. 0, or the
  * error with the failure filled. Blocks. */

@@ -16,10 +16,20 @@ struct brokers {
  * the password file can be read: blocks. NULL when anything is wrong, with all of it in `errors`. */
 struct brokers *brokers_create(const struct config *config, struct config_errors *errors);
 
-/* Those at the addresses, which are borrowed, with the system's CA certificates. NULL with the failure
- * filled. */
-struct brokers *brokers_of_addresses(const struct broker_address *addresses, size_t count,
-                                     struct whippet_failure *failure);
+/* Where brokers are, and who we are to them. All of it is borrowed. */
+struct broker_access {
+    const struct broker_address *addresses;
+    size_t count;
+    const char *password_file; /* in place of the addresses' own passwords; NULL: none */
+    struct tls_config tls;     /* for those addresses that are amqps:// */
+};
+
+bool broker_access_is_tls(const struct broker_access *access); /* any of them */
+
+/* The same without a configuration; the password file is first looked at when it is needed. NULL with the
+ * failure filled, and `*culprit` the option that it is about. */
+struct brokers *brokers_of_access(const struct broker_access *access, enum tls_option *culprit,
+                                  struct whippet_failure *failure);
 void brokers_destroy(struct brokers *brokers); /* after the connections; NULL is fine */
 
 /* Reads certificates and keys anew, for the handshakes to come, and says in the log what came of it: what
