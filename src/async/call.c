@@ -1,7 +1,7 @@
 /* Calls that one thread makes on another's loop. */
 #include "loop_state.h"
 
-static void on_wake(struct ev_loop *ev, ev_async *wake, int events)
+static void run_calls(struct ev_loop *ev, ev_async *wake, int events)
 {
     (void)ev, (void)events;
     struct calls *calls = list_entry(wake, struct calls, wake);
@@ -21,7 +21,7 @@ void calls_init(struct calls *calls, struct ev_loop *ev)
 {
     list_init(&calls->queued);
     pthread_mutex_init(&calls->mutex, NULL);
-    ev_async_init(&calls->wake, on_wake);
+    ev_async_init(&calls->wake, run_calls);
     ev_async_start(ev, &calls->wake);
 }
 

@@ -13,7 +13,7 @@ void pulse_init(struct pulse *pulse)
 
 /* --- The loop's side ------------------------------------------------------------------------------------*/
 
-static void set_timer(const struct pulse *pulse, double seconds)
+static void set_pulse_timer(const struct pulse *pulse, double seconds)
 {
     struct itimerspec spec = {.it_value.tv_sec = (time_t)seconds};
     spec.it_value.tv_nsec = (long)((seconds - (double)spec.it_value.tv_sec) * 1e9);
@@ -24,7 +24,7 @@ static void arm(struct pulse *pulse, double now)
 {
     atomic_store(&pulse->look_at, now + LOOP_WATCH_SECONDS);
     atomic_store(&pulse->armed, true);
-    set_timer(pulse, LOOP_WATCH_SECONDS);
+    set_pulse_timer(pulse, LOOP_WATCH_SECONDS);
 }
 
 /* In sequence with loop_watch_rest: either we see that nobody is about to look, or they see that a turn has
@@ -46,7 +46,7 @@ static void disarm_if_idle(struct pulse *pulse, double began, double now)
     double quiet = began - atomic_load_explicit(&pulse->ended, memory_order_relaxed);
     if (quiet < QUIET || now - began > QUIET)
         return;
-    set_timer(pulse, 0);
+    set_pulse_timer(pulse, 0);
     atomic_store(&pulse->armed, false);
 }
 
@@ -113,7 +113,7 @@ double loop_watch_due(const struct loop *loop)
 void loop_watch_again(struct loop *loop, double seconds)
 {
     atomic_store(&loop->pulse.look_at, clock_monotonic() + seconds);
-    set_timer(&loop->pulse, seconds);
+    set_pulse_timer(&loop->pulse, seconds);
 }
 
 bool loop_watch_rest(struct loop *loop)
