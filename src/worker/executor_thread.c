@@ -262,10 +262,12 @@ static bool has_room(struct subscription *subscription)
 static bool start(struct delivery *delivery)
 {
     struct thread_pool *pool = delivery->subscription->worker->threads;
-    if (list_empty(&pool->idle) && thread_create(pool) == NULL)
+    struct list *link = pool->idle.next;
+    struct pool_thread *thread =
+        link != &pool->idle ? list_entry(link, struct pool_thread, rest) : thread_create(pool);
+    if (thread == NULL)
         return false;
-    struct list *link = list_take_first(&pool->idle);
-    struct pool_thread *thread = list_entry(link, struct pool_thread, rest);
+    list_remove(&thread->rest);
     thread->delivery = delivery;
     delivery->seat = thread;
     watch_overdue(thread, delivery->subscription->config->timeout + OVERDUE_SECONDS);
