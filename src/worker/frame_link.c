@@ -26,14 +26,23 @@ static void end(struct frame_link *link, int error)
 
 /* --- Coming in ------------------------------------------------------------------------------------------*/
 
+/* What leads the next frame; false while not all of it has come. */
+static bool read_head(const struct frame_link *link, struct frame *frame)
+{
+    const uint8_t *begin = buffer_begin(&link->in);
+    if (begin == NULL || buffer_length(&link->in) < sizeof *frame)
+        return false;
+    memcpy(frame, begin, sizeof *frame);
+    return true;
+}
+
 /* False when the next frame is not whole yet, or there is none any more. */
 static bool take_frame(struct frame_link *link)
 {
     struct frame frame;
     size_t length = buffer_length(&link->in);
-    if (length < sizeof frame)
+    if (!read_head(link, &frame))
         return false;
-    memcpy(&frame, buffer_begin(&link->in), sizeof frame);
     if (frame.kind == 0 || frame.kind >= FRAME_KINDS || frame.length > FRAME_LENGTH_MAX) {
         end(link, WHIPPET_E_PROTOCOL);
         return false;
@@ -51,11 +60,9 @@ static bool take_frame(struct frame_link *link)
 static size_t wanted(const struct frame_link *link)
 {
     struct frame frame;
-    size_t length = buffer_length(&link->in);
-    if (length < sizeof frame)
+    if (!read_head(link, &frame))
         return READ_SIZE;
-    memcpy(&frame, buffer_begin(&link->in), sizeof frame);
-    size_t rest = sizeof frame + frame.length - length;
+    size_t rest = sizeof frame + frame.length - buffer_length(&link->in);
     return rest < READ_SIZE ? READ_SIZE : rest < LARGEST_STEP ? rest : LARGEST_STEP;
 }
 
