@@ -122,20 +122,16 @@ static bool make_connections(struct connections *connections, struct worker *wor
     return connections->dead_letters != NULL && connections->publications != NULL;
 }
 
-struct connections *connections_create(struct worker *worker, const struct config *config,
-                                       struct config_errors *errors)
+struct connections *connections_create(struct worker *worker, struct brokers *brokers)
 {
     struct connections *connections = memory_allocate_zeroed(sizeof *connections);
-    if (connections == NULL) {
-        config_errors_add(errors, config, "", "out of memory");
+    if (connections == NULL)
         return NULL;
-    }
     connections->loop = worker->loop;
-    connections->brokers = brokers_create(config, errors);
-    if (connections->brokers != NULL && make_connections(connections, worker))
+    connections->brokers = brokers;
+    if (make_connections(connections, worker))
         return connections;
-    if (connections->brokers != NULL)
-        config_errors_add(errors, config, "", "out of memory");
+    connections->brokers = NULL;
     connections_destroy(connections);
     return NULL;
 }

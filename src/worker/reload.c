@@ -11,6 +11,7 @@ struct reload {
     const struct config *config; /* the new one */
     struct config_errors *errors;
     struct reload_plan plan;
+    struct brokers *brokers;     /* for new connections; owned; NULL: those there are stay */
     struct subscription **fresh; /* for each step: the subscription it begins; NULL: none */
 };
 
@@ -96,11 +97,12 @@ static bool start_tasks(struct reload *reload)
     return started;
 }
 
-/* New connections must not be begun with files that can't be used. */
-static bool check_credentials(struct reload *reload)
+/* New connections must not be begun with files that can't be used; and those that are to be begun already
+ * take what the files hold now. */
+static bool read_credentials(struct reload *reload)
 {
-    if (*reload->plan.reconnect != '\0')
-        brokers_destroy(brokers_create(reload->config, reload->errors));
+    if (*reload->plan.reconnect != '\0' || reload->worker->renewal != NULL)
+        reload->brokers = brokers_create(reload->config, reload->errors);
     return reload->errors->count == 0;
 }
 
@@ -113,7 +115,7 @@ static bool prepare(struct reload *reload)
         fail_for_memory(reload);
         return false;
     }
-    return check(reload) && check_credentials(reload) && make_subscriptions(reload) && start_tasks(reload);
+    return check(reload) && read_credentials(reload) && make_subscriptions(reload) && start_tasks(reload);
 }
 
 static void undo(struct reload *reload)
@@ -200,8 +202,13 @@ static void commit(struct reload *reload)
     worker->config = config_retain(reload->config);
     worker_limit_spawning(worker);
     report(reload);
-    if (*reload->plan.reconnect == '\0')
+    if (reload->brokers == NULL) {
         connections_refresh_credentials(worker->connections);
+        return;
+    }
+    brokers_destroy(worker->to_come);
+    worker->to_come = reload->brokers;
+    reload->brokers = NULL;
 }
 
 bool worker_reload(struct worker *worker, const struct config *config, struct config_errors *errors)
@@ -216,6 +223,7 @@ bool worker_reload(struct worker *worker, const struct config *config, struct co
     worker->reloading = false;
     waiter_wake(&worker->retirement, 0);
     reload_plan_destroy(&reload.plan);
+    brokers_destroy(reload.brokers);
     memory_free(reload.fresh);
     return prepared;
 }

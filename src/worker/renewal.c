@@ -34,23 +34,16 @@ static void await_retired(whippet_task *task, struct worker *worker)
     }
 }
 
-/* A file that was sound when the reload looked may not be so any more. */
-static void report_failure(struct config_errors *errors)
-{
-    struct log_fields fields = {.error = errors->count > 0 ? errors->items[0].text : NULL};
-    log_event(WHIPPET_ERROR, &fields, "the new connections can't be made; trying again");
-    config_errors_destroy(errors);
-}
-
-/* Its own when it returns; NULL when the worker stops. */
+/* Its own when it returns; NULL when the worker stops. Nothing is read for them: the reload has done that. */
 static struct connections *make_connections(whippet_task *task, struct worker *worker)
 {
     struct connections *connections = NULL;
-    struct config_errors errors = {0};
-    while (!worker->stopping && (connections = connections_create(worker, worker->config, &errors)) == NULL) {
-        report_failure(&errors);
+    while (!worker->stopping && (connections = connections_create(worker, worker->to_come)) == NULL) {
+        log_event(WHIPPET_ERROR, NULL, "out of memory for the new connections; trying again");
         whippet_sleep(task, CREATION_PAUSE);
     }
+    if (connections != NULL)
+        worker->to_come = NULL;
     return connections;
 }
 

@@ -112,6 +112,18 @@ struct ledger_slot *worker_loop_slot(const struct worker *worker)
     return worker->loop_slot;
 }
 
+static void open_connections(struct worker *worker, struct config_errors *errors)
+{
+    struct brokers *brokers = brokers_create(worker->config, errors);
+    struct connections *connections = brokers != NULL ? connections_create(worker, brokers) : NULL;
+    if (connections != NULL) {
+        connections_use(worker, connections);
+    } else if (brokers != NULL) {
+        brokers_destroy(brokers);
+        config_errors_add(errors, worker->config, "", "out of memory");
+    }
+}
+
 struct worker *worker_create(struct loop *loop, const struct config *config, const char *version,
                              struct config_errors *errors)
 {
@@ -135,9 +147,7 @@ struct worker *worker_create(struct loop *loop, const struct config *config, con
     turns_init(worker);
     if (!open_ledger(worker))
         config_errors_add(errors, config, "", "out of memory");
-    struct connections *connections = connections_create(worker, config, errors);
-    if (connections != NULL)
-        connections_use(worker, connections);
+    open_connections(worker, errors);
     if (!make_subscriptions(worker, errors))
         config_errors_add(errors, config, "", "out of memory");
     worker_check_stacks(worker, config, errors);
@@ -161,6 +171,7 @@ void worker_destroy(struct worker *worker)
     stats_destroy(&worker->stats);
     timer_stop(&loop_scheduler(worker->loop)->timers, &worker->observer);
     connections_destroy(worker->connections);
+    brokers_destroy(worker->to_come);
     close_ledger(worker);
     config_destroy(worker->config);
     config_destroy(worker->started_with);

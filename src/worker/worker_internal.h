@@ -105,7 +105,9 @@ struct worker {
 
     const struct config *started_with; /* a reference: what can't change without a restart is as in here */
     bool reloading;                    /* worker_reload is at it */
-    whippet_task *renewal;    /* waits for the end of the old connections; NULL: they are as configured */
+    whippet_task *renewal; /* waits for the end of the old connections; NULL: they are as configured */
+    struct brokers
+        *to_come; /* what it makes new connections to, with certificates and keys read; owned; NULL: none */
     struct waiter retirement; /* the renewal waits here for retired subscriptions to go */
 
     struct ledger *ledger;         /* owned */
@@ -359,10 +361,9 @@ void observer_connection_blocked(struct worker *worker, enum connection_role rol
 
 /* --- connections.c --------------------------------------------------------------------------------------*/
 
-/* As `config` says. They keep a reference to it, and borrow the worker. Reads certificates and keys: blocks.
- * NULL when memory is short, or a file can't be used, with all of it in `errors`. */
-struct connections *connections_create(struct worker *worker, const struct config *config,
-                                       struct config_errors *errors);
+/* To the brokers, as their configuration says; they borrow the worker. NULL when memory is short; the brokers
+ * are taken over otherwise. */
+struct connections *connections_create(struct worker *worker, struct brokers *brokers);
 void connections_destroy(struct connections *connections); /* never started, or stopped; NULL is fine */
 
 /* Makes them the worker's, in the place of whatever was. */

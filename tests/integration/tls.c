@@ -194,6 +194,127 @@ Test(tls, logs_in_by_the_password_file_and_takes_a_new_one_at_the_next_try)
     assert_works(worker, 10);
 }
 
+/* --- Files that change ----------------------------------------------------------------------------------*/
+
+static void open_alone(void)
+{
+    stage_open_alone();
+    stage_start_broker();
+    if (access(broker_file("ca.pem"), R_OK) != 0) {
+        cr_skip_test("openssl is not installed: the broker has no certificates");
+    }
+}
+
+TestSuite(tls_files, .init = open_alone, .fini = stage_close, .timeout = 180);
+
+/* In place, as editors and cp do. */
+static void fill(const char *path, const char *from)
+{
+    const char *arguments[] = {"cp", from, path, NULL};
+
+    cr_assert_eq(command_run(arguments, NULL, 0), 0);
+}
+
+static void reread(struct worker *worker, const char *words)
+{
+    unsigned before = worker_said(worker, words);
+
+    worker_signal(worker, SIGHUP);
+    await(20, worker_said(worker, words) > before, "\"%s\"", words);
+}
+
+Test(tls_files, that_are_replaced_count_from_the_next_connection_and_broken_ones_never)
+{
+    const char *ca = stage_path("ca.pem");
+    char more[OPTIONS_SIZE];
+    struct worker *worker;
+    unsigned connected;
+
+    fill(ca, broker_file("client.pem"));
+    snprintf(more, sizeof(more), "'tls': {'ca': '%s'}", ca);
+    worker = start_worker("guest:guest", more);
+    worker_await_saying(worker, 20, "from nobody that is trusted");
+    fill(ca, broker_file("ca.pem"));
+    reread(worker, "certificates and keys were read again");
+    worker_await_consuming(worker, stage_name("orders"));
+    fill(ca, "/etc/hostname");
+    reread(worker, "could not be read again");
+    connected = worker_said(worker, "connected to amqps://");
+    broker_control(stage_broker(), "close_all_connections", "to see what comes back", NULL);
+    await(30, worker_said(worker, "connected to amqps://") >= connected + 2, "both connections again");
+    stage_start_broker();
+    assert_works(worker, 10);
+}
+
+/* The old connections go once their messages are done, and the new ones need no file by then. */
+Test(tls_files, that_a_reload_has_read_are_not_needed_any_more_for_its_new_connections)
+{
+    const char *ca = stage_path("ca.pem");
+    char options[OPTIONS_SIZE];
+    struct worker *worker = start_worker("guest:guest", with_ca(""));
+
+    worker_await_consuming(worker, stage_name("orders"));
+    fill(ca, broker_file("ca.pem"));
+    snprintf(options, sizeof(options),
+             "'amqp': {'url': 'amqps://guest:guest@localhost:%s/', 'heartbeat': '4s', 'tls': {'ca': '%s'}}",
+             tls_port(), ca);
+    worker_reload(worker, options, "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]",
+                  stage_name("orders"), stage_path("record"));
+    unlink(ca);
+    await(30, worker_said(worker, "connected to amqps://") >= 4, "two new connections");
+    assert_works(worker, 10);
+}
+
+Test(tls, takes_what_publish_sends_with_the_same_files)
+{
+    const char *queue = stage_name("orders"), *password = stage_path("password");
+    char url[OPTIONS_SIZE / 4];
+    FILE *stream = fopen(password, "we");
+    const char *publish[] = {
+        getenv("WHIPPET_PROGRAM"), "publish",         "--quiet", "--body", "x", "--url", url, "--ca",
+        broker_file("ca.pem"),     "--password-file", password,  queue,    NULL};
+    const char *by_environment[] = {
+        getenv("WHIPPET_PROGRAM"), "publish", "--quiet", "--body", "x", "--url", url, "--ca",
+        broker_file("ca.pem"),     queue,     NULL};
+
+    fputs("guest\n", stream);
+    fclose(stream);
+    client_declare(stage_client(), queue, "classic");
+    snprintf(url, sizeof(url), "amqps://guest:wrong@localhost:%s/", tls_port());
+    cr_assert_eq(command_run(publish, NULL, 0), 0);
+    setenv("AMQP_PASSWORD_FILE", password, 1);
+    cr_assert_eq(command_run(by_environment, NULL, 0), 0);
+    unsetenv("AMQP_PASSWORD_FILE");
+    cr_assert_eq(command_run(by_environment, NULL, 0), 69, "with the URL's own password");
+    await(10, client_ready(stage_client(), queue) == 2, "both messages");
+}
+
+Test(tls, lets_publish_log_in_by_certificate)
+{
+    const char *queue = stage_name("orders");
+    char url[OPTIONS_SIZE / 4];
+    const char *publish[] = {getenv("WHIPPET_PROGRAM"),
+                             "publish",
+                             "--quiet",
+                             "--body",
+                             "x",
+                             "--url",
+                             url,
+                             "--ca",
+                             broker_file("ca.pem"),
+                             "--cert",
+                             broker_file("client.pem"),
+                             "--key",
+                             broker_file("client-key.pem"),
+                             queue,
+                             NULL};
+
+    client_declare(stage_client(), queue, "classic");
+    snprintf(url, sizeof(url), "amqps://nobody@localhost:%s/", tls_port());
+    cr_assert_eq(command_run(publish, NULL, 0), 0);
+    await(10, client_ready(stage_client(), queue) == 1, "the message");
+}
+
 Test(tls_strict, lets_nobody_in_without_a_certificate_and_says_so)
 {
     struct worker *worker = start_worker("guest:guest", with_ca(""));
