@@ -133,7 +133,8 @@ struct worker *worker_start(const char *options, const char *queues, ...)
     return worker;
 }
 
-static void configure(const struct worker *worker, const char *options, const char *queues, va_list list)
+__attribute__((format(printf, 3, 0))) static void configure(const struct worker *worker, const char *options,
+                                                            const char *queues, va_list list)
 {
     char *text;
 
