@@ -85,27 +85,6 @@ static void root_end(whippet_task *task)
         call_ended(scheduler, ended, arg, result);
 }
 
-/* One writer, so that a load and a store do. */
-static void count_turn(struct witness *witness)
-{
-    uint32_t turns = atomic_load_explicit(&witness->turns, memory_order_relaxed);
-    atomic_store_explicit(&witness->turns, turns + 1, memory_order_relaxed);
-}
-
-static void testify(struct witness *witness, uint32_t mark)
-{
-    atomic_store_explicit(&witness->mark, mark, memory_order_relaxed);
-    count_turn(witness);
-}
-
-void task_set_mark(whippet_task *task, uint32_t mark)
-{
-    struct witness *witness = task->scheduler->witness;
-    task->root->mark = mark;
-    if (witness != NULL)
-        atomic_store_explicit(&witness->mark, mark, memory_order_relaxed);
-}
-
 static void child_end(whippet_task *task)
 {
     whippet_task *parent = task->parent;
@@ -119,7 +98,7 @@ static void show_label(const whippet_task *task)
 {
     const struct task_label *label = task->root->label;
     if (label != NULL && task->scheduler->board != NULL)
-        label_show(task->scheduler->board, label);
+        board_show(task->scheduler->board, label);
 }
 
 void task_set_label(whippet_task *task, const struct task_label *label)
@@ -131,16 +110,11 @@ void task_set_label(whippet_task *task, const struct task_label *label)
 bool task_resume(whippet_task *task)
 {
     struct scheduler *scheduler = task->scheduler;
-    struct witness *witness = scheduler->witness;
     scheduler->running = task;
-    if (witness != NULL)
-        testify(witness, task->root->mark);
     show_label(task);
     context_switch(&scheduler->home, &task->context);
     if (scheduler->board != NULL)
-        label_hide(scheduler->board);
-    if (witness != NULL)
-        count_turn(witness);
+        board_clear(scheduler->board);
     scheduler->running = NULL;
     if (!task->finished)
         return true;
@@ -219,7 +193,6 @@ static void task_init(whippet_task *task, struct scheduler *scheduler, struct st
     task->fields = NULL;
     task->label = NULL;
     task->ended = NULL;
-    task->mark = 0;
     task->arena.blocks = NULL;
     task->reason = NULL;
     task->message = NULL;

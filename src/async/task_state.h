@@ -50,7 +50,6 @@ struct whippet_task {
     const struct log_fields *fields; /* borrowed; may be NULL */
     const struct task_label *label;  /* borrowed; NULL: none */
     task_ended *ended;               /* may be NULL */
-    uint32_t mark;                   /* for the scheduler's witness; 0: none */
     struct arena arena;
     char *reason;                   /* in the arena; NULL: none */
     const whippet_message *message; /* borrowed; may be NULL */

@@ -26,6 +26,7 @@ struct attempt {
     struct child *child;
     struct whippet_message message;
     struct log_fields fields;
+    struct task_label label;
     uint32_t slot;
     uint32_t serial;
     double started_at;
@@ -90,7 +91,7 @@ static int perform(whippet_task *task, void *arg)
 {
     struct attempt *attempt = arg;
     const struct processor *processor = &attempt->child->processor;
-    task_set_mark(task, attempt->slot + 1);
+    task_set_label(task, &attempt->label);
     task_set_message(task, &attempt->message);
     attempt->task = task;
     attempt->verdict = processor->plugin->descriptor.process(task, &attempt->message, processor->state);
@@ -167,6 +168,7 @@ static void on_deliver(struct child *child, const struct frame *frame, const uin
         .ended_at = now,
         .verdict = WHIPPET_RETRY,
     };
+    child_label_write(&attempt->label, (struct child_label){.slot = frame->slot, .serial = frame->serial});
     child->running++;
     if (message != NULL) {
         attempt->fields.message_id = whippet_message_id(&attempt->message);
@@ -361,7 +363,7 @@ static int make_loop(struct child *child, struct whippet_failure *failure)
     if (child->loop == NULL)
         return failure->error;
     loop_scheduler(child->loop)->clock = clock_monotonic;
-    loop_scheduler(child->loop)->witness = &child->page->witness;
+    loop_scheduler(child->loop)->board = &child->page->board;
     child->attempts = memory_allocate_zeroed(child->setup.slots * sizeof *child->attempts);
     if (child->attempts == NULL ||
         !frame_link_open(&child->link, child->loop, CHILD_SOCKET, &HANDLERS, child))

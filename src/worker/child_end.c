@@ -63,9 +63,10 @@ static struct seat *oldest(const struct child *child)
  * ever. NULL: there was none. */
 static struct seat *find_guilty(const struct child *child)
 {
-    uint32_t mark = atomic_load_explicit(&child->process.page->witness.mark, memory_order_relaxed);
-    if (mark > 0 && mark <= child->group->share && child->seats[mark - 1].delivery != NULL)
-        return &child->seats[mark - 1];
+    struct child_label shown = child_label_read(&child->process.page->board.label);
+    if (shown.slot < child->group->share && child->seats[shown.slot].delivery != NULL &&
+        child->seats[shown.slot].serial == shown.serial)
+        return &child->seats[shown.slot];
     return oldest(child);
 }
 

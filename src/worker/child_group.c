@@ -118,7 +118,7 @@ static void end_stalled(struct child *child)
 /* A task that has kept the CPU since the last look, and since longer than any attempt may take. */
 static void look_now(struct child *child)
 {
-    uint32_t turns = atomic_load_explicit(&child->process.page->witness.turns, memory_order_relaxed);
+    uint64_t turns = board_turns(&child->process.page->board);
     double now = loop_now(worker_of(child)->loop);
     bool is_stuck = turns % 2 == 1 && turns == child->seen_turns;
     if (!is_stuck) {

@@ -33,7 +33,7 @@ struct child {
     uint32_t serial;
     unsigned failures;   /* ends in a row before anything was done */
     struct timer timer;  /* DOWN: the next start; STARTING: the end of patience; UP: looks for a stall */
-    uint32_t seen_turns; /* of the witness, and since when */
+    uint64_t seen_turns; /* of its board, and since when */
     double seen_since;
     bool stalled;                   /* it was sent SIGTERM, and SIGKILL is next */
     bool is_strange;                /* it was killed for what it sent */

@@ -76,9 +76,27 @@ struct publish_frame {
     uint32_t unused;
 };
 
+/* The label of an attempt in a child. */
+struct child_label {
+    uint32_t slot;
+    uint32_t serial; /* 0: of none */
+};
+
+static inline void child_label_write(struct task_label *label, struct child_label content)
+{
+    memcpy(label->bytes, &content, sizeof content);
+}
+
+static inline struct child_label child_label_read(const struct task_label *label)
+{
+    struct child_label content;
+    memcpy(&content, label->bytes, sizeof content);
+    return content;
+}
+
 /* Shared memory, one for each child: what its parent reads when it has died. */
 struct child_page {
-    struct witness witness; /* marks are slots + 1 */
+    struct task_board board; /* the labels are struct child_label */
     /* For each slot the verdict of an attempt that has ended, in case the frame that says so did not come
      * through: its serial in the upper half, else 0. */
     _Atomic uint64_t ended[];

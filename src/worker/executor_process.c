@@ -90,10 +90,8 @@ static void cancel(struct delivery *delivery)
 static const char *activity(const struct delivery *delivery)
 {
     const struct seat *seat = delivery->seat;
-    const struct witness *witness = &seat->child->process.page->witness;
-    bool has_cpu = atomic_load_explicit(&witness->turns, memory_order_relaxed) % 2 == 1 &&
-                   atomic_load_explicit(&witness->mark, memory_order_relaxed) ==
-                       (uint32_t)(seat - seat->child->seats) + 1;
+    const struct task_board *board = &seat->child->process.page->board;
+    bool has_cpu = board_is_taken(board) && child_label_read(&board->label).serial == seat->serial;
     return has_cpu ? "running in a child process, and on its CPU" : "running in a child process";
 }
 

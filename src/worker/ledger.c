@@ -165,7 +165,7 @@ struct ledger_slot *ledger_slot_acquire(struct ledger *ledger)
         struct ledger_slot *slot = &region->slots[i];
         if (atomic_exchange(&slot->taken, 1) != 0)
             continue;
-        label_hide(&slot->label);
+        board_clear(&slot->board);
         atomic_store(&slot->cause, LEDGER_KILLED);
         return slot;
     }
@@ -176,25 +176,25 @@ void ledger_slot_release(struct ledger_slot *slot)
 {
     if (slot == NULL)
         return;
-    label_hide(&slot->label);
+    board_clear(&slot->board);
     atomic_store(&slot->taken, 0);
 }
 
-struct task_label *ledger_slot_board(struct ledger_slot *slot)
+struct task_board *ledger_slot_board(struct ledger_slot *slot)
 {
-    return slot != NULL ? &slot->label : NULL;
+    return slot != NULL ? &slot->board : NULL;
 }
 
 void ledger_slot_mark(struct ledger_slot *slot, const struct task_label *label)
 {
     if (slot != NULL)
-        label_show(&slot->label, label);
+        board_show(&slot->board, label);
 }
 
 void ledger_slot_clear(struct ledger_slot *slot)
 {
     if (slot != NULL)
-        label_hide(&slot->label);
+        board_clear(&slot->board);
 }
 
 /* --- Causes ---------------------------------------------------------------------------------------------*/

@@ -33,7 +33,7 @@ struct ledger_mark {
 _Static_assert(sizeof(struct ledger_mark) == TASK_LABEL_SIZE, "a mark fills a label");
 
 struct ledger_slot {
-    struct task_label label;
+    struct task_board board;
     atomic_uint taken;
     atomic_int cause;        /* of the end that this executor brought about; enum ledger_cause */
     atomic_uint stalled_for; /* milliseconds, with LEDGER_STALLED */

@@ -160,7 +160,7 @@ static void report_charge(const struct ledger_suspect *suspect, const struct led
 /* With the suspects locked. */
 static void charge(struct ledger *ledger, const struct ledger_slot *slot, const struct ledger_region *region)
 {
-    const struct ledger_mark *mark = (const void *)slot->label.bytes;
+    const struct ledger_mark *mark = (const void *)slot->board.label.bytes;
     struct ledger_suspect *suspect = find(ledger, mark->identity, mark->exact);
     bool known = suspect != NULL;
     if (!known)
@@ -185,12 +185,12 @@ static void charge(struct ledger *ledger, const struct ledger_slot *slot, const 
 static bool is_guilty(const struct ledger_region *region, const struct ledger_slot *slot)
 {
     bool noted = atomic_load(&region->crashed) != 0;
-    return slot->label.shown != 0 && (!noted || atomic_load(&slot->cause) != LEDGER_KILLED);
+    return board_is_taken(&slot->board) && (!noted || atomic_load(&slot->cause) != LEDGER_KILLED);
 }
 
 static bool is_sound(const struct ledger_slot *slot)
 {
-    const struct ledger_mark *mark = (const void *)slot->label.bytes;
+    const struct ledger_mark *mark = (const void *)slot->board.label.bytes;
     return mark->queue_length <= LEDGER_TEXT && mark->id_length <= LEDGER_TEXT;
 }
 
@@ -206,7 +206,7 @@ bool ledger_charge_region(struct ledger *ledger, unsigned number)
         struct ledger_slot *slot = &region->slots[i];
         if (same_boot && is_guilty(region, slot) && is_sound(slot))
             charge(ledger, slot, region);
-        label_hide(&slot->label);
+        board_clear(&slot->board);
         atomic_store(&slot->cause, LEDGER_KILLED);
         atomic_store(&slot->taken, 0);
     }

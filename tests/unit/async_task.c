@@ -827,43 +827,48 @@ Test(tasks, that_overflow_their_stack_crash_instead_of_writing_elsewhere, .signa
     start(recurses, &value);
 }
 
-/* --- The witness ----------------------------------------------------------------------------------------*/
+/* --- The board ------------------------------------------------------------------------------------------*/
 
-static struct witness witness;
+static struct task_board board;
 
-static int look_at_witness_below(whippet_task *task, void *arg)
+static int look_at_board_below(whippet_task *task, void *arg)
 {
     (void)task;
-    *(uint32_t *)arg = witness.mark;
+    *(char *)arg = board.label.bytes[0];
     return 0;
 }
 
-static int carry_mark(whippet_task *task, void *arg)
+static int carry_label(whippet_task *task, void *arg)
 {
-    uint32_t below = UNSET;
-    task_set_mark(task, *(const uint32_t *)arg);
-    cr_expect_eq(witness.mark, *(const uint32_t *)arg);
-    cr_expect_eq(witness.turns % 2, 1, "on the CPU, the turns are odd");
+    const struct task_label *label = arg;
+    char below = '?';
+    cr_expect(!board_is_taken(&board), "nobody with a label has the CPU yet");
+    task_set_label(task, label);
+    cr_expect_eq(board.label.bytes[0], label->bytes[0]);
+    cr_expect(board_is_taken(&board));
     whippet_sleep(task, 1);
-    cr_expect_eq(witness.mark, *(const uint32_t *)arg, "another had the CPU meanwhile");
-    whippet_spawn(task, look_at_witness_below, &below);
+    cr_expect_eq(board.label.bytes[0], label->bytes[0], "another had the CPU meanwhile");
+    cr_expect(board_is_taken(&board));
+    whippet_spawn(task, look_at_board_below, &below);
     whippet_join_all(task);
-    cr_expect_eq(below, *(const uint32_t *)arg, "a child goes by its root's mark");
+    cr_expect_eq(below, label->bytes[0], "a child goes by its root's label");
     return 0;
 }
 
-Test(tasks, are_told_apart_by_a_witness)
+Test(tasks, are_told_apart_by_a_board)
 {
-    static const uint32_t first = 7, second = 8;
-    witness = (struct witness){0};
-    scheduler.witness = &witness;
-    task_start(&scheduler, carry_mark, (void *)(uintptr_t)&first, INFINITY, NULL, NULL, NULL);
-    task_start(&scheduler, carry_mark, (void *)(uintptr_t)&second, INFINITY, NULL, NULL, NULL);
-    cr_expect_eq(witness.mark, second, "whoever had the CPU last is remembered");
-    cr_expect_eq(witness.turns % 2, 0, "nobody has it now");
+    static struct task_label first = {"first"}, second = {"second"};
+    board = (struct task_board){0};
+    scheduler.board = &board;
+    task_start(&scheduler, carry_label, &first, INFINITY, NULL, NULL, NULL);
+    task_start(&scheduler, carry_label, &second, INFINITY, NULL, NULL, NULL);
+    cr_expect_str_eq(board.label.bytes, "second", "whoever had the CPU last is remembered");
+    cr_expect(!board_is_taken(&board), "nobody has it now");
+    uint64_t turns = board_turns(&board);
     for (double now = 0; scheduler.tasks > 0; now += 0.5)
         scheduler_turn(&scheduler, now);
-    scheduler.witness = NULL;
+    cr_expect_gt(board_turns(&board), turns, "turns are counted");
+    scheduler.board = NULL;
 }
 
 /* --- Tasks that block -----------------------------------------------------------------------------------*/

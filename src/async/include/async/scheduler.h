@@ -21,13 +21,6 @@ struct posted {
 
 struct loop;
 
-/* Which root task has the CPU: told in memory that outlives a crash, a page shared with another process or a
- * file, to whoever looks at it afterwards. */
-struct witness {
-    _Atomic uint32_t mark;  /* task_set_mark's of the root that has the CPU, or had it last; 0: of none */
-    _Atomic uint32_t turns; /* counts up whenever a task gets the CPU or gives it up: odd while one has it */
-};
-
 /* How many spawned tasks there may be; schedulers of several threads may share one. */
 struct task_quota {
     atomic_size_t used;
@@ -43,10 +36,9 @@ struct scheduler {
     whippet_task *running;     /* NULL on the loop's own stack */
     size_t tasks;              /* that hold a stack, whatever their state */
     struct task_quota *quota;  /* of spawned tasks; borrowed, NULL: no limit */
-    struct task_label *board;  /* shows the running task's label; borrowed, NULL: nobody looks */
+    struct task_board *board;  /* shows the running task's label; borrowed, NULL: nobody looks */
     struct context home;       /* the context that turns the scheduler */
     struct loop *loop;         /* whose it is; NULL where something else drives it */
-    struct witness *witness;   /* borrowed; NULL: nobody wants to know */
     double (*clock)(void); /* for awaits of tasks that may block before them; NULL: once a turn is enough */
     struct list starting;  /* tasks started by an `ended` function, to run when that has returned */
     bool ending;           /* an `ended` function is running */

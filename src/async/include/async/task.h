@@ -37,10 +37,6 @@ bool task_stack_overflowed(const whippet_task *task, const void *address);
 /* Asks a root task to end, as whippet_cancel does for children. */
 void task_cancel(whippet_task *task);
 
-/* What the scheduler's witness calls the task's root from now on, whenever one of its family has the CPU.
- * From the task itself. */
-void task_set_mark(whippet_task *task, uint32_t mark);
-
 struct scheduler *task_scheduler(const whippet_task *task);
 const struct log_fields *task_log_fields(const whippet_task *task); /* may be NULL */
 

@@ -58,7 +58,7 @@ struct ledger_slot *ledger_slot_acquire(struct ledger *ledger);
 void ledger_slot_release(struct ledger_slot *slot);
 
 /* Where a scheduler shows the label of its running task. */
-struct task_label *ledger_slot_board(struct ledger_slot *slot);
+struct task_board *ledger_slot_board(struct ledger_slot *slot);
 
 /* For an executor without a scheduler: the message's code is about to run here, and has returned. A few
  * nanoseconds each. NULL slots are fine. */
