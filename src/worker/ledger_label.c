@@ -1,5 +1,6 @@
 /* By what a message is known when it comes again. */
 #include "ledger_format.h"
+#include <base/bytes.h>
 
 /* Not a library to link: the header's inlined functions, as most of these inputs are a few bytes. */
 #define XXH_INLINE_ALL
@@ -27,11 +28,11 @@ static XXH128_hash_t hash_samples(whippet_bytes body, uint64_t seed)
     return XXH3_128bits_withSeed(samples, sizeof samples, seed ^ body.len);
 }
 
-static void identify(struct ledger_mark *mark, const whippet_message *message, whippet_bytes id,
-                     bool thorough)
+static void identify(struct ledger_mark *mark, const whippet_message *message, whippet_bytes queue,
+                     whippet_bytes id, bool thorough)
 {
     const struct message *content = message->content;
-    uint64_t seed = XXH3_64bits(message->queue, strlen(message->queue));
+    uint64_t seed = XXH3_64bits(queue.data, queue.len);
     mark->exact = true;
     mark->samples[0] = mark->samples[1] = 0;
     if (id.len > 0) {
@@ -48,22 +49,22 @@ static void identify(struct ledger_mark *mark, const whippet_message *message, w
     mark->exact = thorough;
 }
 
-static uint8_t keep_text(char kept[LEDGER_TEXT], const void *text, size_t length)
+static uint8_t keep_text(char kept[LEDGER_TEXT], whippet_bytes text)
 {
-    size_t fits = length < LEDGER_TEXT ? length : LEDGER_TEXT;
+    size_t fits = text.len < LEDGER_TEXT ? text.len : LEDGER_TEXT;
     if (fits > 0)
-        memcpy(kept, text, fits);
+        memcpy(kept, text.data, fits);
     return (uint8_t)fits;
 }
 
-void ledger_label(struct task_label *label, const whippet_message *message, bool thorough)
+void ledger_label(struct task_label *label, const whippet_message *message, whippet_bytes id, bool thorough)
 {
     struct ledger_mark *mark = (void *)label->bytes;
-    whippet_bytes id = whippet_message_id(message);
-    identify(mark, message, id, thorough);
+    whippet_bytes queue = bytes_of_text(message->queue);
+    identify(mark, message, queue, id, thorough);
     mark->attempt = message->attempt;
-    mark->queue_length = keep_text(mark->queue, message->queue, strlen(message->queue));
-    mark->id_length = keep_text(mark->id, id.data, id.len);
+    mark->queue_length = keep_text(mark->queue, queue);
+    mark->id_length = keep_text(mark->id, id);
 }
 
 void ledger_label_attempt(struct task_label *label, unsigned attempt)

@@ -61,7 +61,7 @@ static struct task_label label_of_bytes(const char *queue, const char *id, const
 {
     struct task_label label = {0};
     struct whippet_message message = message_of(queue, id, body, size);
-    ledger_label(&label, &message, thorough);
+    ledger_label(&label, &message, whippet_message_id(&message), thorough);
     message_destroy(message.content);
     return label;
 }
@@ -99,11 +99,14 @@ Test(ledger, tells_large_messages_apart_that_differ_anywhere_once_it_is_thorough
     };
     static char first[SIZE], second[SIZE];
     second[777] = 1;
-    cr_expect(is_same(label_of_bytes("q", NULL, first, SIZE, false), label_of_bytes("q", NULL, second, SIZE, false)),
+    cr_expect(is_same(label_of_bytes("q", NULL, first, SIZE, false),
+                      label_of_bytes("q", NULL, second, SIZE, false)),
               "their samples are alike");
-    cr_expect(!is_same(label_of_bytes("q", NULL, first, SIZE, true), label_of_bytes("q", NULL, second, SIZE, true)));
+    cr_expect(!is_same(label_of_bytes("q", NULL, first, SIZE, true),
+                       label_of_bytes("q", NULL, second, SIZE, true)));
     second[SIZE - 1] = 1;
-    cr_expect(!is_same(label_of_bytes("q", NULL, first, SIZE, false), label_of_bytes("q", NULL, second, SIZE, false)),
+    cr_expect(!is_same(label_of_bytes("q", NULL, first, SIZE, false),
+                       label_of_bytes("q", NULL, second, SIZE, false)),
               "the last bytes are among the samples");
 }
 
@@ -155,7 +158,8 @@ static void of_a_segfault(struct ledger *ledger, struct ledger_slot *slot, const
     ledger_note_crash(ledger, slot, SIGSEGV);
 }
 
-static void of_a_crash_in_another_thread(struct ledger *ledger, struct ledger_slot *slot, const struct task_label *label)
+static void of_a_crash_in_another_thread(struct ledger *ledger, struct ledger_slot *slot,
+                                         const struct task_label *label)
 {
     ledger_slot_mark(slot, label);
     ledger_note_crash(ledger, NULL, SIGSEGV);
@@ -184,7 +188,8 @@ Test(ledger, charges_the_message_that_was_on_the_cpu_when_the_worker_was_killed)
     struct suspicion suspicion = suspicion_of(ledger, label);
     cr_expect_eq(suspicion.crashes, 2, "%u crashes", suspicion.crashes);
     suspicion_describe(&suspicion, words);
-    cr_expect_eq(strncmp(words, "crashed the worker 2 times, the last time: killed (SIGKILL", 58), 0, "%s", words);
+    cr_expect_eq(strncmp(words, "crashed the worker 2 times, the last time: killed (SIGKILL", 58), 0, "%s",
+                 words);
     cr_expect_eq(suspicion_of(ledger, label_of("q", "2", "")).crashes, 0);
     ledger_close(ledger);
 }
@@ -228,7 +233,8 @@ Test(ledger, tells_a_stall_from_a_crash)
     struct ledger *ledger = open_kept();
     struct suspicion suspicion = suspicion_of(ledger, label);
     suspicion_describe(&suspicion, words);
-    cr_expect_eq(strncmp(words, "crashed the worker 1 time, once: blocked the loop for 30 s,", 59), 0, "%s", words);
+    cr_expect_eq(strncmp(words, "crashed the worker 1 time, once: blocked the loop for 30 s,", 59), 0, "%s",
+                 words);
     ledger_close(ledger);
 }
 
@@ -464,7 +470,8 @@ Test(ledger, that_is_empty_is_begun_anew)
 
 Test(ledger, drops_suspects_that_are_torn_or_a_week_old)
 {
-    struct task_label torn = label_of("q", "1", ""), old = label_of("q", "2", ""), fine = label_of("q", "3", "");
+    struct task_label torn = label_of("q", "1", ""), old = label_of("q", "2", ""),
+                      fine = label_of("q", "3", "");
     dies(while_it_runs, &torn);
     dies(while_it_runs, &old);
     dies(while_it_runs, &fine);
@@ -521,7 +528,8 @@ static void assert_survives(const char *call, int error, const char *words)
 Test(ledger, is_in_memory_where_any_system_call_fails_while_it_is_made)
 {
     assert_survives("mkdir", EROFS, "cannot make the folder");
-    assert_survives("create", EROFS, "Read-only file system; set state_dir to a folder that this user can write to");
+    assert_survives("create", EROFS,
+                    "Read-only file system; set state_dir to a folder that this user can write to");
     assert_survives("create", EACCES, "Permission denied; set state_dir");
     assert_survives("fallocate", ENOSPC, "No space left on device; make room there");
     assert_survives("write", EDQUOT, "make room there");
@@ -578,8 +586,9 @@ Test(ledger, describes_itself_without_being_made)
     dies(while_it_runs, &label);
     ledger_close(open_kept());
     ledger_describe(folder, text, sizeof text);
-    cr_expect_not_null(strstr(text, "workers 0, suspects 1\n    orders, message abc: crashed the worker 1 time"), "%s",
-                       text);
+    cr_expect_not_null(
+        strstr(text, "workers 0, suspects 1\n    orders, message abc: crashed the worker 1 time"), "%s",
+        text);
     write_file("a letter", 8);
     ledger_describe(folder, text, sizeof text);
     cr_expect_not_null(strstr(text, "is no ledger"), "%s", text);

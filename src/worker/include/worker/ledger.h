@@ -77,10 +77,11 @@ void ledger_note_stall(struct ledger *ledger, struct ledger_slot *slot, double s
 
 /* --- Identities -----------------------------------------------------------------------------------------*/
 
-/* Fills the label of a message's attempt. The message is known by queue and message id; without an id by
- * queue, routing key and body. Of a large body without an id only samples are looked at, unless `thorough`:
- * then all of it is read, and the label also fits what only samples were known of. */
-void ledger_label(struct task_label *label, const whippet_message *message, bool thorough);
+/* Fills the label of a message's attempt; `id` is what whippet_message_id says, which every caller has at
+ * hand. The message is known by queue and message id; without an id by queue, routing key and body. Of a
+ * large body without an id only samples are looked at, unless `thorough`: then all of it is read, and the
+ * label also fits what only samples were known of. */
+void ledger_label(struct task_label *label, const whippet_message *message, whippet_bytes id, bool thorough);
 
 /* The same message's next attempt. */
 void ledger_label_attempt(struct task_label *label, unsigned attempt);
