@@ -44,6 +44,18 @@ void client_check_reply(amqp_connection_state_t connection, const char *what)
     client_check_answer(amqp_get_rpc_reply(connection), what);
 }
 
+/* Trusts what SSL_CERT_FILE names, as OpenSSL's own programs do. */
+static amqp_socket_t *client_tls_socket(amqp_connection_state_t connection)
+{
+    const char *ca = getenv("SSL_CERT_FILE");
+    amqp_socket_t *socket = amqp_ssl_socket_new(connection);
+    if (ca == NULL)
+        client_die("amqps", "name the broker's CA in SSL_CERT_FILE");
+    if (socket != NULL)
+        client_check_status(amqp_ssl_socket_set_cacert(socket, ca), ca);
+    return socket;
+}
+
 amqp_connection_state_t client_connect(const char *url)
 {
     struct amqp_connection_info info;
@@ -54,7 +66,7 @@ amqp_connection_state_t client_connect(const char *url)
     /* To every other client, and to people, the trailing slash of a URL means the default virtual host. */
     const char *vhost = info.vhost[0] == '\0' ? "/" : info.vhost;
     amqp_connection_state_t connection = amqp_new_connection();
-    amqp_socket_t *socket = amqp_tcp_socket_new(connection);
+    amqp_socket_t *socket = info.ssl ? client_tls_socket(connection) : amqp_tcp_socket_new(connection);
     if (socket == NULL)
         client_die("socket", strerror(errno));
     client_check_status(amqp_socket_open(socket, info.host, info.port), url);

@@ -7,9 +7,11 @@
 
 #if __has_include(<rabbitmq-c/amqp.h>)
 #include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/ssl_socket.h>
 #include <rabbitmq-c/tcp_socket.h>
 #else
 #include <amqp.h>
+#include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
 #endif
 
@@ -17,7 +19,7 @@ enum {
     CLIENT_CHANNEL = 1
 };
 
-/* Connects to an amqp:// URL, with a frame_max of 128 KiB and without heartbeats. */
+/* Connects to an amqp:// or amqps:// URL, with a frame_max of 128 KiB and without heartbeats. */
 amqp_connection_state_t client_connect(const char *url);
 void client_close(amqp_connection_state_t connection);
 

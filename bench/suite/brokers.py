@@ -1,19 +1,39 @@
 """Where messages come from: a private RabbitMQ, and the scripted broker."""
 import os
+import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from .programs import Child, Failure
 
 
+@dataclass
+class Encrypted:
+    """Where a consumer goes by TLS."""
+    url: str
+    queue: str
+    ca: Path  # whom to trust
+
+
 class RabbitMQ:
     """The broker that scripts/broker has started for us, and the one queue used in it."""
+
+    ca = None
 
     def __init__(self, build):
         self.build = build
         self.url = os.environ["WHIPPET_TEST_AMQP_URL"]
-        self.pid = int(Path(os.environ["WHIPPET_TEST_BROKER"], "server.pid").read_text(encoding="ascii"))
+        self.folder = Path(os.environ["WHIPPET_TEST_BROKER"])
+        self.pid = int((self.folder / "server.pid").read_text(encoding="ascii"))
         self.queue = "bench"
+
+    def over_tls(self):
+        """The same queue by its encrypted port."""
+        url = re.search(r"^export AMQPS_URL=(.*)$", (self.folder / "environment").read_text(encoding="utf-8"), re.MULTILINE)
+        if not url:
+            raise Failure("the broker takes no TLS; is openssl installed?")
+        return Encrypted(url[1], self.queue, self.folder / "tls" / "ca.pem")
 
     def empty(self):
         self.build.queue("prepare", self.url, self.queue)
@@ -49,6 +69,7 @@ class Scripted:
     """A scripted broker for one consumer: `with Scripted(…) as broker`, then broker.report()."""
 
     pid = None
+    ca = None
 
     def __init__(self, build, count, size, folder):
         self.count = count

@@ -59,9 +59,10 @@ class Peer:
         return Peer(self.title, [*wrapper, *self.command], self.more, self.environment)
 
     def start(self, folder, broker, count, prefetch):
+        environment = {**(self.environment or {}), **({"SSL_CERT_FILE": str(broker.ca)} if broker.ca else {})}
         started = time.monotonic()
-        return Running(Child([*self.command, broker.url, broker.queue, count, prefetch, *self.more], folder,
-                             self.environment), started)
+        return Running(Child([*self.command, broker.url, broker.queue, count, prefetch, *self.more], folder, environment),
+                       started)
 
 
 class Whippet:
@@ -84,7 +85,7 @@ class Whippet:
         report = folder / "report.json"
         report.unlink(missing_ok=True)
         configuration = {
-            "amqp": {"url": broker.url},
+            "amqp": {"url": broker.url, **({"tls": {"ca": str(broker.ca)}} if broker.ca else {})},
             "admin": {"listen": "off"},
             "processor_path": [str(self.build.plugins)],
             "queues": [{

@@ -81,6 +81,12 @@ def measure_kilobyte(session):
                               work.from_rabbitmq(session, session.count(200_000), 1024, 500))
 
 
+def measure_tls(session):
+    cast = session.cast
+    return session.interleave([cast.whippet, cast.rabbitmqc, cast.rabbitmqc_100],
+                              work.from_rabbitmq(session, session.count(50_000), 100, 500, tls=True))
+
+
 def measure_scripted(session):
     cast = session.cast
     return session.interleave([cast.whippet, cast.rabbitmqc, cast.bare, cast.amqp091, cast.amqplib],
@@ -149,6 +155,8 @@ ROWS = [
         Goal("messages per second, of rabbitmq-c's loop", RATE_RATIO, "≥", 1.3)], RABBITMQC),
     Row("kilobyte", "RabbitMQ, 200,000 × 1 KiB, prefetch 500", measure_kilobyte, FROM_RABBITMQ, [
         Goal("CPU per message, of rabbitmq-c's loop", CPU_RATIO, "≤", 0.6)], RABBITMQC),
+    Row("tls", "RabbitMQ over TLS, 50,000 × 100 B, prefetch 500", measure_tls, FROM_RABBITMQ, [
+        Goal("CPU per message, of rabbitmq-c's loop", CPU_RATIO, "≤", 1.0)], RABBITMQC),
     Row("scripted", "scripted broker, 1,000,000 × 100 B, prefetch 500", measure_scripted,
         [*CONSUMING, Column("messages per ack", "messages_per_ack", "{:.0f}")], [
         Goal("messages per second", RATE, "≥", 2e6),

@@ -16,12 +16,14 @@ def consuming(report):
     }
 
 
-def from_rabbitmq(session, count, size, prefetch):
+def from_rabbitmq(session, count, size, prefetch, tls=False):
     """Consumes a full queue until it is empty, and looks that it is."""
+    broker = session.rabbitmq.over_tls() if tls else session.rabbitmq
+
     def take(consumer):
         session.rabbitmq.fill(count, size)
         before = machine.process_seconds(session.rabbitmq.pid)
-        with session.running(consumer, session.rabbitmq, count, prefetch) as running:
+        with session.running(consumer, broker, count, prefetch) as running:
             report = checked(running.report(), count, size)
         after = machine.process_seconds(session.rabbitmq.pid)
         session.rabbitmq.await_ready(0)
