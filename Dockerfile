@@ -30,7 +30,7 @@ WORKDIR /srv/whippet
 
 FROM ${BASE} AS runtime
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates libcjson1 libev4 libmicrohttpd12 librabbitmq4 libssl3 \
+    && apt-get install --yes --no-install-recommends ca-certificates libcjson1 libcurl4 libev4 libmicrohttpd12 librabbitmq4 libssl3 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 RUN groupadd --system --gid 10001 whippet \
     && useradd --system --uid 10001 --gid whippet --no-create-home --home-dir /srv/whippet \

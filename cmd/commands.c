@@ -102,6 +102,46 @@ static const char publish_usage[] =
     "  whippet publish orders --body 'order {n}' --count 10000 --rate 500\n"
     "  whippet publish -e shop -k orders.new -f order.json -H tenant=acme\n";
 
+static const char dead_usage[] =
+    "Looks at dead letters, sends them back to where they failed, or throws them away.\n"
+    "\n"
+    "usage: whippet dead list [OPTIONS] [QUEUE...]\n"
+    "       whippet dead show [OPTIONS] QUEUE\n"
+    "       whippet dead replay [OPTIONS] QUEUE\n"
+    "       whippet dead purge [OPTIONS] QUEUE\n"
+    "\n"
+    "QUEUE is the dead-letter queue. Without one, list shows those of the configuration.\n"
+    "\n"
+    "  -n, --limit N          list: looks at the first N (default 100) for reasons and age;\n"
+    "                         show, replay, purge: at most N that match (show: default 10)\n"
+    "      --reason REASON    only those that died of it: retry-exhausted, rejected, timeout,\n"
+    "                         crash, too-large, expired, maxlen, an exception's class\n"
+    "      --match TEXT       only those with TEXT in the body, a header or another property\n"
+    "      --to QUEUE         replay: all to this queue\n"
+    "      --exchange         replay: to the exchange they were published to at first, and so\n"
+    "                         to every queue that is bound to it\n"
+    "  -r, --rate N           replay: how many a second\n"
+    "      --dry-run          replay, purge: says what it would do with the first 2000\n"
+    "      --bytes N          show: how much of a body (default 1024)\n"
+    "  -j, --json             list, show: a JSON object a line\n"
+    "  -y, --yes              purge: without a question\n"
+    "  -q, --quiet            shows no progress\n"
+    "      --management URL   list: every queue whose name ends in .dead, .dlq, _error or\n"
+    "                         _skipped, as RabbitMQ's management API tells\n"
+    "  -u, --url URL          the broker; without it AMQP_URL, RABBITMQ_URL or localhost\n"
+    "      --password-file FILE, --ca FILE, --cert FILE, --key FILE\n"
+    "                         as with \"whippet publish\"\n"
+    "  -c, --config FILE      the broker of this worker's configuration, in place of those\n"
+    "\n"
+    "replay publishes a message, waits for the broker's confirm, and only then takes it out\n"
+    "of the dead-letter queue. What can't be replayed stays, and is named. It stops after as\n"
+    "many as there were when it began. Exits with 1 when something stays that was meant.\n"
+    "\n"
+    "  whippet dead list\n"
+    "  whippet dead show orders.dead --limit 1\n"
+    "  whippet dead replay orders.dead --reason timeout --rate 50\n"
+    "  whippet dead purge orders.dead --match '\"tenant\":\"test\"' --yes\n";
+
 static const char processors_usage[] =
     "Lists the processors there are, or tells what one of them takes as its settings.\n"
     "\n"
@@ -146,6 +186,7 @@ const struct command commands[] = {
     {"check", "check the configuration and print the memory it may take", check_usage, command_check},
     {"try", "run a processor on one message, without a broker", try_usage, command_try},
     {"publish", "publish messages and wait for their confirms", publish_usage, command_publish},
+    {"dead", "list, show, replay or purge dead letters", dead_usage, command_dead},
     {"processors", "list the processors there are, or the options of one", processors_usage,
      command_processors},
     {"healthcheck", "ask a worker whether it is alive, or ready", healthcheck_usage, command_healthcheck},

@@ -162,6 +162,36 @@ int properties_copy(struct buffer *out, whippet_bytes properties, whippet_bytes 
     return 0;
 }
 
+static bool write_text(struct buffer *out, whippet_bytes text)
+{
+    uint8_t length = (uint8_t)text.len;
+    return buffer_append(out, &length, 1) && buffer_append(out, text.data, text.len);
+}
+
+int properties_copy_with(struct buffer *out, whippet_bytes properties, enum property changed,
+                         whippet_bytes text)
+{
+    whippet_bytes rest = properties;
+    uint16_t flags;
+    uint8_t encoded_flags[2];
+    if (text.len > 255 || !take_flags(&rest, &flags))
+        return WHIPPET_E_INVALID;
+    write_u16(encoded_flags, (uint16_t)(flags | (0x8000u >> changed)));
+    if (!buffer_append(out, encoded_flags, sizeof encoded_flags))
+        return WHIPPET_E_MEMORY;
+    for (enum property property = 0; property < PROPERTY_COUNT; property++) {
+        whippet_bytes whole = {0}, content = {0};
+        if (property_flagged(flags, property) &&
+            !take_property(&rest, property_shape(property), &whole, &content))
+            return WHIPPET_E_INVALID;
+        bool written =
+            property == changed ? write_text(out, text) : buffer_append(out, whole.data, whole.len);
+        if (!written)
+            return WHIPPET_E_MEMORY;
+    }
+    return 0;
+}
+
 /* --- From scratch, with rabbitmq-c's encoder ------------------------------------------------------------*/
 
 static void set_text(amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t *to,

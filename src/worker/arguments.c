@@ -1,4 +1,4 @@
-#include "arguments.h"
+#include <worker/arguments.h>
 #include <cjson/cJSON.h>
 #include <math.h>
 

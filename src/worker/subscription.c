@@ -1,6 +1,6 @@
 /* One queue's consumer: a task that walks from idle to consuming, and starts over whenever something is lost.
  */
-#include "arguments.h"
+#include <worker/arguments.h>
 #include "worker_internal.h"
 #include <base/log.h>
 #include <base/memory.h>

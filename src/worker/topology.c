@@ -1,7 +1,7 @@
 /* What must exist at the broker before a queue can be consumed. Everything is looked for first and declared
  * only when it is missing, so that what exists with other arguments is used as it is, and is no error
  * (celery/celery#6509). */
-#include "arguments.h"
+#include <worker/arguments.h>
 #include "worker_internal.h"
 #include <base/memory.h>
 #include <stdio.h>

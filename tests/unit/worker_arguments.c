@@ -1,5 +1,5 @@
 /* Arguments from JSON to AMQP, read back by rabbitmq-c. */
-#include "../../src/worker/arguments.h"
+#include <worker/arguments.h>
 #include <base/memory.h>
 #include <cjson/cJSON.h>
 #include <criterion/criterion.h>

@@ -69,4 +69,9 @@ int properties_write(struct buffer *out, const struct properties_draft *draft);
 int properties_copy(struct buffer *out, whippet_bytes properties, whippet_bytes header_entries,
                     unsigned leave_out);
 
+/* Appends a copy of `properties` to `out` in which `property`, one whose value is text, has the value `text`.
+ * 0; MEMORY; INVALID for a text over 255 bytes. */
+int properties_copy_with(struct buffer *out, whippet_bytes properties, enum property property,
+                         whippet_bytes text);
+
 #endif

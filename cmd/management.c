@@ -1,0 +1,136 @@
+#include "management.h"
+#include <base/buffer.h>
+#include <cjson/cJSON.h>
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    REPLY_MAX = 64 * 1024 * 1024,
+    URL_SIZE = 2048,
+    UNAUTHORISED = 401,
+    FORBIDDEN = 403,
+    NOT_FOUND = 404,
+    OK = 200,
+};
+
+static const long CONNECT_MILLISECONDS = 5000;
+static const long ALL_MILLISECONDS = 10000;
+
+static size_t on_data(char *data, size_t size, size_t count, void *owner)
+{
+    struct buffer *reply = owner;
+    if (buffer_length(reply) + size * count > REPLY_MAX || !buffer_append(reply, data, size * count))
+        return 0;
+    return size * count;
+}
+
+static bool make_url(CURL *curl, const struct management *management, const char *path, char url[URL_SIZE])
+{
+    size_t base = strlen(management->url);
+    char *vhost = curl_easy_escape(curl, management->endpoint->vhost, 0);
+    const char *hole = strstr(path, "%s");
+    while (base > 0 && management->url[base - 1] == '/')
+        base--;
+    int before = hole != NULL ? (int)(hole - path) : (int)strlen(path);
+    int length = snprintf(url, URL_SIZE, "%.*s%.*s%s%s", (int)base, management->url, before, path,
+                          hole != NULL && vhost != NULL ? vhost : "", hole != NULL ? hole + 2 : "");
+    curl_free(vhost);
+    return length < URL_SIZE;
+}
+
+/* The failure for a reply that is none; `where` is without a password. */
+static int explain(long status, const char *where, struct whippet_failure *failure)
+{
+    switch (status) {
+    case UNAUTHORISED:
+    case FORBIDDEN:
+        return failure_set(failure, WHIPPET_E_REFUSED,
+                           "the management API at %s refuses this user (%ld): give it the tag \"monitoring\" "
+                           "(rabbitmqctl set_user_tags), or another user in the URL",
+                           where, status);
+    case NOT_FOUND:
+        return failure_set(failure, WHIPPET_E_INVALID,
+                           "%s answers with 404: is that RabbitMQ's management plugin, and does the virtual "
+                           "host exist? (rabbitmq-plugins enable rabbitmq_management)",
+                           where);
+    default:
+        return failure_set(failure, WHIPPET_E_INVALID, "%s answers with status %ld instead of an answer",
+                           where, status);
+    }
+}
+
+/* "http://host:15672" of the URL: without user, password and path. */
+static void describe(const char *url, char *where, size_t size)
+{
+    const char *scheme = strstr(url, "://");
+    const char *host = scheme != NULL ? scheme + 3 : url;
+    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
+    snprintf(where, size, "%.*s%.*s", (int)(host - url), url, (int)strcspn(at != NULL ? at + 1 : host, "/?#"),
+             at != NULL ? at + 1 : host);
+}
+
+static void prepare(CURL *curl, const struct management *management, const char *url, struct buffer *reply)
+{
+    const struct endpoint *endpoint = management->endpoint;
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MILLISECONDS);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ALL_MILLISECONDS);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
+    curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    if (strchr(management->url, '@') == NULL && endpoint->user != NULL) {
+        curl_easy_setopt(curl, CURLOPT_USERNAME, endpoint->user);
+        curl_easy_setopt(curl, CURLOPT_PASSWORD, endpoint->password);
+    }
+}
+
+static cJSON *ask(CURL *curl, const struct management *management, const char *path, struct buffer *reply,
+                  struct whippet_failure *failure)
+{
+    char url[URL_SIZE], where[256], words[CURL_ERROR_SIZE] = "";
+    long status = 0;
+    describe(management->url, where, sizeof where);
+    if (!make_url(curl, management, path, url)) {
+        failure_set(failure, WHIPPET_E_INVALID, "the management URL %s… is too long", where);
+        return NULL;
+    }
+    prepare(curl, management, url, reply);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
+    CURLcode code = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    if (code != CURLE_OK) {
+        failure_set(
+            failure, WHIPPET_E_UNAVAILABLE,
+            "the management API at %s can't be asked: %s. It comes with the plugin rabbitmq_management, "
+            "and listens at port 15672",
+            where, words[0] != '\0' ? words : curl_easy_strerror(code));
+        return NULL;
+    }
+    if (status != OK) {
+        explain(status, where, failure);
+        return NULL;
+    }
+    cJSON *document = cJSON_ParseWithLength((const char *)buffer_begin(reply), buffer_length(reply));
+    if (document == NULL)
+        failure_set(failure, WHIPPET_E_INVALID, "what %s answers is no JSON: is that the management API?",
+                    where);
+    return document;
+}
+
+struct cJSON *management_get(const struct management *management, const char *path,
+                             struct whippet_failure *failure)
+{
+    struct buffer reply;
+    CURL *curl = curl_easy_init();
+    if (curl == NULL) {
+        failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
+        return NULL;
+    }
+    buffer_init(&reply);
+    cJSON *document = ask(curl, management, path, &reply, failure);
+    buffer_destroy(&reply);
+    curl_easy_cleanup(curl);
+    return document;
+}

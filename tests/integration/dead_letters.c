@@ -1,0 +1,468 @@
+/* The dead command against a real broker. */
+#include "stage.h"
+
+#include "command.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+TestSuite(dead_letters, .init = stage_open, .fini = stage_close, .timeout = 120);
+TestSuite(dead_letters_alone, .init = stage_open_alone, .fini = stage_close, .timeout = 180);
+
+enum {
+    DONE = 0,
+    FAILED = 1,
+    USAGE = 64,
+    OUTPUT_SIZE = 1 << 16,
+    UNDER_WAY = 256 /* messages whose confirm may be lost with the process */
+};
+
+/* --- Running it -----------------------------------------------------------------------------------------*/
+
+static char output[OUTPUT_SIZE]; /* what the last run printed, both streams */
+
+static int open_output(void)
+{
+    int descriptor = open(stage_path("output"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    cr_assert(descriptor >= 0, "%s", strerror(errno));
+    return descriptor;
+}
+
+static void read_output(int descriptor)
+{
+    ssize_t length = pread(descriptor, output, sizeof output - 1, 0);
+
+    output[length > 0 ? length : 0] = '\0';
+    close(descriptor);
+}
+
+static pid_t dead_start(int input, int descriptor, const char *verb, const char *queue, const char *first,
+                        const char *second)
+{
+    const char *arguments[] = {
+        getenv("WHIPPET_PROGRAM"), "dead", "--url", stage_broker()->url, verb, queue, first, second, NULL};
+
+    return command_start(arguments, input, descriptor, descriptor);
+}
+
+static int dead(const char *verb, const char *queue, const char *first, const char *second)
+{
+    int descriptor = open_output();
+    int status = command_wait(dead_start(-1, descriptor, verb, queue, first, second));
+
+    read_output(descriptor);
+    return status;
+}
+
+#define assert_dead(expected, ...)                                                                           \
+    do {                                                                                                     \
+        int status_ = dead(__VA_ARGS__);                                                                     \
+        cr_assert_eq(status_, expected, "exit status %d: %s", status_, output);                              \
+    } while (0)
+
+#define assert_says(text) cr_assert_not_null(strstr(output, text), "no \"%s\" in: %s", text, output)
+
+/* --- Dead letters ---------------------------------------------------------------------------------------*/
+
+struct header {
+    const char *name;
+    const char *value;
+};
+
+/* Sends one with up to eight text headers, the last of which has no name. */
+static void send_letter(const char *queue, const char *id, const struct header *headers, amqp_bytes_t body)
+{
+    amqp_table_entry_t entries[8];
+    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_HEADERS_FLAG |
+                                                    AMQP_BASIC_DELIVERY_MODE_FLAG,
+                                          .message_id = amqp_cstring_bytes(id),
+                                          .delivery_mode = AMQP_DELIVERY_PERSISTENT,
+                                          .headers = {.entries = entries}};
+
+    for (int i = 0; i < 8 && headers[i].name != NULL; i++)
+        entries[properties.headers.num_entries++] = (amqp_table_entry_t){
+            .key = amqp_cstring_bytes(headers[i].name),
+            .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(headers[i].value)}};
+    client_publish(stage_client(), "", queue, &properties, body);
+}
+
+/* A pair of queues, and in the second of them `count` letters as the worker writes them; every tenth died of
+ * a timeout. */
+static void send_ours(const char *queue, const char *dead_queue, unsigned count)
+{
+    client_declare(stage_client(), queue, "quorum");
+    client_declare(stage_client(), dead_queue, "quorum");
+    for (unsigned i = 0; i < count; i++) {
+        const struct header headers[] = {{"whippet-reason", i % 10 == 0 ? "timeout" : "rejected"},
+                                         {"whippet-queue", queue},
+                                         {"whippet-exchange", "shop"},
+                                         {"whippet-routing-key", "orders.new"},
+                                         {"whippet-attempts", "5"},
+                                         {"whippet-expiration", "3600000"},
+                                         {"tenant", "acme"},
+                                         {NULL, NULL}};
+        char id[16];
+
+        snprintf(id, sizeof id, "%u", i);
+        send_letter(dead_queue, id, headers, amqp_cstring_bytes("a body"));
+    }
+}
+
+static void await_ready(const char *queue, long count)
+{
+    await(15, client_ready(stage_client(), queue) == count, "%ld in %s, found %ld", count, queue,
+          client_ready(stage_client(), queue));
+}
+
+/* Empties the queue; counts each id below `most` in `seen`. */
+static unsigned take_all(const char *queue, unsigned char *seen, unsigned most)
+{
+    struct client_message *message;
+    unsigned count = 0;
+
+    while ((message = client_get(stage_client(), queue)) != NULL) {
+        char id[16] = "";
+        amqp_bytes_t text = message->content.properties.message_id;
+
+        memcpy(id, text.bytes, text.len < sizeof id ? text.len : sizeof id - 1);
+        cr_assert_lt(strtoul(id, NULL, 10), most);
+        seen[strtoul(id, NULL, 10)]++;
+        count++;
+        client_message_destroy(message);
+    }
+    return count;
+}
+
+static void assert_header(const struct client_message *message, const char *name, const char *expected)
+{
+    char *text = client_header_text(message, name);
+
+    cr_assert_str_eq(text, expected, "%s is \"%s\"", name, text);
+    free(text);
+}
+
+/* --- Replay ---------------------------------------------------------------------------------------------*/
+
+Test(dead_letters, of_ours_go_back_as_they_were_before_they_died)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    struct client_message *message;
+
+    send_ours(queue, dead_queue, 1);
+    assert_dead(DONE, "replay", dead_queue, NULL, NULL);
+    await_ready(dead_queue, 0);
+    message = client_get(stage_client(), queue);
+    cr_assert_not_null(message);
+    assert_header(message, "tenant", "acme");
+    assert_header(message, "whippet-replayed", "1");
+    assert_header(message, "whippet-attempts", "(absent)");
+    assert_header(message, "whippet-reason", "(absent)");
+    cr_assert_eq(message->content.properties.expiration.len, 7);
+    cr_assert_arr_eq(message->content.properties.expiration.bytes, "3600000", 7);
+    client_message_destroy(message);
+}
+
+Test(dead_letters, of_one_reason_go_back_and_the_others_stay_however_many_those_are)
+{
+    enum {
+        COUNT = 1000
+    };
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    unsigned char seen[COUNT] = {0};
+
+    send_ours(queue, dead_queue, COUNT);
+    assert_dead(DONE, "replay", dead_queue, "--reason=timeout", NULL);
+    assert_says("100 replayed of 1000 messages");
+    await_ready(queue, COUNT / 10);
+    await_ready(dead_queue, COUNT - COUNT / 10);
+    take_all(queue, seen, COUNT);
+    take_all(dead_queue, seen, COUNT);
+    for (unsigned i = 0; i < COUNT; i++)
+        cr_assert_eq(seen[i], 1, "message %u is there %u times", i, seen[i]);
+}
+
+Test(dead_letters, go_back_as_many_as_the_limit_says)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    send_ours(queue, dead_queue, 20);
+    assert_dead(DONE, "replay", dead_queue, "--limit=7", NULL);
+    await_ready(queue, 7);
+    await_ready(dead_queue, 13);
+}
+
+Test(dead_letters, that_fail_again_at_once_are_not_replayed_in_a_loop)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    send_ours(queue, dead_queue, 50);
+    /* Each goes to the end of the very queue it is taken from. */
+    assert_dead(DONE, "replay", dead_queue, "--to", dead_queue);
+    assert_says("50 replayed of 50 messages");
+    await_ready(dead_queue, 50);
+}
+
+Test(dead_letters, stay_where_their_queue_is_gone_and_are_named)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    send_ours(queue, dead_queue, 2);
+    client_delete(stage_client(), queue);
+    assert_dead(FAILED, "replay", dead_queue, NULL, NULL);
+    assert_says("stays: message 0: no queue took the message");
+    assert_says("2 that were meant stay");
+    await_ready(dead_queue, 2);
+}
+
+Test(dead_letters, stay_in_a_dry_run)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    send_ours(queue, dead_queue, 3);
+    assert_dead(DONE, "replay", dead_queue, "--dry-run", NULL);
+    assert_says("3 would go to ");
+    await_ready(dead_queue, 3);
+    await_ready(queue, 0);
+}
+
+/* Starts a replay of `count` letters and comes back when some, not all, are through. */
+static pid_t replay_halfway(const char *queue, const char *dead_queue, unsigned count, int *descriptor)
+{
+    pid_t child;
+
+    send_ours(queue, dead_queue, count);
+    *descriptor = open_output();
+    child = dead_start(-1, *descriptor, "replay", dead_queue, "--rate=500", NULL);
+    await(30, client_ready(stage_client(), queue) >= count / 10, "messages in %s", queue);
+    return child;
+}
+
+Test(dead_letters, are_all_there_exactly_once_after_an_interrupted_replay)
+{
+    enum {
+        COUNT = 1000
+    };
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    unsigned char seen[COUNT] = {0};
+    int descriptor, status;
+    pid_t child = replay_halfway(queue, dead_queue, COUNT, &descriptor);
+
+    kill(child, SIGINT);
+    status = command_wait(child);
+    read_output(descriptor);
+    cr_assert_eq(status, FAILED, "exit status %d: %s", status, output);
+    assert_says("interrupted; run it again for the rest");
+    assert_dead(DONE, "replay", dead_queue, NULL, NULL);
+    await_ready(dead_queue, 0);
+    cr_assert_eq(take_all(queue, seen, COUNT), COUNT);
+    for (unsigned i = 0; i < COUNT; i++)
+        cr_assert_eq(seen[i], 1, "message %u is there %u times", i, seen[i]);
+}
+
+Test(dead_letters, are_all_there_after_a_replay_was_killed_and_few_of_them_twice)
+{
+    enum {
+        COUNT = 1000
+    };
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    unsigned char seen[COUNT] = {0};
+    int descriptor;
+    pid_t child = replay_halfway(queue, dead_queue, COUNT, &descriptor);
+
+    kill(child, SIGKILL);
+    cr_assert_eq(command_wait(child), 128 + SIGKILL);
+    close(descriptor);
+    await(15, client_consumers(stage_client(), dead_queue) == 0, "the broker to notice");
+    assert_dead(DONE, "replay", dead_queue, NULL, NULL);
+    await_ready(dead_queue, 0);
+    cr_assert_leq(take_all(queue, seen, COUNT), COUNT + UNDER_WAY);
+    for (unsigned i = 0; i < COUNT; i++)
+        cr_assert(seen[i] == 1 || seen[i] == 2, "message %u is there %u times", i, seen[i]);
+}
+
+Test(dead_letters_alone, are_all_there_after_the_broker_was_killed_in_a_replay)
+{
+    enum {
+        COUNT = 1000
+    };
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    unsigned char seen[COUNT] = {0};
+    int descriptor, status;
+    pid_t child;
+
+    stage_start_broker();
+    child = replay_halfway(queue, dead_queue, COUNT, &descriptor);
+    broker_kill(stage_broker());
+    status = command_wait(child);
+    read_output(descriptor);
+    cr_assert_eq(status, FAILED, "exit status %d: %s", status, output);
+    assert_says("run it again for the rest");
+    stage_start_broker();
+    await(30, client_ready(stage_client(), dead_queue) > 0, "the dead letters after a restart");
+    assert_dead(DONE, "replay", dead_queue, NULL, NULL);
+    await_ready(dead_queue, 0);
+    cr_assert_leq(take_all(queue, seen, COUNT), COUNT + UNDER_WAY);
+    for (unsigned i = 0; i < COUNT; i++)
+        cr_assert(seen[i] == 1 || seen[i] == 2, "message %u is there %u times", i, seen[i]);
+}
+
+/* --- Other writers --------------------------------------------------------------------------------------*/
+
+Test(dead_letters, of_the_broker_tell_their_queue)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    client_declare(stage_client(), dead_queue, "classic");
+    broker_eval(stage_broker(),
+                "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, "
+                "[{<<\"x-message-ttl\">>, long, 50}, {<<\"x-dead-letter-exchange\">>, longstr, <<>>}, "
+                "{<<\"x-dead-letter-routing-key\">>, longstr, <<\"%s\">>}], none, <<\"test\">>), ok",
+                queue, dead_queue);
+    client_send(stage_client(), queue, "7", "too late");
+    await_ready(dead_queue, 1);
+    assert_dead(DONE, "show", dead_queue, NULL, NULL);
+    assert_says("reason           expired");
+    assert_says("told by          broker");
+    assert_dead(DONE, "replay", dead_queue, "--dry-run", NULL);
+    assert_says("1 would go to ");
+    assert_says(queue);
+    assert_dead(DONE, "list", dead_queue, "--json", NULL);
+    assert_says("\"reasons\":{\"expired\":1}");
+}
+
+Test(dead_letters, of_spring_go_to_their_exchange_only_when_that_is_wanted)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    const struct header headers[] = {{"x-original-exchange", "amq.topic"},
+                                     {"x-original-routingKey", "orders.new"},
+                                     {"x-exception-message", "boom"},
+                                     {NULL, NULL}};
+
+    client_declare(stage_client(), queue, "classic");
+    client_declare(stage_client(), dead_queue, "classic");
+    send_letter(dead_queue, "1", headers, amqp_cstring_bytes("x"));
+    assert_dead(FAILED, "replay", dead_queue, NULL, NULL);
+    assert_says("use --exchange, or --to QUEUE");
+    assert_dead(DONE, "replay", dead_queue, "--exchange", "--dry-run");
+    assert_says("1 would go to the exchange amq.topic, routing key orders.new");
+    await_ready(dead_queue, 1);
+}
+
+/* --- Looking --------------------------------------------------------------------------------------------*/
+
+Test(dead_letters, never_write_to_a_terminal_what_would_command_it)
+{
+    const char *dead_queue = stage_name("dead");
+    const struct header headers[] = {{"whippet-reason", "rejected"},
+                                     {"whippet-queue", "orders"},
+                                     {"whippet-error", "\033]0;owned\007 \302\233"},
+                                     {"evil\033[2J", "\342\200\256gnp.exe"},
+                                     {NULL, NULL}};
+
+    client_declare(stage_client(), dead_queue, "classic");
+    send_letter(dead_queue, "\033[31mid", headers, amqp_cstring_bytes("body \033[2J é"));
+    for (int json = 0; json < 2; json++) {
+        assert_dead(DONE, "show", dead_queue, json ? "--json" : NULL, NULL);
+        for (const char *at = output; *at != '\0'; at++)
+            cr_assert((unsigned char)*at >= ' ' || *at == '\n', "byte 0x%02x in: %s", *at, output);
+        cr_assert_null(strstr(output, "\302\233"), "a C1 control in: %s", output);
+        cr_assert_null(strstr(output, "\342\200\256"), "a change of direction in: %s", output);
+        assert_says("é");
+    }
+}
+
+Test(dead_letters, with_a_body_that_is_no_text_are_dumped)
+{
+    static const char bytes[] = {0, 1, 2, (char)0xff, 'A'};
+    const char *dead_queue = stage_name("dead");
+    const struct header none[] = {{NULL, NULL}};
+
+    client_declare(stage_client(), dead_queue, "classic");
+    send_letter(dead_queue, "1", none, (amqp_bytes_t){.bytes = (void *)bytes, .len = sizeof bytes});
+    assert_dead(DONE, "show", dead_queue, NULL, NULL);
+    assert_says("00 01 02 ff 41");
+    assert_dead(DONE, "show", dead_queue, "--json", NULL);
+    assert_says("\"body_base64\":\"AAEC/0E=\"");
+}
+
+Test(dead_letters, survive_being_looked_at_more_often_than_the_delivery_limit)
+{
+    const char *dead_queue = stage_name("dead");
+    unsigned char seen[5] = {0};
+
+    broker_eval(
+        stage_broker(),
+        "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, "
+        "[{<<\"x-queue-type\">>, longstr, <<\"quorum\">>}, {<<\"x-delivery-limit\">>, long, 5}], none, "
+        "<<\"test\">>), ok",
+        dead_queue);
+    client_send_many(stage_client(), dead_queue, 5);
+    for (int i = 0; i < 12; i++)
+        assert_dead(DONE, "list", dead_queue, NULL, NULL);
+    await_ready(dead_queue, 5);
+    take_all(dead_queue, seen, 5);
+    for (unsigned i = 0; i < 5; i++)
+        cr_assert_eq(seen[i], 1, "message %u is there %u times", i, seen[i]);
+}
+
+Test(dead_letters, of_a_queue_that_is_not_there_are_an_error)
+{
+    assert_dead(FAILED, "show", stage_name("nowhere"), NULL, NULL);
+    assert_says("there is no queue");
+}
+
+/* --- Purge ----------------------------------------------------------------------------------------------*/
+
+Test(dead_letters, are_not_purged_without_a_word)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    send_ours(queue, dead_queue, 3);
+    assert_dead(USAGE, "purge", dead_queue, NULL, NULL);
+    assert_says("--yes");
+    await_ready(dead_queue, 3);
+}
+
+Test(dead_letters, that_match_are_purged_and_the_others_stay)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    send_ours(queue, dead_queue, 30);
+    assert_dead(DONE, "purge", dead_queue, "--yes", "--reason=timeout");
+    assert_says("3 of 30 messages deleted");
+    await_ready(dead_queue, 27);
+    assert_dead(DONE, "purge", dead_queue, "--yes", NULL);
+    await_ready(dead_queue, 0);
+}
+
+/* Runs purge on a terminal whose user answers so. */
+static int purge_answering(const char *queue, const char *answer)
+{
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), descriptor = open_output(), user, status;
+
+    cr_assert(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0, "%s", strerror(errno));
+    user = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    cr_assert_eq(write(terminal, answer, strlen(answer)), (ssize_t)strlen(answer));
+    status = command_wait(dead_start(user, descriptor, "purge", queue, NULL, NULL));
+    read_output(descriptor);
+    close(user);
+    close(terminal);
+    return status;
+}
+
+Test(dead_letters, are_purged_on_a_terminal_when_its_user_says_yes)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    send_ours(queue, dead_queue, 4);
+    cr_assert_eq(purge_answering(dead_queue, "n\n"), FAILED, "%s", output);
+    assert_says("Delete the 4 messages of ");
+    await_ready(dead_queue, 4);
+    cr_assert_eq(purge_answering(dead_queue, "y\n"), DONE, "%s", output);
+    await_ready(dead_queue, 0);
+}
