@@ -215,12 +215,15 @@ static uint64_t connection_reconnects(const struct connection_stats *connection)
 static void write_connection_figure(struct metrics *metrics, const struct stats *stats, const char *name,
                                     const char *type, const char *help, connection_figure *figure)
 {
+    bool counts = strcmp(type, "counter") == 0;
     metrics_begin(metrics, name, type, help);
     for (int i = 0; i < CONNECTION_ROLES; i++) {
+        const struct connection_stats *connection = &stats->connections[i];
         char label[48];
+        if (!counts && !atomic_load_explicit(&connection->needed, memory_order_relaxed))
+            continue;
         snprintf(label, sizeof label, "connection=\"%s\"", connection_role_name(i));
-        metrics_unsigned(metrics, strcmp(type, "counter") == 0 ? "_total" : "", label, NULL,
-                         figure(&stats->connections[i]));
+        metrics_unsigned(metrics, counts ? "_total" : "", label, NULL, figure(connection));
     }
 }
 

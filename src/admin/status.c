@@ -118,7 +118,7 @@ static bool put_unready_connections(struct text *text, const struct stats *stats
     for (int i = 0; i < CONNECTION_ROLES; i++) {
         const struct connection_stats *connection = &stats->connections[i];
         char error[SHARED_TEXT_SIZE];
-        if (is_up(connection))
+        if (is_up(connection) || i == CONNECTION_RELAY)
             continue;
         ready = false;
         shared_text_get(&connection->last_error, error);
@@ -231,6 +231,7 @@ static void put_connections(struct text *text, const struct stats *stats)
         const struct connection_stats *connection = &stats->connections[i];
         json_open(text, NULL, '{');
         json_text(text, "connection", connection_role_name(i));
+        json_boolean(text, "needed", atomic_load_explicit(&connection->needed, memory_order_relaxed));
         json_boolean(text, "up", is_up(connection));
         json_boolean(text, "blocked", atomic_load_explicit(&connection->blocked, memory_order_relaxed));
         put_moment(text, "since", connection->since);

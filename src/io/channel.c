@@ -166,6 +166,13 @@ void channel_abandon(struct channel *channel)
     channel_touch(channel);
 }
 
+void channel_forget(struct channel *channel)
+{
+    if (session_of(channel) != NULL)
+        connection_route(channel->connection, channel->number, NULL);
+    channel->is_open = false;
+}
+
 /* What needs no answer: done when the session took it, and sent at the end of this turn. */
 static int sent(struct channel *channel, int error)
 {

@@ -18,7 +18,12 @@ const char *subscription_state_name(enum subscription_state state)
 
 const char *connection_role_name(enum connection_role role)
 {
-    return role == CONNECTION_CONSUME ? "consume" : "publish";
+    static const char *const NAMES[] = {
+        [CONNECTION_CONSUME] = "consume",
+        [CONNECTION_PUBLISH] = "publish",
+        [CONNECTION_RELAY] = "relay",
+    };
+    return NAMES[role];
 }
 
 const char *sending_name(enum sending sending)
@@ -40,6 +45,8 @@ void stats_init(struct stats *stats, const char *version)
     stats->started_at = clock_monotonic();
     stats->started_wall = clock_wall();
     stats->loop.ticked_at = stats->started_at;
+    stats->connections[CONNECTION_CONSUME].needed = true;
+    stats->connections[CONNECTION_PUBLISH].needed = true;
     list_init(&stats->queues);
     pthread_mutex_init(&stats->lock, NULL);
     in_flight_board_init(&stats->board);
@@ -133,7 +140,7 @@ void connection_stats_up(struct connection_stats *connection, const char *addres
 {
     shared_text_set(&connection->address, address);
     store(&connection->since, now);
-    if (counter_get(&connection->epoch) > 0)
+    if (connection->was_lost)
         counter_add(&connection->reconnects, 1);
     counter_add(&connection->epoch, 1);
     atomic_store_explicit(&connection->blocked, false, memory_order_relaxed);
@@ -144,8 +151,24 @@ void connection_stats_down(struct connection_stats *connection, const char *erro
 {
     shared_text_set(&connection->last_error, error);
     atomic_store_explicit(&connection->blocked, false, memory_order_relaxed);
+    if (!atomic_exchange_explicit(&connection->up, false, memory_order_release))
+        return;
+    connection->was_lost = true;
+    store(&connection->since, now);
+}
+
+void connection_stats_needed(struct connection_stats *connection)
+{
+    atomic_store_explicit(&connection->needed, true, memory_order_relaxed);
+}
+
+void connection_stats_closed(struct connection_stats *connection, double now)
+{
+    atomic_store_explicit(&connection->needed, false, memory_order_relaxed);
+    atomic_store_explicit(&connection->blocked, false, memory_order_relaxed);
     if (atomic_exchange_explicit(&connection->up, false, memory_order_release))
         store(&connection->since, now);
+    connection->was_lost = false;
 }
 
 void loop_stats_tick(struct loop_stats *loop, double now, double lag)

@@ -6,8 +6,8 @@ enum {
     /* Envelope, properties and headers come in one frame; the delivery's own book-keeping is far below the
      * rest. */
     ENVELOPE_MAX = SESSION_FRAME_MAX + 1024,
-    /* Two connections, each with a read buffer of two frames. */
-    READ_BUFFERS = 2 * 2 * (SESSION_FRAME_MAX + SESSION_FRAME_OVERHEAD),
+    /* Three connections, each with a read buffer of two frames. */
+    READ_BUFFERS = 3 * 2 * (SESSION_FRAME_MAX + SESSION_FRAME_OVERHEAD),
 };
 
 struct memory_bound bound_of_queue(const struct config *config, const struct queue_config *queue)

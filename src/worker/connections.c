@@ -1,5 +1,5 @@
-/* The two connections of a worker, and what publishes on the second. When their configuration changes, new
- * ones take the place of the old. */
+/* The connections of a worker, and what publishes on the second. When their configuration changes, new ones
+ * take the place of the old. */
 #include "worker_internal.h"
 #include <base/log.h>
 #include <base/memory.h>
@@ -10,6 +10,7 @@ struct connections {
     struct brokers *brokers; /* where they go */
     struct connection *consume;
     struct connection *publish;
+    struct relay_connection *relaying;
     struct publisher *dead_letters;
     struct publisher *publications;
     whippet_task *refresh;   /* reads certificates and keys anew; NULL: none does */
@@ -20,20 +21,23 @@ struct connections {
 
 static void on_consume_opened(void *owner)
 {
-    observer_connection_up(owner, CONNECTION_CONSUME);
-    worker_wake_subscriptions(owner);
+    struct worker *worker = owner;
+    observer_connection_up(worker, CONNECTION_CONSUME, worker->consume);
+    worker_wake_subscriptions(worker);
 }
 
 static void on_consume_lost(void *owner, const struct whippet_failure *why)
 {
+    struct worker *worker = owner;
     (void)why;
-    observer_connection_down(owner, CONNECTION_CONSUME);
-    pace_end_rush(owner);
+    observer_connection_down(worker, CONNECTION_CONSUME, worker->consume);
+    pace_end_rush(worker);
 }
 
 static void on_consume_failed(void *owner)
 {
-    observer_connection_down(owner, CONNECTION_CONSUME);
+    struct worker *worker = owner;
+    observer_connection_down(worker, CONNECTION_CONSUME, worker->consume);
 }
 
 static void on_consume_blocked(void *owner, bool blocked)
@@ -63,19 +67,22 @@ static void on_publish_changed(struct worker *worker)
 
 static void on_publish_opened(void *owner)
 {
-    observer_connection_up(owner, CONNECTION_PUBLISH);
-    on_publish_changed(owner);
+    struct worker *worker = owner;
+    observer_connection_up(worker, CONNECTION_PUBLISH, worker->publish);
+    on_publish_changed(worker);
 }
 
 static void on_publish_lost(void *owner, const struct whippet_failure *why)
 {
+    struct worker *worker = owner;
     (void)why;
-    observer_connection_down(owner, CONNECTION_PUBLISH);
+    observer_connection_down(worker, CONNECTION_PUBLISH, worker->publish);
 }
 
 static void on_publish_failed(void *owner)
 {
-    observer_connection_down(owner, CONNECTION_PUBLISH);
+    struct worker *worker = owner;
+    observer_connection_down(worker, CONNECTION_PUBLISH, worker->publish);
 }
 
 static void on_publish_blocked(void *owner, bool blocked)
@@ -115,7 +122,8 @@ static bool make_connections(struct connections *connections, struct worker *wor
     connections->consume = connection_create(worker->loop, &options, &CONSUME_HANDLERS, worker);
     options.name = "publish";
     connections->publish = connection_create(worker->loop, &options, &PUBLISH_HANDLERS, worker);
-    if (connections->consume == NULL || connections->publish == NULL)
+    connections->relaying = relay_connection_create(worker, &options);
+    if (connections->consume == NULL || connections->publish == NULL || connections->relaying == NULL)
         return false;
     connections->dead_letters = publisher_create(connections->publish, "dead letters");
     connections->publications = publisher_create(connections->publish, "processors");
@@ -144,6 +152,7 @@ void connections_destroy(struct connections *connections)
     publisher_destroy(connections->publications);
     connection_destroy(connections->consume);
     connection_destroy(connections->publish);
+    relay_connection_destroy(connections->relaying);
     brokers_destroy(connections->brokers);
     memory_free(connections);
 }
@@ -153,6 +162,7 @@ void connections_use(struct worker *worker, struct connections *connections)
     worker->connections = connections;
     worker->consume = connections->consume;
     worker->publish = connections->publish;
+    worker->relaying = connections->relaying;
     worker->dead_letters = connections->dead_letters;
     worker->publications = connections->publications;
 }
@@ -203,6 +213,7 @@ static void end_refresh(whippet_task *task, struct connections *connections)
 void connections_stop(whippet_task *task, struct connections *connections, double until)
 {
     end_refresh(task, connections);
+    relay_connection_stop(task, connections->relaying);
     publisher_stop(task, connections->dead_letters);
     publisher_stop(task, connections->publications);
     connection_stop(task, connections->consume, until);

@@ -12,16 +12,16 @@ enum {
 
 /* --- Connections ----------------------------------------------------------------------------------------*/
 
-void observer_connection_up(struct worker *worker, enum connection_role role)
+void observer_connection_up(struct worker *worker, enum connection_role role,
+                            const struct connection *connection)
 {
-    const struct connection *connection = role == CONNECTION_CONSUME ? worker->consume : worker->publish;
     connection_stats_up(&worker->stats.connections[role], connection_address(connection),
                         loop_now(worker->loop));
 }
 
-void observer_connection_down(struct worker *worker, enum connection_role role)
+void observer_connection_down(struct worker *worker, enum connection_role role,
+                              const struct connection *connection)
 {
-    const struct connection *connection = role == CONNECTION_CONSUME ? worker->consume : worker->publish;
     connection_stats_down(&worker->stats.connections[role], connection_failure(connection)->text,
                           loop_now(worker->loop));
 }

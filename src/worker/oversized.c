@@ -1,17 +1,10 @@
-/* A message over max_message_size: its body passes from the one connection to the other, part by part, into
- * the dead-letter queue, and only what is between the two sockets is ever held. */
+/* A message over max_message_size: its body passes from the one connection to another, part by part, into the
+ * dead-letter queue, and only what is between the two sockets is ever held. */
 #include "worker_internal.h"
 #include <base/log.h>
 #include <base/memory.h>
 #include <math.h>
 #include <stdio.h>
-
-enum {
-    /* Held of a body at most, before the consume connection is not read for a moment. */
-    RELAY_HELD_MAX = 256 * 1024,
-    /* Queued on the publish connection before the relay waits for its socket. */
-    RELAY_BACKLOG_MAX = 1024 * 1024,
-};
 
 static const double STALL_SECONDS = 10;   /* without a byte moving, before the relay gives up */
 static const double CONFIRM_SECONDS = 60; /* from the last byte */
@@ -23,10 +16,12 @@ struct relay {
     struct waiter changed; /* the task waits here: more has come, more has gone, the end, the confirm */
     struct buffer held;    /* has come, and not gone yet */
     uint64_t body_size;
-    bool arrived;  /* all of it has come, or nothing more will */
-    bool complete; /* and it was all */
-    bool given_up; /* what still comes is dropped */
-    bool paused;   /* this one keeps reading paused */
+    uint64_t to_come;                  /* of the body, before the broker takes anything else on the channel */
+    bool arrived;                      /* all of it has come, or nothing more will */
+    bool complete;                     /* and it was all */
+    bool given_up;                     /* what still comes is dropped */
+    bool paused;                       /* this one keeps reading paused */
+    struct relay_connection *relaying; /* NULL: it does not need that any more */
     struct channel channel;
     bool answered; /* the broker confirmed, nacked or returned it */
     struct whippet_failure failure;
@@ -94,13 +89,39 @@ static int relay_wait(whippet_task *task, struct relay *relay, double until, con
                       : 0;
 }
 
+static bool is_blocked(const struct relay *relay)
+{
+    const struct connection *connection = relay_connection_open(relay->relaying);
+    return connection_is_blocked(worker_of(relay)->publish) ||
+           (connection != NULL && connection_is_blocked(connection));
+}
+
+static int check_alarm(struct relay *relay)
+{
+    return is_blocked(relay) ? failure_set(&relay->failure, WHIPPET_E_UNAVAILABLE,
+                                           "the broker has raised an alarm and takes no messages")
+                             : 0;
+}
+
+static int await_connection(whippet_task *task, struct relay *relay)
+{
+    double until = loop_now(worker_of(relay)->loop) + STALL_SECONDS;
+    while (relay_connection_open(relay->relaying) == NULL) {
+        const char *trouble = relay_connection_trouble(relay->relaying);
+        if (trouble != NULL)
+            return failure_set(&relay->failure, WHIPPET_E_UNAVAILABLE,
+                               "the connection to pass it on by can't be had: %s", trouble);
+        int error = relay_wait(task, relay, until, "waiting for a connection to pass it on by");
+        if (error != 0)
+            return error;
+    }
+    return check_alarm(relay);
+}
+
 static int open_channel(whippet_task *task, struct relay *relay)
 {
-    struct worker *worker = worker_of(relay);
-    if (connection_is_blocked(worker->publish))
-        return failure_set(&relay->failure, WHIPPET_E_UNAVAILABLE,
-                           "the broker has raised an alarm and takes no messages");
-    int error = channel_open(task, &relay->channel, worker->publish, &HANDLERS, relay, STALL_SECONDS);
+    struct connection *connection = relay_connection_open(relay->relaying);
+    int error = channel_open(task, &relay->channel, connection, &HANDLERS, relay, STALL_SECONDS);
     if (error == 0)
         error = channel_confirm_select(task, &relay->channel, STALL_SECONDS);
     return error == 0 ? 0
@@ -123,18 +144,21 @@ static int publish_head(struct relay *relay)
                 bytes_of(buffer_begin(&properties), buffer_length(&properties)), relay->body_size);
     }
     buffer_destroy(&properties);
-    return error == 0 ? 0 : failure_set(&relay->failure, error, "publishing: %s", whippet_error_text(error));
+    if (error != 0)
+        return failure_set(&relay->failure, error, "publishing: %s", whippet_error_text(error));
+    relay->to_come = relay->body_size;
+    return 0;
 }
 
 /* Sends on what is held; 0 when all of the body has gone. */
 static int pass_body(whippet_task *task, struct relay *relay)
 {
     struct worker *worker = worker_of(relay);
-    while (relay->failure.error == 0) {
+    while (relay->failure.error == 0 && check_alarm(relay) == 0) {
         size_t held = buffer_length(&relay->held);
         if (held == 0 && relay->arrived)
             break;
-        if (held == 0 || connection_backlog(worker->publish) >= RELAY_BACKLOG_MAX) {
+        if (held == 0 || connection_backlog(relay->channel.connection) >= RELAY_BACKLOG_MAX) {
             int error = relay_wait(task, relay, loop_now(worker->loop) + STALL_SECONDS,
                                    "passing on a message over max_message_size");
             if (error != 0)
@@ -145,6 +169,7 @@ static int pass_body(whippet_task *task, struct relay *relay)
         if (error != 0)
             return failure_set(&relay->failure, error, "publishing: %s", whippet_error_text(error));
         buffer_consume(&relay->held, held);
+        relay->to_come -= held;
         relay_pause(relay, false);
     }
     if (relay->failure.error == 0 && !relay->complete)
@@ -165,7 +190,9 @@ static int await_confirm(whippet_task *task, struct relay *relay)
 
 static int pass_on(whippet_task *task, struct relay *relay)
 {
-    int error = open_channel(task, relay);
+    int error = await_connection(task, relay);
+    if (error == 0)
+        error = open_channel(task, relay);
     if (error == 0)
         error = publish_head(relay);
     if (error == 0)
@@ -173,6 +200,34 @@ static int pass_on(whippet_task *task, struct relay *relay)
     if (error == 0)
         error = await_confirm(task, relay);
     return error;
+}
+
+/* A channel in the middle of a body takes nothing else, not even its own end. */
+static void leave_channel(struct relay *relay)
+{
+    if (relay->to_come > 0)
+        channel_forget(&relay->channel);
+    else
+        channel_abandon(&relay->channel);
+}
+
+static void leave_connection(struct relay *relay)
+{
+    if (relay->relaying != NULL)
+        relay_connection_leave(relay->relaying, relay->to_come > 0);
+    relay->relaying = NULL;
+}
+
+/* Before that it would only come again, and from RabbitMQ 4.0 a quorum queue counts how often it was
+ * returned. */
+static void await_end_of_alarm(whippet_task *task, struct relay *relay)
+{
+    int error = 0;
+    while (error == 0 && is_blocked(relay) && delivery_is_current(relay->delivery) &&
+           relay_connection_trouble(relay->relaying) == NULL) {
+        waiter_init(&relay->changed);
+        error = waiter_wait(task, &relay->changed, INFINITY, "waiting for the end of the broker's alarm");
+    }
 }
 
 /* The body's remainder is still to come by, and the message is not to come again at once. */
@@ -188,6 +243,9 @@ static void wait_it_out(whippet_task *task, struct relay *relay)
     relay->given_up = true;
     buffer_destroy(&relay->held);
     relay_pause(relay, false);
+    await_end_of_alarm(task, relay);
+    leave_connection(relay);
+    waiter_init(&relay->changed);
     while (!relay->arrived && waiter_wait(task, &relay->changed, INFINITY, "skipping a message") == 0)
         waiter_init(&relay->changed);
     whippet_sleep(task, fmax(retry->delay, 1));
@@ -208,10 +266,10 @@ static int relay_main(whippet_task *task, void *arg)
         topology_ensure_dead_letter(task, worker_of(relay)->publish, relay->delivery->subscription->config,
                                     &ignored);
     }
-    /* A channel that is in the middle of a body can't be used for anything else. */
-    channel_abandon(&relay->channel);
+    leave_channel(relay);
     if (error != 0)
         wait_it_out(task, relay);
+    leave_connection(relay);
     return error;
 }
 
@@ -220,6 +278,7 @@ static void relay_ended(void *arg, int result)
     struct relay *relay = arg;
     struct subscription *subscription = relay->delivery->subscription;
     relay_pause(relay, false);
+    leave_connection(relay);
     if (subscription->relay == relay)
         subscription->relay = NULL;
     list_remove(&relay->link);
@@ -299,6 +358,8 @@ void oversized_begin(struct subscription *subscription, const struct oversized *
     waiter_init(&relay->changed);
     list_append(&subscription->worker->relays, &relay->link);
     subscription->relay = relay;
+    relay->relaying = subscription->worker->relaying;
+    relay_connection_join(relay->relaying);
     bool started = false;
     relay->task = task_start(loop_scheduler(subscription->worker->loop), relay_main, relay, INFINITY,
                              &relay->delivery->fields, relay_ended, &started);

@@ -77,9 +77,10 @@ struct worker {
     struct loop *loop;
     const struct config *config; /* a reference */
     const char *version;
-    struct connections *connections; /* owned; the next four are parts of it */
+    struct connections *connections; /* owned; the next five are parts of it */
     struct connection *consume;
     struct connection *publish;
+    struct relay_connection *relaying;
     struct publisher *dead_letters; /* of our own making: to the default exchange only */
     struct thread_pool *threads;    /* NULL: none was needed yet */
     struct publisher *publications; /* of processors: their mistakes close this channel, not the one above */
@@ -252,10 +253,41 @@ void retry_queue_recognise(whippet_message *message);
 
 /* --- oversized.c: messages over max_message_size --------------------------------------------------------*/
 
+enum {
+    /* Held of a body at most, before the consume connection is not read for a moment. */
+    RELAY_HELD_MAX = 256 * 1024,
+    /* Queued to be sent before a relay waits for the socket. */
+    RELAY_BACKLOG_MAX = 1024 * 1024,
+};
+
 void oversized_begin(struct subscription *subscription, const struct oversized *oversized);
 void oversized_part(struct subscription *subscription, whippet_bytes part);
 void oversized_end(struct subscription *subscription, bool complete);
 void relays_poke(struct worker *worker);
+
+/* --- relay_connection.c: the connection that those are passed on by -------------------------------------*/
+
+/* Opens nothing yet. The options are those of any connection but for the name; what they point to is
+ * borrowed. NULL when memory is short. */
+struct relay_connection *relay_connection_create(struct worker *worker,
+                                                 const struct connection_options *options);
+void relay_connection_destroy(struct relay_connection *relaying); /* never joined, or stopped; NULL is fine */
+
+/* One more relay needs it: it is opened where it is not. On the loop's own stack only. */
+void relay_connection_join(struct relay_connection *relaying);
+
+/* One needs it no more. `broken_off`: it left a channel in the middle of a body, so that the connection is
+ * closed as soon as the others have gone. */
+void relay_connection_leave(struct relay_connection *relaying, bool broken_off);
+
+/* NULL while it is not open; every change pokes the relays. */
+struct connection *relay_connection_open(const struct relay_connection *relaying);
+
+/* Why there is no use in waiting for it; NULL: there is. Borrowed. */
+const char *relay_connection_trouble(const struct relay_connection *relaying);
+
+/* For good: returns once it is closed, and nobody uses it. Suspends. */
+void relay_connection_stop(whippet_task *task, struct relay_connection *relaying);
 
 /* --- publication.c: what processors publish -------------------------------------------------------------*/
 
@@ -355,8 +387,10 @@ void pace_end_rush(struct worker *worker);                /* nothing comes for n
 
 /* --- observer.c: what others may see of it all -----------------------------------------------------------*/
 
-void observer_connection_up(struct worker *worker, enum connection_role role);
-void observer_connection_down(struct worker *worker, enum connection_role role); /* or it could not be had */
+void observer_connection_up(struct worker *worker, enum connection_role role,
+                            const struct connection *connection);
+void observer_connection_down(struct worker *worker, enum connection_role role,
+                              const struct connection *connection); /* or it could not be had */
 void observer_connection_blocked(struct worker *worker, enum connection_role role, bool blocked);
 
 /* --- connections.c --------------------------------------------------------------------------------------*/

@@ -131,6 +131,26 @@ Test(stats, count_the_times_a_connection_came_back)
     cr_assert_str_eq(text, "refused");
 }
 
+Test(stats, do_not_take_a_connection_that_is_opened_on_demand_for_one_that_came_back)
+{
+    struct connection_stats *connection = &stats.connections[CONNECTION_RELAY];
+    cr_assert_not(connection->needed);
+    for (double now = 1; now < 3; now++) {
+        connection_stats_needed(connection);
+        connection_stats_up(connection, "amqp://guest@rabbit/", now);
+        cr_assert(connection->needed && connection->up);
+        connection_stats_closed(connection, now + 0.5);
+        cr_assert(!connection->needed && !connection->up);
+    }
+    cr_assert_eq(counter_get(&connection->epoch), 2);
+    cr_assert_eq(counter_get(&connection->reconnects), 0);
+    connection_stats_needed(connection);
+    connection_stats_up(connection, "amqp://guest@rabbit/", 3);
+    connection_stats_down(connection, "hung up", 4);
+    connection_stats_up(connection, "amqp://guest@rabbit/", 5);
+    cr_assert_eq(counter_get(&connection->reconnects), 1);
+}
+
 Test(stats, know_a_lag_that_goes_on)
 {
     loop_stats_tick(&stats.loop, 100, 0.25);

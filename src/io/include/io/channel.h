@@ -62,6 +62,10 @@ int channel_close(whippet_task *task, struct channel *channel, double seconds);
 /* Lets go of it at once: tells the broker, if it is open, and handles nothing more. No handler is called. */
 void channel_abandon(struct channel *channel);
 
+/* Lets go of it and tells the broker nothing, so that it stays open there for as long as the connection: for
+ * one in the middle of a body, where the broker takes a close for a violation. No handler is called. */
+void channel_forget(struct channel *channel);
+
 /* These do not suspend. 0; CLOSED, MEMORY or LIMIT. */
 int channel_ack(struct channel *channel, uint64_t delivery_tag, bool multiple);
 int channel_nack(struct channel *channel, uint64_t delivery_tag, bool multiple, bool requeue);

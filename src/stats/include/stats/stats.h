@@ -45,17 +45,20 @@ struct queue_stats {
 enum connection_role {
     CONNECTION_CONSUME,
     CONNECTION_PUBLISH,
+    CONNECTION_RELAY, /* of messages over max_message_size: needed only while there are any */
     CONNECTION_ROLES,
 };
 
 const char *connection_role_name(enum connection_role role);
 
 struct connection_stats {
+    _Atomic bool needed; /* that it is down means something */
     _Atomic bool up;
     _Atomic bool blocked;       /* by an alarm of the broker */
     _Atomic double since;       /* clock_monotonic, of `up`; 0: it never was */
     counter epoch;              /* how often it has been up */
-    counter reconnects;         /* how often it came back */
+    counter reconnects;         /* how often it came back while it was needed */
+    bool was_lost;              /* since it was needed; the loop's own */
     struct shared_text address; /* of the broker that it is connected to, or was last; without the password */
     struct shared_text last_error; /* why it was lost, or could not be had, last */
 };
@@ -117,6 +120,8 @@ void queue_stats_enter(struct queue_stats *queue, enum subscription_state state,
 void queue_stats_fail(struct queue_stats *queue, const char *error, double now); /* an attempt */
 void connection_stats_up(struct connection_stats *connection, const char *address, double now);
 void connection_stats_down(struct connection_stats *connection, const char *error, double now);
+void connection_stats_needed(struct connection_stats *connection);
+void connection_stats_closed(struct connection_stats *connection, double now); /* not needed any more */
 void loop_stats_tick(struct loop_stats *loop, double now, double lag);
 void sending_stats_count(struct sending_stats *sending, bool confirmed);
 
