@@ -14,7 +14,10 @@
 # shellcheck source=scripts/lib/tls.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tls.sh"
 
+# Where $WHIPPET_BROKER_ROOT names the root of another system, as debootstrap makes it, the RabbitMQ that is installed
+# there is used: for other versions than this system's. Takes root.
 broker_programs=/usr/lib/rabbitmq/bin
+broker_root=${WHIPPET_BROKER_ROOT:-}
 broker_start_limit=90 # seconds; a start takes four when the machine is idle
 
 # Prints $1 free loopback ports, one a line. They lie below the ephemeral range: there no outgoing connection can take
@@ -114,16 +117,27 @@ broker_start() {
 # The first half of that: does not wait.
 broker_begin() (
     broker_alive "$1/server.pid" && return 0
-    [ -x "$broker_programs/rabbitmq-server" ] || {
-        echo "broker: RabbitMQ is not installed; scripts/setup test installs it" >&2
+    [ -x "$broker_root$broker_programs/rabbitmq-server" ] || {
+        echo "broker: RabbitMQ is not installed${broker_root:+ in $broker_root}; scripts/setup test installs it" >&2
         return 1
     }
     . "$1/environment"
     cd "$1" || return 1
     broker_alive epmd.pid || broker_launch epmd.pid epmd -address 127.0.0.1 -port "$ERL_EPMD_PORT"
     # So marked, the script becomes the emulator instead of staying its parent: one process to stop.
-    RUNNING_UNDER_SYSTEMD=true broker_launch server.pid "$broker_programs/rabbitmq-server" -noinput
+    broker_set_entry "$1"
+    RUNNING_UNDER_SYSTEMD=true broker_launch server.pid "${broker_entry[@]}" "$broker_programs/rabbitmq-server" -noinput
 )
+
+# Sets the array broker_entry to what stands before one of RabbitMQ's own commands: nothing, or what enters the other root
+# in a mount namespace of its own, where the folder $1 is at its own place. The process number stays.
+broker_set_entry() {
+    broker_entry=()
+    [ -z "$broker_root" ] || broker_entry=(unshare --mount sh -c '
+        root=$1 folder=$2 && shift 2 && mkdir -p "$root$folder" && mount --bind "$folder" "$root$folder" &&
+        mount --rbind /dev "$root/dev" && mount -t proc proc "$root/proc" && exec chroot "$root" "$@"
+        ' sh "$broker_root" "$1")
+}
 
 # And the second.
 broker_await() {
@@ -262,8 +276,9 @@ broker_await_names() {
 # Runs rabbitmqctl with the arguments after $1 against the broker in that folder. A second or two of CPU each.
 broker_control() (
     . "$1/environment"
+    broker_set_entry "$1"
     shift
-    exec "$broker_programs/rabbitmqctl" --quiet "$@"
+    exec "${broker_entry[@]}" "$broker_programs/rabbitmqctl" --quiet "$@"
 )
 
 # Evaluates Erlang expressions ("a, b") inside the broker in the folder $1, and prints what the last one comes to. Costs
