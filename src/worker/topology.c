@@ -4,9 +4,11 @@
 #include <worker/arguments.h>
 #include "worker_internal.h"
 #include <base/memory.h>
+#include <cjson/cJSON.h>
 #include <stdio.h>
 
 static const double REQUEST_SECONDS = 10;
+static const char DELIVERY_LIMIT[] = "x-delivery-limit";
 
 enum {
     AMQP_NOT_FOUND = 404
@@ -78,14 +80,35 @@ static const char *queue_type_name(enum queue_type type)
     }
 }
 
+/* From 4.0 RabbitMQ drops a message of a quorum queue at its 21st return, and counts each stop of a worker
+ * and each lost connection as one, however the message comes back (docs/guarantees.md). */
+static bool drops_what_returns(const struct connection *connection)
+{
+    const struct session *session = connection_session(connection);
+    unsigned major = 0;
+    return session != NULL && sscanf(session_server(session), "RabbitMQ %u.", &major) == 1 && major >= 4;
+}
+
+/* Whether a queue that is made for want of one is to be told that it may return messages as often as it
+ * must. */
+static bool wants_no_limit(const struct declarer *declarer, enum queue_type type,
+                           const struct cJSON *arguments)
+{
+    return type == QUEUE_TYPE_QUORUM && drops_what_returns(declarer->connection) &&
+           cJSON_GetObjectItemCaseSensitive(arguments, DELIVERY_LIMIT) == NULL;
+}
+
+/* `exactly`: with these arguments and none of ours beyond the type. */
 static int queue_declare(struct declarer *declarer, const char *queue, enum queue_type type,
-                         const struct cJSON *arguments)
+                         const struct cJSON *arguments, bool exactly)
 {
     struct buffer entries;
+    bool limitless = !exactly && wants_no_limit(declarer, type, arguments);
     buffer_init(&entries);
     int error = declarer_open(declarer);
     if (error == 0 &&
-        !table_add_text(&entries, bytes_of_text("x-queue-type"), bytes_of_text(queue_type_name(type))))
+        (!table_add_text(&entries, bytes_of_text("x-queue-type"), bytes_of_text(queue_type_name(type))) ||
+         (limitless && !table_add_integer(&entries, bytes_of_text(DELIVERY_LIMIT), -1))))
         error = failure_set(declarer->failure, WHIPPET_E_MEMORY, "queue \"%s\": out of memory", queue);
     if (error == 0 && (error = arguments_write(&entries, arguments)) != 0)
         failure_set(declarer->failure, error, "queue \"%s\": its arguments: %s", queue,
@@ -107,14 +130,14 @@ static int queue_declare(struct declarer *declarer, const char *queue, enum queu
 static int ensure_queue(struct declarer *declarer, const struct queue_config *config)
 {
     if (config->declare == QUEUE_DECLARE_CREATE)
-        return queue_declare(declarer, config->name, config->type, config->arguments);
+        return queue_declare(declarer, config->name, config->type, config->arguments, true);
     int there = queue_exists(declarer, config->name);
     if (there != 0)
         return there > 0 ? 0 : there;
     if (config->declare == QUEUE_DECLARE_PASSIVE)
         return declarer_fail(declarer, WHIPPET_E_CLOSED, "queue", config->name,
                              "; create it, or set \"declare\": \"if-missing\"");
-    return queue_declare(declarer, config->name, config->type, config->arguments);
+    return queue_declare(declarer, config->name, config->type, config->arguments, false);
 }
 
 static int ensure_exchange(struct declarer *declarer, const struct binding_config *binding)
@@ -175,7 +198,7 @@ static int ensure_dead_letter(struct declarer *declarer, const struct queue_conf
         return there > 0 ? 0 : there;
     /* A stream keeps no dead letters: they could never be taken out of it. */
     enum queue_type type = config->type == QUEUE_TYPE_STREAM ? QUEUE_TYPE_QUORUM : config->type;
-    return queue_declare(declarer, config->dead_letter, type, NULL);
+    return queue_declare(declarer, config->dead_letter, type, NULL, false);
 }
 
 /* Quorum, whatever the queue's own type: only there can the broker bring messages back at least once

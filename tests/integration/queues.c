@@ -2,6 +2,7 @@
 #include "stage.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 TestSuite(queues, .init = stage_open, .fini = stage_close, .timeout = 120);
 
@@ -207,4 +208,28 @@ Test(queues, without_permission_do_not_stop_the_others)
           "the message of the queue that is allowed");
     cr_assert_eq(client_consumers(stage_client(), forbidden), 0);
     worker_stop(worker, 5);
+}
+
+/* From 4.0 a quorum queue drops what was returned 20 times, unless told otherwise. */
+Test(queues, made_for_want_of_one_may_return_messages_as_often_as_they_must)
+{
+    const char *queue = stage_name("orders"), *own = stage_name("limited");
+    const char *limits;
+    bool counts = atoi(broker_eval(stage_broker(), "list_to_integer(hd(string:tokens("
+                                                   "rabbit_misc:version(), \".\")))")) >= 4;
+    struct worker *worker = worker_start(
+        "",
+        "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}, {'name': '%s',"
+        "  'processor': 'record', 'settings': {'path': '%s'}, 'arguments': {'x-delivery-limit': 7}}]",
+        queue, stage_path("one"), own, stage_path("two"));
+
+    worker_await_consuming(worker, queue);
+    worker_await_consuming(worker, own);
+    limits = broker_eval(stage_broker(),
+                         "[proplists:get_value(<<\"x-delivery-limit\">>, [{K, V} || {K, _, V} <- "
+                         "amqqueue:get_arguments(element(2, rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, "
+                         "queue, list_to_binary(N)))))], none) || N <- [\"%s\", \"%s.dead\", \"%s\"]]",
+                         queue, queue, own);
+    cr_assert_str_eq(limits, counts ? "[-1, -1, 7]" : "[none, none, 7]", "%s", limits);
+    worker_stop(worker, 10);
 }
