@@ -54,6 +54,7 @@ struct publication {
     struct connection *connection;
     struct publisher *publisher;
     struct waiter ready; /* connected, or could not be */
+    size_t untried;      /* addresses of the broker, before it is found unreachable */
     struct progress progress;
     whippet_bytes body;
     char run_id[32]; /* the beginning of every message id */
@@ -255,7 +256,10 @@ static void on_opened(void *owner)
 static void on_failed(void *owner)
 {
     struct publication *publication = owner;
-    waiter_wake(&publication->ready, WHIPPET_E_UNAVAILABLE);
+    if (publication->untried > 0)
+        publication->untried--;
+    if (publication->untried == 0)
+        waiter_wake(&publication->ready, WHIPPET_E_UNAVAILABLE);
 }
 
 static void on_changed(void *owner)
@@ -305,6 +309,7 @@ static bool start(struct publication *publication, const struct brokers *brokers
         .reconnect_max = 5,
     };
     bool started = false;
+    publication->untried = brokers->count;
     publication->connection = connection_create(publication->loop, &options, &HANDLERS, publication);
     publication->publisher =
         publication->connection != NULL ? publisher_create(publication->connection, "publish") : NULL;

@@ -2,6 +2,7 @@
 #include "stage.h"
 
 #include "command.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,17 @@ Test(publishing, keeps_to_the_rate)
 Test(publishing, fails_when_no_queue_takes_the_message)
 {
     cr_assert_eq(publish(stage_broker()->url, "--body=x", stage_name("nowhere"), NULL, NULL), FAILED);
+}
+
+Test(publishing, goes_on_to_the_next_address_where_one_does_not_answer)
+{
+    const char *queue = stage_name("orders");
+    char urls[BROKER_URL_SIZE + 64];
+
+    client_declare(stage_client(), queue, "classic");
+    snprintf(urls, sizeof(urls), "amqp://guest:guest@127.0.0.1:1/,%s", stage_broker()->url);
+    cr_assert_eq(publish(urls, "--body=x", queue, NULL, NULL), DONE);
+    await(5, client_ready(stage_client(), queue) == 1, "the message");
 }
 
 Test(publishing, says_that_no_broker_is_there)
