@@ -2,10 +2,16 @@
 #include "exit_codes.h"
 #include "options.h"
 #include <base/log.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+enum {
+    LOOK_AGAIN_SECONDS = 5
+};
 
 int configuration_option(int argc, char **argv, const char **file)
 {
@@ -24,23 +30,70 @@ int configuration_option(int argc, char **argv, const char **file)
     return OPTIONS_END;
 }
 
+/* All of them as one text, to be freed; NULL when memory is short. */
+static char *errors_text(const struct config_errors *errors, const char *file)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    if (stream == NULL)
+        return NULL;
+    config_errors_print(errors, file, stream);
+    fclose(stream);
+    return text;
+}
+
 void configuration_report(struct config_errors *errors, const char *file)
 {
-    config_errors_print(errors, file, stderr);
+    static char *reported;
+    char *text = errors_text(errors, file);
+    if (text == NULL)
+        config_errors_print(errors, file, stderr);
+    else if (reported == NULL || strcmp(text, reported) != 0)
+        fputs(text, stderr);
+    free(reported);
+    reported = text;
     config_errors_destroy(errors);
+}
+
+static sigset_t awaited_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    return signals;
+}
+
+void configuration_release_signals(void)
+{
+    sigset_t signals = awaited_signals();
+    sigprocmask(SIG_UNBLOCK, &signals, NULL);
+}
+
+bool configuration_await_change(void)
+{
+    static bool said;
+    if (!said)
+        fprintf(stderr,
+                "whippet run: waiting until that is mended; looking again every %d s, and at SIGHUP\n",
+                LOOK_AGAIN_SECONDS);
+    said = true;
+    const struct timespec pause = {.tv_sec = LOOK_AGAIN_SECONDS};
+    sigset_t signals = awaited_signals();
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    int number = sigtimedwait(&signals, NULL, &pause);
+    return number != SIGTERM && number != SIGINT;
 }
 
 void configuration_log_errors(const struct config_errors *errors, const char *file)
 {
-    char *text = NULL, *rest = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (stream == NULL) {
+    char *rest = NULL, *text = errors_text(errors, file);
+    if (text == NULL) {
         log_event(WHIPPET_ERROR, NULL, "out of memory for %zu errors of the configuration", errors->count);
         return;
     }
-    config_errors_print(errors, file, stream);
-    fclose(stream);
     for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
         log_event(WHIPPET_ERROR, NULL, "%s", line);
     free(text);

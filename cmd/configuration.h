@@ -12,8 +12,16 @@ int configuration_option(int argc, char **argv, const char **file);
 /* Loads it; NULL after everything that is wrong was printed. `file` NULL: the default places. */
 struct config *configuration_load(const char *file);
 
-/* Prints them all and forgets them. */
+/* Prints them all, unless they are to the letter what was printed last, and forgets them. */
 void configuration_report(struct config_errors *errors, const char *file);
+
+/* For a configuration that can't work and is to be mended by somebody: blocks for a few seconds, or until
+ * SIGHUP. False when SIGTERM or SIGINT came instead. */
+bool configuration_await_change(void);
+
+/* From that wait on, its signals are held back, so that none is lost while the configuration is looked at
+ * again: lets them through to those that handle them by now. */
+void configuration_release_signals(void);
 
 /* Logs each of them, in the words in which they would be printed. */
 void configuration_log_errors(const struct config_errors *errors, const char *file);

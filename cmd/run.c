@@ -70,10 +70,12 @@ static void on_hangup(void *owner)
 static bool watch_signals(struct loop *loop, struct service *service)
 {
     signal(SIGPIPE, SIG_IGN);
-    return loop_on_signal(loop, SIGTERM, on_end_signal, service) &&
-           loop_on_signal(loop, SIGINT, on_end_signal, service) &&
-           loop_on_signal(loop, SIGHUP, on_hangup, service) &&
-           loop_on_signal(loop, SIGUSR1, on_usr1, service);
+    bool watched = loop_on_signal(loop, SIGTERM, on_end_signal, service) &&
+                   loop_on_signal(loop, SIGINT, on_end_signal, service) &&
+                   loop_on_signal(loop, SIGHUP, on_hangup, service) &&
+                   loop_on_signal(loop, SIGUSR1, on_usr1, service);
+    configuration_release_signals();
+    return watched;
 }
 
 /* --- The work -------------------------------------------------------------------------------------------*/
@@ -156,17 +158,51 @@ static int run(const struct config *config, const char *file)
     return code;
 }
 
-int command_run(int argc, char **argv)
+/* --- The command ----------------------------------------------------------------------------------------*/
+
+static int run_once(const char *file)
 {
-    const char *file;
-    int code = configuration_option(argc, argv, &file);
-    if (code != OPTIONS_END)
-        return code;
     struct config *config = configuration_load(file);
     if (config == NULL)
         return EXIT_CONFIGURATION;
     configuration_apply_log(config);
-    code = run(config, file);
+    int code = run(config, file);
     config_destroy(config);
+    return code;
+}
+
+static int read_options(int argc, char **argv, const char **file, bool *wait)
+{
+    static const struct option LONG[] = {
+        {"config", required_argument, NULL, 'c'}, {"wait", no_argument, NULL, 'w'}, {0}};
+    const struct options options = {.command = argv[0], .short_options = "c:w", .long_options = LONG};
+    int option;
+    *file = NULL;
+    *wait = false;
+    while ((option = options_next(&options, argc, argv)) > 0) {
+        if (option == 'c')
+            *file = optarg;
+        else
+            *wait = true;
+    }
+    if (option == OPTIONS_HELP)
+        return EXIT_DONE;
+    if (option == OPTIONS_WRONG)
+        return EXIT_USAGE;
+    if (optind < argc)
+        return usage_error(argv[0], "it takes no \"%s\"", argv[optind]);
+    return OPTIONS_END;
+}
+
+int command_run(int argc, char **argv)
+{
+    const char *file;
+    bool wait;
+    int code = read_options(argc, argv, &file, &wait);
+    if (code != OPTIONS_END)
+        return code;
+    do
+        code = run_once(file);
+    while (code == EXIT_CONFIGURATION && wait && configuration_await_change());
     return code;
 }
