@@ -1,7 +1,8 @@
-# The worker's image, and with --target sdk the one in which processors are built. docs/containers.md tells how to use both.
+# The worker's image and two others; docs/containers.md tells how to use them. For amd64 and arm64.
 #
 #   docker build -t whippet --build-arg COMMIT="$(git describe --always --dirty --abbrev=12)" .
-#   docker build -t whippet-sdk --target sdk .
+#   docker build -t whippet-sdk --target sdk .            in which processors are built
+#   docker build -t whippet-debian --target debian .      the worker on Debian, for whoever needs apt-get in it
 #   docker build --build-arg BASE=debian:trixie-slim .
 ARG BASE=debian:bookworm-slim
 
@@ -10,16 +11,18 @@ FROM ${BASE} AS tools
 WORKDIR /source
 COPY scripts/lib/say.sh scripts/lib/
 COPY scripts/setup scripts/
-RUN scripts/setup build && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
+RUN scripts/setup build image && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 
 FROM tools AS build
 COPY . .
 ARG VERSION=0.1.0
 ARG COMMIT=unknown
+# Further options for CMake, to leave clients out: "-D WHIPPET_HTTP=OFF".
+ARG OPTIONS=
 # The label and the program must not tell different versions.
 RUN grep -q "^project(whippet VERSION ${VERSION} " CMakeLists.txt \
     || { echo "VERSION is ${VERSION}, but CMakeLists.txt says: $(grep '^project' CMakeLists.txt)" >&2; exit 1; }
-RUN cmake --preset release -G Ninja -D CMAKE_INSTALL_PREFIX=/usr -D WHIPPET_COMMIT="${COMMIT}" \
+RUN cmake --preset release -G Ninja -D CMAKE_INSTALL_PREFIX=/usr -D WHIPPET_COMMIT="${COMMIT}" ${OPTIONS} \
     && cmake --build build/release \
     && DESTDIR=/staged cmake --install build/release --strip
 
@@ -28,18 +31,36 @@ FROM tools AS sdk
 COPY --from=build /staged /
 WORKDIR /srv/whippet
 
-FROM ${BASE} AS runtime
+FROM build AS gathered
+RUN deploy/docker/root /staged /gathered/root
+
+# For processors that need more than the worker's image has, an interpreter for exec's commands, say:
+#   FROM whippet-debian
+#   USER root
+#   RUN apt-get update && apt-get install --yes --no-install-recommends python3
+#   USER 10001:10001
+FROM ${BASE} AS debian
+COPY --from=gathered /gathered/packages /tmp/packages
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates libcjson1 libcurl4 libev4 libmicrohttpd12 librabbitmq4 libssl3 \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
-RUN groupadd --system --gid 10001 whippet \
+    && xargs apt-get install --yes --no-install-recommends ca-certificates </tmp/packages \
+    && rm -rf /tmp/packages /var/lib/apt/lists/* /var/cache/apt/* \
+    && groupadd --system --gid 10001 whippet \
     && useradd --system --uid 10001 --gid whippet --no-create-home --home-dir /srv/whippet \
                --shell /usr/sbin/nologin whippet \
-    && install --directory --owner 10001 --group 10001 /var/lib/whippet
+    && install --directory --owner=whippet --group=whippet /var/lib/whippet
+COPY --from=build /staged /
+WORKDIR /srv/whippet
+USER 10001:10001
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["whippet", "healthcheck"]
+ENTRYPOINT ["whippet"]
+CMD ["run"]
+
+# Nothing but the worker, what it is linked with, and a small shell for exec's commands.
+FROM scratch AS runtime
+COPY --from=gathered /gathered/root /
 # Processors are looked for in ./processors, the configuration in ./whippet.json and /etc/whippet/whippet.json.
 WORKDIR /srv/whippet
-COPY --from=build /staged/usr/bin /usr/bin
-COPY --from=build /staged/usr/lib /usr/lib
 USER 10001:10001
 ARG VERSION=0.1.0
 ARG COMMIT=unknown
@@ -49,5 +70,6 @@ LABEL org.opencontainers.image.title="whippet" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}"
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["whippet", "healthcheck"]
 ENTRYPOINT ["whippet"]
 CMD ["run"]
