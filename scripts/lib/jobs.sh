@@ -190,3 +190,18 @@ job_fuzz() {
     tests/fuzz/run 30
     count_job $? "the fuzzers"
 }
+
+# It counts its scenarios itself; each is a test.
+job_containers() {
+    local report found
+    report=$(mktemp) || return
+    tests/containers/run | tee "$report"
+    found=$(tail -n 1 "$report")
+    rm -f "$report"
+    if [[ $found =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+    else
+        count_job 1 "the containers' tests did not run"
+    fi
+}
