@@ -1,14 +1,14 @@
 /* What tasks meet at: semaphores, events and channels.
  *
- * Each belongs to the loop of the task that comes first: elsewhere its awaits return INVALID. With `run:
- * loop` that is all tasks of the processor; with `run: thread` only those of one message, since each thread
- * has a loop of its own. Make it in setup() to share it among all messages of the processor, or in process()
- * to share it among a message's children. Where a processor runs in several child processes, each child has
- * its own, so a count holds for each child.
+ * Make one in setup() to share it among all messages of the processor, or in process() to share it among a
+ * message's children. It works in every run mode, and from any thread, one that whippet_offload uses too.
+ * Only with `run: process` each child process calls setup() and has its own, so that a semaphore's count
+ * holds for each child. Destroy it when no task of another thread may be at it: in teardown() none is.
  *
  * Those who wait are served in the order they came, and nobody comes between. A wait that is cut short gives
- * up its place and takes nothing. Tasks of a loop take turns only where one of them awaits, so what lies
- * between two awaits needs no lock at all. */
+ * up its place and takes nothing. With `run: loop` and `run: process` tasks take turns only where one of them
+ * awaits, so what lies between two awaits needs no lock at all; with `run: thread` a semaphore with a count
+ * of 1 is that lock. */
 #ifndef WHIPPET_SYNC_H
 #define WHIPPET_SYNC_H
 

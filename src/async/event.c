@@ -3,18 +3,16 @@
 #include <whippet/sync.h>
 
 struct whippet_event {
-    struct scheduler *home; /* NULL before its first use */
-    bool is_set;
-    struct list line; /* empty while it is set */
+    struct line_lock lock;
+    atomic_bool is_set; /* written with the lock, but for clearing */
+    struct list line;   /* empty while it is set */
 };
 
 whippet_event *whippet_event_create(void)
 {
-    whippet_event *event = memory_allocate(sizeof *event);
+    whippet_event *event = memory_allocate_zeroed(sizeof *event);
     if (event == NULL)
         return NULL;
-    event->is_set = false;
-    event->home = NULL;
     list_init(&event->line);
     return event;
 }
@@ -23,31 +21,38 @@ void whippet_event_destroy(whippet_event *event)
 {
     if (event == NULL)
         return;
-    line_call_all(&event->line, WHIPPET_E_CLOSED);
+    line_lock(&event->lock);
+    line_call_all(&event->lock, &event->line, WHIPPET_E_CLOSED);
     memory_free(event);
 }
 
 void whippet_event_set(whippet_event *event)
 {
-    event->is_set = true;
-    line_call_all(&event->line, 0);
+    line_lock(&event->lock);
+    atomic_store_explicit(&event->is_set, true, memory_order_release);
+    line_call_all(&event->lock, &event->line, 0);
 }
 
 void whippet_event_clear(whippet_event *event)
 {
-    event->is_set = false;
+    atomic_store_explicit(&event->is_set, false, memory_order_release);
 }
 
 bool whippet_event_is_set(const whippet_event *event)
 {
-    return event->is_set;
+    return atomic_load_explicit(&event->is_set, memory_order_acquire);
 }
 
 int whippet_event_wait(whippet_task *task, whippet_event *event)
 {
-    int error = line_check(task, &event->home);
-    if (error != 0 || event->is_set)
+    int error = line_check(task);
+    if (error != 0)
         return error;
+    line_lock(&event->lock);
+    if (whippet_event_is_set(event)) {
+        line_unlock(&event->lock);
+        return 0;
+    }
     struct place_in_line place;
-    return line_wait(task, &event->line, &place, "waiting for an event");
+    return line_wait(task, &event->lock, &event->line, &place, "waiting for an event");
 }

@@ -140,6 +140,134 @@ IN_EVERY_MODE(bodies_of_every_size_come_through_whole_and_are_answered)
     cr_assert_eq(worker_counts(worker, queue).acked, 8);
 }
 
+IN_EVERY_MODE(messages_of_one_processor_share_its_semaphore)
+{
+    const char *queue = stage_name("limited");
+    struct worker *worker = start(mode, queue, ", 'concurrency': 16");
+
+    for (int i = 0; i < 24; i++) {
+        client_send(stage_client(), queue, "m", "limited 20");
+    }
+    await(30, records_count(stage_path("notes"), "begin", NULL) == 24, "24 beginnings");
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 24, "more permits were out than there are");
+}
+
+IN_EVERY_MODE(messages_of_one_processor_meet_at_its_event_and_its_channel)
+{
+    static const char *const words[] = {"await", "get", "await", "put", "put", "set", "put", "get", "get"};
+    const char *queue = stage_name("meeting");
+    struct worker *worker = worker_start("'threads': 9",
+                                         "[{'name': '%s', 'processor': 'modes', 'settings': {'path': '%s'},"
+                                         "  'run': '%s'}]",
+                                         queue, stage_path("notes"), mode);
+
+    worker_await_consuming(worker, queue);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        client_send(stage_client(), queue, words[i], words[i]);
+    }
+    await(20, records_count(stage_path("notes"), "end", NULL) == 9, "nine ends, found %zu",
+          records_count(stage_path("notes"), "end", NULL));
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 9);
+}
+
+static amqp_table_entry_t text_entry(const char *name, const char *value)
+{
+    return (amqp_table_entry_t){
+        .key = amqp_cstring_bytes(name),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)},
+    };
+}
+
+static bool is_text(amqp_bytes_t bytes, const char *text)
+{
+    return bytes.len == strlen(text) && memcmp(bytes.bytes, text, bytes.len) == 0;
+}
+
+static void assert_whole_answer(const struct client_message *message)
+{
+    const amqp_basic_properties_t *properties = &message->content.properties;
+    const amqp_field_value_t *real = client_header(message, "real");
+    const amqp_field_value_t *yes = client_header(message, "yes");
+    const amqp_field_value_t *table = client_header(message, "same");
+
+    cr_expect(is_text(message->content.body, "answered"));
+    cr_expect(is_text(properties->content_type, "text/plain"));
+    cr_expect(is_text(properties->content_encoding, "identity"));
+    cr_expect(is_text(properties->message_id, "m-1"));
+    cr_expect(is_text(properties->correlation_id, "question-1"));
+    cr_expect(is_text(properties->type, "answer"));
+    cr_expect(is_text(properties->app_id, "modes"));
+    cr_expect(is_text(properties->expiration, "90000"));
+    cr_expect_eq(properties->timestamp, 1700000000);
+    cr_expect_eq(properties->priority, 7);
+    cr_expect_eq(properties->delivery_mode, 1, "it is persistent");
+    assert_header(message, "whole", "-5");
+    assert_header(message, "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    assert_header(message, "tracestate", "vendor=1");
+    cr_expect(real && real->kind == AMQP_FIELD_KIND_F64 && real->value.f64 == 0.25);
+    cr_expect(yes && yes->kind == AMQP_FIELD_KIND_BOOLEAN && yes->value.boolean);
+    cr_expect(table && table->kind == AMQP_FIELD_KIND_TABLE && table->value.table.num_entries == 1);
+}
+
+IN_EVERY_MODE(replies_carry_every_property_the_headers_types_and_the_trace)
+{
+    const char *queue = stage_name("questions"), *answers = stage_name("answers");
+    struct worker *worker = start(mode, queue, ", 'retry': {'attempts': 1}");
+    amqp_table_entry_t inner = text_entry("in", "side");
+    amqp_table_entry_t headers[] = {
+        text_entry("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        text_entry("tracestate", "vendor=1"),
+        {.key = amqp_cstring_bytes("table"),
+         .value = {.kind = AMQP_FIELD_KIND_TABLE, .value.table = {1, &inner}}},
+    };
+    amqp_basic_properties_t properties = {
+        ._flags = AMQP_BASIC_REPLY_TO_FLAG | AMQP_BASIC_CORRELATION_ID_FLAG | AMQP_BASIC_HEADERS_FLAG,
+        .reply_to = amqp_cstring_bytes(answers),
+        .correlation_id = amqp_cstring_bytes("question-1"),
+        .headers = {3, headers},
+    };
+    struct client_message *answer;
+
+    client_declare(stage_client(), answers, "classic");
+    client_publish(stage_client(), "", queue, &properties, amqp_cstring_bytes("reply"));
+    answer = take(answers, 20);
+    assert_whole_answer(answer);
+    client_message_destroy(answer);
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 1);
+}
+
+IN_EVERY_MODE(a_call_by_direct_reply_to_is_answered)
+{
+    const char *queue = stage_name("calls");
+    struct worker *worker = start(mode, queue, ", 'retry': {'attempts': 1}");
+    struct client_message *answer = client_call(stage_client(), queue, "reply", 20);
+
+    cr_assert(is_text(answer->content.body, "answered"));
+    client_message_destroy(answer);
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 1);
+}
+
+/* The copy in the delay queue can have neither: the broker would refuse the one and act on the other. */
+IN_EVERY_MODE(a_message_retried_through_the_broker_still_tells_what_it_was_at_first)
+{
+    const char *queue = stage_name("original");
+    struct worker *worker = start(mode, queue, ", 'retry': {'delay': '200ms', 'via': 'broker'}");
+    amqp_basic_properties_t properties = {
+        ._flags = AMQP_BASIC_USER_ID_FLAG | AMQP_BASIC_EXPIRATION_FLAG,
+        .user_id = amqp_cstring_bytes("guest"),
+        .expiration = amqp_cstring_bytes("60000"),
+    };
+
+    client_publish(stage_client(), "", queue, &properties, amqp_cstring_bytes("original"));
+    worker_await_saying(worker, 20, "attempt 1: user guest, expiration 60000");
+    worker_await_saying(worker, 20, "attempt 2: user guest, expiration 60000");
+    worker_stop(worker, 20);
+}
+
 IN_EVERY_MODE(many_messages_are_each_done_once)
 {
     const char *queue = stage_name("many");

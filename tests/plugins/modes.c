@@ -7,7 +7,12 @@
  *   block MS       holds up whatever it runs on
  *   spin           never comes back, whatever it is told
  *   segv, exit     takes its process down: always, or with a number only in so many attempts
+ *   limited MS     holds one of the processor's two permits for so long, and rejects when a third one is out
+ *   put, get       through the processor's channel, which has room for one
+ *   await, set     the processor's event
  *   publish QUEUE  publishes the body's size and sum to the queue, as every message with reply-to does there
+ *   reply          answers with every property there is, and headers of every kind
+ *   original       says what the message's user id and expiration were at first, and fails at first
  *   scribble       writes into whatever sockets it finds, as a library with a bug would
  * Anything else is acked, after the time that the settings say. */
 #include <whippet/processor.h>
@@ -15,6 +20,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +31,14 @@
 struct modes {
     int file;
     double delay;
+    whippet_semaphore *permits;
+    atomic_int permits_out;
+    whippet_channel *channel;
+    whippet_event *event;
+};
+
+enum {
+    PERMITS = 2
 };
 
 static const whippet_option options[] = {
@@ -75,6 +89,12 @@ static int setup(const whippet_settings *settings, void **state, whippet_failure
         return -1;
     }
     modes->delay = whippet_setting_duration(settings, "delay");
+    modes->permits = whippet_semaphore_create(PERMITS);
+    modes->channel = whippet_channel_create(1);
+    modes->event = whippet_event_create();
+    if (!modes->permits || !modes->channel || !modes->event) {
+        abort();
+    }
     modes->file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     *state = modes;
     return 0;
@@ -103,6 +123,9 @@ static void teardown(void *state)
         abort();
     }
     close(modes->file);
+    whippet_semaphore_destroy(modes->permits);
+    whippet_channel_destroy(modes->channel);
+    whippet_event_destroy(modes->event);
     free(modes);
 }
 
@@ -237,6 +260,119 @@ static bool check_publish_in_no_time(whippet_task *task)
     return error == WHIPPET_E_TIMEOUT && whippet_sleep(task, 0) == 0;
 }
 
+static int block_and_count(void *arg)
+{
+    poll(NULL, 0, 10);
+    return ++*(int *)arg;
+}
+
+static bool check_offload(whippet_task *task)
+{
+    int count = 6;
+
+    return whippet_offload(task, block_and_count, &count) == 7 && count == 7;
+}
+
+static bool check_join_any(whippet_task *task)
+{
+    int one = 1, result = 0;
+    whippet_task *slow = whippet_spawn(task, sleep_long, NULL), *first = NULL;
+    whippet_task *fast = whippet_spawn(task, sleep_and_return, &one);
+    bool right = whippet_join_any(task, &first, &result) == 0 && first == fast && result == 1;
+
+    whippet_cancel(slow);
+    return right && whippet_join_any(task, &first, &result) == 0 && first == slow &&
+           result == WHIPPET_E_CANCELLED;
+}
+
+static int sleep_shielded(whippet_task *task, void *arg)
+{
+    return whippet_shield(task, sleep_and_return, arg);
+}
+
+static bool check_shield(whippet_task *task)
+{
+    int five = 5, result = 0;
+    whippet_task *child = whippet_spawn(task, sleep_shielded, &five);
+
+    whippet_sleep(task, 0);
+    whippet_cancel(child);
+    return whippet_join(task, child, &result) == 0 && result == 5;
+}
+
+static int set_event(void *event)
+{
+    whippet_event_set(event);
+    return 0;
+}
+
+static int offload_set(whippet_task *task, void *event)
+{
+    return whippet_offload(task, set_event, event);
+}
+
+/* Set from a thread that is nobody's loop. */
+static bool check_event(whippet_task *task)
+{
+    whippet_event *event = whippet_event_create();
+    bool right = event && whippet_spawn(task, offload_set, event) && whippet_event_wait(task, event) == 0 &&
+                 whippet_event_is_set(event) && whippet_join_all(task) == 0;
+
+    whippet_event_destroy(event);
+    return right;
+}
+
+static int put_two(whippet_task *task, void *channel)
+{
+    static int items[2];
+    int error = whippet_channel_put(task, channel, &items[0]);
+
+    error = error ? error : whippet_channel_put(task, channel, &items[1]);
+    whippet_channel_close(channel);
+    return error;
+}
+
+static bool check_channel(whippet_task *task)
+{
+    whippet_channel *channel = whippet_channel_create(1);
+    void *item;
+    bool right = channel && whippet_spawn(task, put_two, channel) &&
+                 whippet_channel_get(task, channel, &item) == 0 &&
+                 whippet_channel_get(task, channel, &item) == 0 &&
+                 whippet_channel_get(task, channel, &item) == WHIPPET_E_CLOSED && whippet_join_all(task) == 0;
+
+    whippet_channel_destroy(channel);
+    return right;
+}
+
+static int acquire(whippet_task *task, void *semaphore)
+{
+    return whippet_semaphore_acquire(task, semaphore);
+}
+
+static bool check_semaphore(whippet_task *task)
+{
+    whippet_semaphore *semaphore = whippet_semaphore_create(1);
+    bool right = semaphore && acquire(task, semaphore) == 0 && !whippet_semaphore_try(semaphore) &&
+                 whippet_with_timeout(task, 0.01, acquire, semaphore) == WHIPPET_E_TIMEOUT &&
+                 whippet_semaphore_release(semaphore) == 0 && acquire(task, semaphore) == 0;
+
+    whippet_semaphore_destroy(semaphore);
+    return right;
+}
+
+static bool check_json(whippet_task *task)
+{
+    static const char text[] = "{\"a\": [1, {\"b\": \"\\u00e9\"}]}";
+    whippet_bytes bytes = {text, sizeof(text) - 1};
+    size_t offset = 0;
+    const char *problem = NULL;
+    whippet_json_value value = whippet_json_read(bytes, &offset, &problem);
+    const char *found = whippet_json_string(task, whippet_json_find(value, "a[1].b"));
+
+    return found && strcmp(found, "\xc3\xa9") == 0;
+}
+
 /* `may_block`: not on the loop, which reads the time once a turn. */
 static whippet_verdict check_awaits(whippet_task *task, bool may_block)
 {
@@ -254,6 +390,13 @@ static whippet_verdict check_awaits(whippet_task *task, bool may_block)
         {"alloc", check_memory},
         {"publish to nowhere", check_unroutable},
         {"publish in no time", check_publish_in_no_time},
+        {"offload", check_offload},
+        {"join_any", check_join_any},
+        {"shield", check_shield},
+        {"event", check_event},
+        {"channel", check_channel},
+        {"semaphore", check_semaphore},
+        {"JSON", check_json},
     };
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
@@ -290,6 +433,75 @@ static whippet_verdict publish_sum(whippet_task *task, const whippet_message *me
     return error == 0 ? WHIPPET_ACK : whippet_retry_later(task, "publish: %s", whippet_error_text(error));
 }
 
+/* Through what all messages of the processor share. */
+static whippet_verdict hold_permit(whippet_task *task, struct modes *modes, double seconds)
+{
+    if (whippet_semaphore_acquire(task, modes->permits) != 0) {
+        return whippet_retry_later(task, "no permit");
+    }
+    int out = atomic_fetch_add(&modes->permits_out, 1) + 1;
+    whippet_sleep(task, seconds);
+    atomic_fetch_sub(&modes->permits_out, 1);
+    whippet_semaphore_release(modes->permits);
+    return out <= PERMITS ? WHIPPET_ACK : whippet_reject(task, "%d permits are out", out);
+}
+
+static whippet_verdict meet(whippet_task *task, struct modes *modes, const char *word)
+{
+    static int item;
+    void *found = NULL;
+    int error = 0;
+
+    if (strcmp(word, "put") == 0) {
+        error = whippet_channel_put(task, modes->channel, &item);
+    } else if (strcmp(word, "get") == 0) {
+        error = whippet_channel_get(task, modes->channel, &found);
+        error = error == 0 && found != &item ? WHIPPET_E_PROTOCOL : error;
+    } else if (strcmp(word, "await") == 0) {
+        error = whippet_event_wait(task, modes->event);
+    } else {
+        whippet_event_set(modes->event);
+    }
+    return error == 0 ? WHIPPET_ACK : whippet_reject(task, "%s: %s", word, whippet_error_text(error));
+}
+
+static whippet_verdict answer(whippet_task *task, const whippet_message *message)
+{
+    whippet_publish_header headers[] = {
+        {"whole", whippet_integer_value(-5)},
+        {"real", whippet_real_value(0.25)},
+        {"yes", whippet_boolean_value(true)},
+        {"same", whippet_header(message, "table")},
+    };
+    whippet_publication reply = {
+        .body = {"answered", 8},
+        .content_type = "text/plain",
+        .content_encoding = "identity",
+        .message_id = "m-1",
+        .type = "answer",
+        .app_id = "modes",
+        .timestamp = 1700000000,
+        .priority = 7,
+        .expiration = 90,
+        .transient = true,
+        .headers = headers,
+        .header_count = whippet_header(message, "table").kind == WHIPPET_VALUE_ABSENT ? 3 : 4,
+    };
+    int error = whippet_reply(task, message, &reply);
+
+    return error == 0 ? WHIPPET_ACK : whippet_reject(task, "reply: %s", whippet_error_text(error));
+}
+
+static whippet_verdict tell_original(whippet_task *task, const whippet_message *message)
+{
+    whippet_bytes user = whippet_user_id(message), expiration = whippet_expiration(message);
+
+    whippet_log(task, WHIPPET_INFO, "attempt %u: user %.*s, expiration %.*s", whippet_attempt(message),
+                (int)user.len, user.len ? (const char *)user.data : "", (int)expiration.len,
+                expiration.len ? (const char *)expiration.data : "");
+    return whippet_attempt(message) == 1 ? WHIPPET_RETRY : WHIPPET_ACK;
+}
+
 static void scribble(void)
 {
     for (int descriptor = 3; descriptor < 64; descriptor++) {
@@ -302,7 +514,7 @@ static void scribble(void)
     }
 }
 
-static whippet_verdict perform(whippet_task *task, const whippet_message *message, const struct modes *modes)
+static whippet_verdict perform(whippet_task *task, const whippet_message *message, struct modes *modes)
 {
     whippet_bytes body = whippet_body(message);
     char word[16] = "", rest[128] = "", text[160] = "";
@@ -313,6 +525,16 @@ static whippet_verdict perform(whippet_task *task, const whippet_message *messag
     bool so_often = !rest[0] || (long)whippet_attempt(message) <= number;
     if (strcmp(word, "awaits") == 0) {
         return check_awaits(task, strcmp(rest, "blocking") == 0);
+    }
+    if (strcmp(word, "limited") == 0) {
+        return hold_permit(task, modes, (double)number / 1000);
+    }
+    if (strcmp(word, "put") == 0 || strcmp(word, "get") == 0 || strcmp(word, "await") == 0 ||
+        strcmp(word, "set") == 0) {
+        return meet(task, modes, word);
+    }
+    if (strcmp(word, "original") == 0) {
+        return tell_original(task, message);
     }
     if (strcmp(word, "sleep") == 0) {
         int error = whippet_sleep(task, (double)number / 1000);
@@ -346,7 +568,9 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
     whippet_verdict verdict;
 
     note(state, message, "begin");
-    if (reply_to.len > 0) {
+    if (whippet_body(message).len == 5 && memcmp(whippet_body(message).data, "reply", 5) == 0) {
+        verdict = answer(task, message);
+    } else if (reply_to.len > 0) {
         snprintf(queue, sizeof(queue), "%.*s", (int)reply_to.len, (const char *)reply_to.data);
         verdict = publish_sum(task, message, queue);
     } else {
