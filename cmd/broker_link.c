@@ -27,7 +27,9 @@ static void on_opened(void *owner)
 static void on_failed(void *owner)
 {
     struct broker_link *link = owner;
-    if (link->connecting > 0)
+    if (link->untried > 0)
+        link->untried--;
+    if (link->connecting > 0 && link->untried == 0)
         waiter_wake(&link->ready, WHIPPET_E_UNAVAILABLE);
 }
 
@@ -116,6 +118,7 @@ static bool start(struct broker_link *link)
 {
     bool started = false;
     link->connecting = 2;
+    link->untried = 2 * link->brokers->count;
     link->consume = create_connection(link, "consume");
     link->publish = create_connection(link, "publish");
     link->publisher = link->publish != NULL ? publisher_create(link->publish, "publish") : NULL;

@@ -21,6 +21,7 @@ struct broker_link {
     /* --- private --- */
     struct waiter ready;
     unsigned connecting; /* connections that are not open yet */
+    size_t untried;      /* addresses, of both connections, before the broker is found unreachable */
     int (*function)(whippet_task *task, struct broker_link *link, void *arg);
     void *arg;
     int code;

@@ -1,4 +1,5 @@
 /* whippet check: what the configuration comes to, without running it. */
+#include "check_broker.h"
 #include "commands.h"
 #include "configuration.h"
 #include "exit_codes.h"
@@ -118,19 +119,60 @@ static void print_config(const struct config *config)
     print_bound(config);
 }
 
+enum {
+    OPTION_MANAGEMENT = 256
+};
+
+static const struct option LONG_OPTIONS[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"broker", no_argument, NULL, 'b'},
+    {"management", required_argument, NULL, OPTION_MANAGEMENT},
+    {"json", no_argument, NULL, 'j'},
+    {0},
+};
+
+struct request {
+    const char *file;
+    bool broker;
+    struct check_request compare;
+};
+
+/* OPTIONS_END, or the exit code to end with. */
+static int take_options(struct request *request, int argc, char **argv)
+{
+    const struct options options = {
+        .command = argv[0], .short_options = "c:bj", .long_options = LONG_OPTIONS};
+    int option;
+    while ((option = options_next(&options, argc, argv)) != OPTIONS_END) {
+        switch (option) {
+        case 'c': request->file = optarg; break;
+        case 'b': request->broker = true; break;
+        case 'j': request->compare.json = true; break;
+        case OPTION_MANAGEMENT: request->compare.management = optarg; break;
+        default: return option == OPTIONS_HELP ? EXIT_DONE : EXIT_USAGE;
+        }
+    }
+    if (optind < argc)
+        return usage_error(argv[0], "it takes no \"%s\"", argv[optind]);
+    if (!request->broker && (request->compare.json || request->compare.management != NULL))
+        return usage_error(argv[0], "--json and --management go with --broker");
+    return OPTIONS_END;
+}
+
 int command_check(int argc, char **argv)
 {
-    const char *file;
-    int code = configuration_option(argc, argv, &file);
+    struct request request = {0};
+    int code = take_options(&request, argc, argv);
     if (code != OPTIONS_END)
         return code;
-    struct config *config = configuration_load(file);
+    struct config *config = configuration_load(request.file);
     if (config == NULL)
         return EXIT_CONFIGURATION;
     code = EXIT_CONFIGURATION;
     if (check_files(config)) {
-        print_config(config);
-        code = EXIT_DONE;
+        if (!request.broker)
+            print_config(config);
+        code = request.broker ? check_broker(config, &request.compare) : EXIT_DONE;
     }
     config_destroy(config);
     return code;

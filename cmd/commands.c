@@ -26,14 +26,21 @@ static const char check_usage[] =
     "Checks the configuration, the processors and their settings; prints what it understood\n"
     "and how much memory it can take at most. Needs no broker.\n"
     "\n"
-    "usage: whippet check [-c FILE]\n"
+    "usage: whippet check [-c FILE] [--broker [--management URL] [--json]]\n"
     "\n"
     "  -c, --config FILE   the configuration; without it whippet.json in the current folder,\n"
     "                      else /etc/whippet/whippet.json\n"
+    "  -b, --broker        compares it with what the broker has, and prints what differs, each\n"
+    "                      with its fix; creates nothing and takes no message\n"
+    "      --management URL\n"
+    "                      asks RabbitMQ's management API for the limits of queues, too\n"
+    "  -j, --json          what was found as a JSON object a line\n"
     "\n"
-    "Exits with 78 when anything is wrong, and names all of it at once.\n"
+    "Exits with 78 when anything is wrong, and names all of it at once. With --broker: 0 when\n"
+    "the broker has what is wanted, 1 when not, 69 when it can't be reached.\n"
     "\n"
-    "  whippet check -c whippet.json && docker compose up -d\n";
+    "  whippet check -c whippet.json && docker compose up -d\n"
+    "  whippet check --broker --management http://localhost:15672\n";
 
 static const char try_usage[] =
     "Runs one attempt of a processor on one message, as the worker would; no broker needed.\n"

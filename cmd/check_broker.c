@@ -1,0 +1,351 @@
+/* Nothing is created: what does not exist is never declared, and what exists is declared with arguments that
+ * it has, or else refused (406). No message is taken, and none arrives anywhere. */
+#include "check_broker.h"
+#include "broker_link.h"
+#include "configuration.h"
+#include "exit_codes.h"
+#include "findings.h"
+#include "management.h"
+#include <base/bytes.h>
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+#include <worker/arguments.h>
+
+enum {
+    ACCESS_REFUSED = 403,
+    NOT_FOUND = 404,
+    PRECONDITION_FAILED = 406,
+    QUORUM_PREFETCH_MAX = 2000,
+    DELIVERY_LIMIT_SINCE_4 = 20,
+};
+
+static const double REQUEST_SECONDS = 10;
+static const char DELIVERY_LIMIT[] = "x-delivery-limit";
+
+struct check {
+    const struct config *config;
+    const struct check_request *request;
+    struct broker_link *link;
+    struct findings findings;
+    struct channel channel; /* opened anew after each refusal */
+};
+
+static const char FIX_PERMISSIONS[] = "give the user configure, write and read permission: rabbitmqctl "
+                                      "set_permissions -p VHOST USER '.*' '.*' '.*'";
+
+static const struct channel_handlers NO_HANDLERS = {0};
+
+/* --- Asking ---------------------------------------------------------------------------------------------*/
+
+static int open_channel(whippet_task *task, struct check *check)
+{
+    if (check->channel.is_open)
+        return 0;
+    return channel_open(task, &check->channel, check->link->consume, &NO_HANDLERS, check, REQUEST_SECONDS);
+}
+
+/* The broker's words for a request that failed. */
+static const char *words(const struct check *check, int error)
+{
+    const struct whippet_failure *why = &check->channel.closed_by;
+    return why->error != 0 ? why->text : whippet_error_text(error);
+}
+
+/* Says what a refused request means, where that is the same for all. */
+static void add_refusal(struct check *check, const char *queue, const char *what, const char *name, int error)
+{
+    if (check->channel.closed_code == ACCESS_REFUSED)
+        findings_add(&check->findings, FINDING_PROBLEM, queue, FIX_PERMISSIONS,
+                     "%s \"%s\": no permission: %s", what, name, words(check, error));
+    else
+        findings_add(&check->findings, FINDING_PROBLEM, queue, NULL, "%s \"%s\": %s", what, name,
+                     words(check, error));
+}
+
+/* 1: there is; 0: there is none; below: a refusal, which was added. */
+static int queue_exists(whippet_task *task, struct check *check, const char *queue, const char *name)
+{
+    struct queue_declaration look = {.queue = name, .passive = true};
+    int error = open_channel(task, check);
+    if (error == 0)
+        error = channel_queue_declare(task, &check->channel, &look, REQUEST_SECONDS);
+    if (error == 0)
+        return 1;
+    if (check->channel.closed_code == NOT_FOUND)
+        return 0;
+    add_refusal(check, queue, "queue", name, error);
+    return -1;
+}
+
+/* --- The queue itself -----------------------------------------------------------------------------------*/
+
+static const char *type_name(enum queue_type type)
+{
+    static const char *const NAMES[] = {"quorum", "classic", "stream"};
+    return NAMES[type];
+}
+
+/* Declares it as the worker would, now that it is known to exist. `limitless`: with the argument that the
+ * worker adds to what it makes on RabbitMQ 4.0. */
+static int declare_as_configured(whippet_task *task, struct check *check, const struct queue_config *queue,
+                                 bool limitless)
+{
+    struct buffer entries;
+    buffer_init(&entries);
+    int error = open_channel(task, check);
+    if (error == 0 &&
+        (!table_add_text(&entries, bytes_of_text("x-queue-type"), bytes_of_text(type_name(queue->type))) ||
+         (limitless && !table_add_integer(&entries, bytes_of_text(DELIVERY_LIMIT), -1))))
+        error = WHIPPET_E_MEMORY;
+    if (error == 0)
+        error = arguments_write(&entries, queue->arguments);
+    if (error == 0) {
+        struct queue_declaration declaration = {
+            .queue = queue->name,
+            .durable = true,
+            .arguments = bytes_of(buffer_begin(&entries), buffer_length(&entries)),
+        };
+        error = channel_queue_declare(task, &check->channel, &declaration, REQUEST_SECONDS);
+    }
+    buffer_destroy(&entries);
+    return error;
+}
+
+static void check_arguments(whippet_task *task, struct check *check, const struct queue_config *queue)
+{
+    int error = declare_as_configured(task, check, queue, false);
+    if (check->channel.closed_code == PRECONDITION_FAILED && queue->declare != QUEUE_DECLARE_CREATE &&
+        cJSON_GetObjectItemCaseSensitive(queue->arguments, DELIVERY_LIMIT) == NULL &&
+        strstr(words(check, error), DELIVERY_LIMIT) != NULL)
+        error = declare_as_configured(task, check, queue, true);
+    if (error == 0)
+        return;
+    if (check->channel.closed_code != PRECONDITION_FAILED) {
+        add_refusal(check, queue->name, "queue", queue->name, error);
+        return;
+    }
+    findings_add(
+        &check->findings, FINDING_PROBLEM, queue->name,
+        queue->declare == QUEUE_DECLARE_CREATE
+            ? "set \"declare\": \"if-missing\" to use it as it is, or write its arguments and type here"
+            : "the worker uses it as it is; write its arguments and type here, or make it anew",
+        "it exists with other arguments: %s", words(check, error));
+    if (queue->prefetch > QUORUM_PREFETCH_MAX && queue->type != QUEUE_TYPE_QUORUM &&
+        strstr(words(check, error), "'quorum'") != NULL)
+        findings_add(&check->findings, FINDING_PROBLEM, queue->name, "set \"prefetch\" to at most 2000",
+                     "it is a quorum queue, which allows a prefetch of 2000; configured is %u",
+                     queue->prefetch);
+}
+
+/* The broker looks at the permission first, and at the arguments then, of which this one can't be: so nothing
+ * is consumed either way. */
+static void check_may_consume(whippet_task *task, struct check *check, const struct queue_config *queue)
+{
+    struct buffer arguments;
+    int error = open_channel(task, check);
+    buffer_init(&arguments);
+    if (error == 0 && !table_add_text(&arguments, bytes_of_text("x-priority"), bytes_of_text("none")))
+        error = WHIPPET_E_MEMORY;
+    if (error == 0) {
+        struct consumption consumption = {
+            .queue = queue->name,
+            .consumer_tag = "whippet-check",
+            .arguments = bytes_of(buffer_begin(&arguments), buffer_length(&arguments)),
+        };
+        error = channel_consume(task, &check->channel, &consumption, REQUEST_SECONDS);
+    }
+    buffer_destroy(&arguments);
+    if (check->channel.closed_code == ACCESS_REFUSED)
+        add_refusal(check, queue->name, "consuming from", queue->name, error);
+    channel_abandon(&check->channel);
+}
+
+static void check_queue(whippet_task *task, struct check *check, const struct queue_config *queue)
+{
+    int there = queue_exists(task, check, queue->name, queue->name);
+    if (there > 0) {
+        check_arguments(task, check, queue);
+        check_may_consume(task, check, queue);
+    } else if (there == 0 && queue->declare == QUEUE_DECLARE_PASSIVE) {
+        findings_add(&check->findings, FINDING_PROBLEM, queue->name,
+                     "create it, or set \"declare\": \"if-missing\"", "there is no such queue");
+    } else if (there == 0) {
+        findings_add(&check->findings, FINDING_NOTE, queue->name, NULL,
+                     "there is no such queue yet; the worker will declare it (%s)", type_name(queue->type));
+    }
+}
+
+/* --- What belongs to it ---------------------------------------------------------------------------------*/
+
+static void check_dead_letter(whippet_task *task, struct check *check, const struct queue_config *queue)
+{
+    if (queue->on_failure == ON_FAILURE_DISCARD) {
+        findings_add(&check->findings, FINDING_NOTE, queue->name, NULL,
+                     "what fails is discarded: it has no dead-letter queue");
+        return;
+    }
+    if (queue_exists(task, check, queue->name, queue->dead_letter) == 0)
+        findings_add(&check->findings, FINDING_NOTE, queue->name, NULL,
+                     "there is no dead-letter queue \"%s\" yet; the worker will declare it",
+                     queue->dead_letter);
+}
+
+static void check_exchange(whippet_task *task, struct check *check, const struct queue_config *queue,
+                           const struct binding_config *binding)
+{
+    struct exchange_declaration look = {.exchange = binding->exchange, .type = "direct", .passive = true};
+    int error = open_channel(task, check);
+    if (error == 0)
+        error = channel_exchange_declare(task, &check->channel, &look, REQUEST_SECONDS);
+    if (error == 0)
+        return;
+    if (check->channel.closed_code != NOT_FOUND)
+        add_refusal(check, queue->name, "exchange", binding->exchange, error);
+    else if (binding->exchange_type != NULL)
+        findings_add(&check->findings, FINDING_NOTE, queue->name, NULL,
+                     "there is no exchange \"%s\" yet; the worker will declare it (%s)", binding->exchange,
+                     binding->exchange_type);
+    else
+        findings_add(&check->findings, FINDING_PROBLEM, queue->name,
+                     "create it, or set \"exchange_type\" in the binding to have it created",
+                     "there is no exchange \"%s\"", binding->exchange);
+}
+
+/* Dead letters go through the default exchange. A message that no queue takes comes back, which says that it
+ * was allowed to go. */
+static void check_may_publish(whippet_task *task, struct check *check)
+{
+    static const uint8_t NO_PROPERTIES[2];
+    struct whippet_failure failure = {0};
+    struct publishing publishing = {
+        .exchange = "",
+        .routing_key = "whippet.check.there.is.no.such.queue",
+        .properties = bytes_of(NO_PROPERTIES, sizeof NO_PROPERTIES),
+    };
+    int error = publisher_publish(task, check->link->publisher, &publishing,
+                                  loop_now(check->link->loop) + REQUEST_SECONDS, &failure);
+    if (error != 0 && error != WHIPPET_E_UNROUTABLE)
+        findings_add(&check->findings, FINDING_PROBLEM, NULL, FIX_PERMISSIONS,
+                     "publishing to the default exchange, as dead letters are: %s", failure.text);
+}
+
+/* --- What only the management API tells -----------------------------------------------------------------*/
+
+/* A whole number from the queue's policy or arguments; `otherwise` when neither says. */
+static double limit_of(const cJSON *queue, const char *policy, const char *argument, double otherwise)
+{
+    const cJSON *policies = cJSON_GetObjectItemCaseSensitive(queue, "effective_policy_definition");
+    const cJSON *arguments = cJSON_GetObjectItemCaseSensitive(queue, "arguments");
+    const cJSON *of_policy = cJSON_GetObjectItemCaseSensitive(policies, policy);
+    const cJSON *of_argument = cJSON_GetObjectItemCaseSensitive(arguments, argument);
+    double limit = otherwise;
+    if (cJSON_IsNumber(of_argument))
+        limit = of_argument->valuedouble;
+    if (cJSON_IsNumber(of_policy) && (!cJSON_IsNumber(of_argument) || of_policy->valuedouble < limit))
+        limit = of_policy->valuedouble;
+    return limit;
+}
+
+static void compare_limits(struct check *check, const struct queue_config *config, const cJSON *queue,
+                           bool has_default_limit)
+{
+    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(queue, "type"));
+    double consumer_timeout = limit_of(queue, "consumer-timeout", "x-consumer-timeout", 0) / 1000;
+    if (consumer_timeout > 0 && config->timeout >= consumer_timeout)
+        findings_add(
+            &check->findings, FINDING_PROBLEM, config->name,
+            "lower \"timeout\", or raise consumer-timeout in the queue's policy",
+            "the broker takes a message away after %g s (consumer timeout); an attempt may take %g s",
+            consumer_timeout, config->timeout);
+    if (type == NULL || strcmp(type, "quorum") != 0)
+        return;
+    double limit = limit_of(queue, "delivery-limit", "x-delivery-limit",
+                            has_default_limit ? DELIVERY_LIMIT_SINCE_4 : -1);
+    if (limit >= 0 && limit < config->retry.attempts)
+        findings_add(
+            &check->findings, FINDING_PROBLEM, config->name,
+            "raise delivery-limit in the queue's policy, and give it a dead-letter-exchange",
+            "the broker drops a message that came back more than %g times (delivery-limit), fewer than the "
+            "%u attempts: workers that are stopped or lose their connection would use it up",
+            limit, config->retry.attempts);
+}
+
+static void compare_with_management(struct check *check)
+{
+    struct management management = {.url = check->request->management,
+                                    .endpoint = &check->link->brokers->endpoints[0]};
+    struct whippet_failure failure;
+    cJSON *overview = management_get(&management, "/api/overview", &failure);
+    cJSON *queues = overview != NULL ? management_get(&management, "/api/queues/%s", &failure) : NULL;
+    if (queues == NULL) {
+        findings_add(&check->findings, FINDING_UNCHECKED, NULL, NULL,
+                     "delivery limits and consumer timeouts: %s", failure.text);
+        cJSON_Delete(overview);
+        return;
+    }
+    const char *version =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(overview, "rabbitmq_version"));
+    for (size_t i = 0; i < check->config->queue_count; i++) {
+        const cJSON *queue;
+        cJSON_ArrayForEach(queue, queues)
+        {
+            const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(queue, "name"));
+            if (name != NULL && strcmp(name, check->config->queues[i].name) == 0)
+                compare_limits(check, &check->config->queues[i], queue, version != NULL && version[0] >= '4');
+        }
+    }
+    cJSON_Delete(queues);
+    cJSON_Delete(overview);
+}
+
+/* --- All of it ------------------------------------------------------------------------------------------*/
+
+static int compare(whippet_task *task, struct broker_link *link, void *arg)
+{
+    struct check *check = arg;
+    check->link = link;
+    for (size_t i = 0; i < check->config->queue_count && !link->lost && !link->interrupted; i++) {
+        const struct queue_config *queue = &check->config->queues[i];
+        check_queue(task, check, queue);
+        check_dead_letter(task, check, queue);
+        for (size_t j = 0; j < queue->binding_count; j++)
+            check_exchange(task, check, queue, &queue->bindings[j]);
+    }
+    check_may_publish(task, check);
+    channel_abandon(&check->channel);
+    if (check->request->management != NULL)
+        compare_with_management(check);
+    else
+        findings_add(&check->findings, FINDING_UNCHECKED, NULL, NULL,
+                     "delivery limits and consumer timeouts of policies: only the management API tells them "
+                     "(--management http://HOST:15672)");
+    return link->lost || link->interrupted || check->findings.short_of_memory ? EXIT_BROKER : EXIT_DONE;
+}
+
+static int report(const struct check *check)
+{
+    findings_print(&check->findings, check->request->json);
+    if (!check->request->json)
+        printf(check->findings.problems > 0 ? "%zu problem%s\n"
+                                            : "the broker has what the configuration wants\n",
+               check->findings.problems, check->findings.problems == 1 ? "" : "s");
+    return check->findings.problems > 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+int check_broker(const struct config *config, const struct check_request *request)
+{
+    struct check check = {.config = config, .request = request};
+    struct config_errors errors = {0};
+    struct brokers *brokers = brokers_create(config, &errors);
+    if (brokers == NULL) {
+        configuration_report(&errors, config->file);
+        return EXIT_CONFIGURATION;
+    }
+    int code = broker_link_run("check --broker", brokers, compare, &check);
+    if (code == EXIT_DONE)
+        code = report(&check);
+    findings_destroy(&check.findings);
+    brokers_destroy(brokers);
+    return code;
+}
