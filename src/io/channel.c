@@ -8,6 +8,13 @@ static struct session *session_of(const struct channel *channel)
     return channel->is_open ? connection_session(channel->connection) : NULL;
 }
 
+static void unroute(struct channel *channel)
+{
+    if (channel->is_open)
+        connection_route(channel->connection, channel->number, NULL);
+    channel->is_open = false;
+}
+
 static void channel_touch(const struct channel *channel)
 {
     connection_touch(channel->connection);
@@ -22,6 +29,9 @@ void channel_replied(struct channel *channel, const struct channel_reply *reply)
 {
     channel->reply = *reply;
     channel->reply.queue = (whippet_bytes){0};
+    /* Its number is free now, and may be another's before whoever waits here gets to run. */
+    if (reply->kind == CHANNEL_CLOSED)
+        unroute(channel);
     waiter_wake(&channel->waiter, 0);
 }
 
@@ -149,19 +159,16 @@ int channel_close(whippet_task *task, struct channel *channel, double seconds)
     if (session == NULL)
         return 0;
     int error = await_reply(task, channel, send_close(channel, session), seconds);
-    if (channel->is_open)
-        connection_route(channel->connection, channel->number, NULL);
-    channel->is_open = false;
+    unroute(channel);
     return error == WHIPPET_E_CLOSED ? 0 : error;
 }
 
 void channel_abandon(struct channel *channel)
 {
     struct session *session = session_of(channel);
-    channel->is_open = false;
+    unroute(channel);
     if (session == NULL)
         return;
-    connection_route(channel->connection, channel->number, NULL);
     send_close(channel, session);
     channel_touch(channel);
 }

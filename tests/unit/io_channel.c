@@ -12,7 +12,8 @@ static struct {
     struct whippet_failure why;
     amqp_method_number_t unanswered;
     amqp_method_number_t refused;
-    bool answers_late; /* an unanswered opening is answered when its channel is closed */
+    unsigned declares_late; /* a declaration on this channel is answered when another is closed */
+    bool answers_late;      /* an unanswered opening is answered when its channel is closed */
     amqp_method_number_t heard[64];
     size_t heard_count;
 } self;
@@ -66,6 +67,10 @@ static bool hear(struct fake_broker *broker, struct fake_link *link, unsigned ch
     self.heard[self.heard_count++ % 64] = id;
     if (self.answers_late && id == AMQP_CHANNEL_CLOSE_METHOD)
         wire_channel_open_ok(&link->out, channel);
+    if (self.declares_late != 0 && id == AMQP_CHANNEL_CLOSE_METHOD) {
+        wire_declare_ok(&link->out, self.declares_late, "q", 0, 0);
+        self.declares_late = 0;
+    }
     if (id == self.refused)
         fake_channel_close(broker, link, channel, 406, "PRECONDITION_FAILED - because");
     return id == self.refused || id == self.unanswered;
@@ -423,6 +428,35 @@ Test(channel, numbers_are_used_again)
             channel_abandon(&self.channel);
         rig_turn();
     }
+}
+
+static struct channel other, another;
+
+/* Is woken, by the broker's late answer, just before the one who awaits the end of the first channel. */
+static int declare_and_open_another(whippet_task *task)
+{
+    struct queue_declaration declaration = {.queue = "q"};
+    int error = channel_open(task, &other, self.connection, &HANDLERS, &self, seconds);
+    if (error == 0)
+        error = channel_queue_declare(task, &other, &declaration, seconds);
+    return error == 0 ? channel_open(task, &another, self.connection, &HANDLERS, &self, seconds) : error;
+}
+
+Test(channel, hears_its_answers_when_its_number_was_given_back_this_very_turn)
+{
+    struct call first, second;
+    cr_assert_eq(run(do_open), 0);
+    self.unanswered = AMQP_QUEUE_DECLARE_METHOD;
+    begin(&second, declare_and_open_another);
+    rig_until(self.heard[self.heard_count - 1] == AMQP_QUEUE_DECLARE_METHOD);
+    self.declares_late = other.number;
+    begin(&first, do_close);
+    rig_until(first.ended && second.ended);
+    cr_assert_eq(first.result, 0);
+    cr_assert_eq(second.result, 0, "opening another: %s", whippet_error_text(second.result));
+    cr_assert_eq(another.number, self.channel.number, "the number was not used again");
+    channel_abandon(&other);
+    channel_abandon(&another);
 }
 
 /* --- Without memory -------------------------------------------------------------------------------------*/
