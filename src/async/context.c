@@ -87,9 +87,9 @@ static void asan_clear_frames(struct context *self)
 
 #ifdef WITH_TSAN
 
-static void tsan_init(struct context *context, bool home)
+static void tsan_init(struct context *context)
 {
-    context->fiber = home ? __tsan_get_current_fiber() : __tsan_create_fiber(0);
+    context->fiber = __tsan_create_fiber(0);
 }
 
 static void tsan_destroy(struct context *context)
@@ -97,17 +97,20 @@ static void tsan_destroy(struct context *context)
     __tsan_destroy_fiber(context->fiber);
 }
 
-/* Inlined, so that no function is entered on one fiber's books and left on another's. */
-static inline __attribute__((always_inline)) void tsan_depart(struct context *to)
+/* A home's fiber is that of the thread that leaves it, which need not be the one that made it. Inlined, so
+ * that no function is entered on one fiber's books and left on another's. */
+static inline __attribute__((always_inline)) void tsan_depart(struct context *from, struct context *to)
 {
+    if (from->entry == NULL)
+        from->fiber = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(to->fiber, 0);
 }
 
 #else
 
-static void tsan_init(struct context *context, bool home)
+static void tsan_init(struct context *context)
 {
-    (void)context, (void)home;
+    (void)context;
 }
 
 static void tsan_destroy(struct context *context)
@@ -115,9 +118,9 @@ static void tsan_destroy(struct context *context)
     (void)context;
 }
 
-static void tsan_depart(struct context *to)
+static void tsan_depart(struct context *from, struct context *to)
 {
-    (void)to;
+    (void)from, (void)to;
 }
 
 #endif
@@ -148,7 +151,6 @@ void context_retract_stack(unsigned number)
 bool context_init_home(struct context *home)
 {
     *home = (struct context){0};
-    tsan_init(home, true);
     return backend_init_home(home);
 }
 
@@ -160,7 +162,7 @@ void context_destroy_home(struct context *home)
 void context_init(struct context *context, void *low, void *high, context_entry *entry, void *argument)
 {
     *context = (struct context){.low = low, .high = high, .entry = entry, .argument = argument};
-    tsan_init(context, false);
+    tsan_init(context);
     backend_init(context);
 }
 
@@ -172,7 +174,7 @@ void context_destroy(struct context *context)
 void context_switch(struct context *from, struct context *to)
 {
     asan_depart(from, to, false);
-    tsan_depart(to);
+    tsan_depart(from, to);
     backend_switch(from, to);
     asan_arrive(from);
 }
@@ -181,7 +183,7 @@ void context_finish(struct context *from, struct context *to)
 {
     asan_clear_frames(from);
     asan_depart(from, to, true);
-    tsan_depart(to);
+    tsan_depart(from, to);
     backend_switch(from, to);
     __builtin_unreachable();
 }
