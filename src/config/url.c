@@ -269,12 +269,12 @@ static int read_vhost(struct part part, struct config_arena *arena, const char *
     return result;
 }
 
-/* Writes `text` with everything but plain characters as %XX; its end. */
-static char *put_encoded(char *at, const char *text)
+/* Writes `text` with everything as %XX but plain characters, and those of `more`; its end. */
+static char *put_encoded(char *at, const char *text, const char *more)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_~";
     for (; *text != '\0'; text++) {
-        if (strchr(plain, *text) != NULL)
+        if (strchr(plain, *text) != NULL || strchr(more, *text) != NULL)
             *at++ = *text;
         else
             at += sprintf(at, "%%%02X", (unsigned)(unsigned char)*text);
@@ -286,17 +286,19 @@ static char *put_encoded(char *at, const char *text)
 static int write_display(struct broker_address *address, struct config_arena *arena,
                          struct whippet_failure *failure)
 {
-    size_t size = sizeof "amqps://@[]:65535/" + 3 * strlen(address->user) + strlen(address->host) +
+    size_t size = sizeof "amqps://@[]:65535/" + 3 * strlen(address->user) + 3 * strlen(address->host) +
                   3 * strlen(address->vhost);
     bool is_ipv6 = strchr(address->host, ':') != NULL;
     address->display = config_arena_allocate(arena, size);
     if (address->display == NULL)
         return failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
     char *at = stpcpy(address->display, address->tls ? "amqps://" : "amqp://");
-    at = put_encoded(at, address->user);
-    at += sprintf(at, is_ipv6 ? "@[%s]:%u/" : "@%s:%u/", address->host, (unsigned)address->port);
+    at = put_encoded(at, address->user, "");
+    at = stpcpy(at, is_ipv6 ? "@[" : "@");
+    at = put_encoded(at, address->host, ":");
+    at += sprintf(at, is_ipv6 ? "]:%u/" : ":%u/", (unsigned)address->port);
     if (strcmp(address->vhost, "/") != 0)
-        put_encoded(at, address->vhost);
+        put_encoded(at, address->vhost, "");
     return 0;
 }
 

@@ -88,6 +88,13 @@ Test(url, takes_ipv6_addresses_in_brackets)
     assert_url("amqp://[fe80::1%25eth0]/", "guest", "guest", "fe80::1%eth0", 5672, "/");
 }
 
+Test(url, is_shown_as_one_that_leads_to_the_same_broker)
+{
+    struct config *config = parse_url("amqp://me:x@[fe80::1%25eth0]:5673/v%2F");
+    cr_assert_str_eq(config->addresses[0].display, "amqp://me@[fe80::1%25eth0]:5673/v%2F");
+    config_destroy(config);
+}
+
 static void assert_display(const char *url, const char *expected)
 {
     struct config *config = parse_url(url);
