@@ -86,6 +86,7 @@ static void begin(struct loop_call *call)
     if (task != NULL)
         thread->task = task;
     if (!started) {
+        memory_free(delivery->reason);
         delivery->reason = memory_copy_text("out of memory for a task");
         report_end(thread);
     }
