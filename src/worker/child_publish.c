@@ -2,6 +2,7 @@
 #include "child_group.h"
 #include <amqp/properties.h>
 #include <base/memory.h>
+#include <math.h>
 
 struct errand {
     struct list link; /* among the group's publications */
@@ -45,8 +46,8 @@ static whippet_bytes keep(char **at, const uint8_t **from, size_t length)
 static bool is_sound(const struct publish_frame *head, uint32_t length)
 {
     uint64_t before_body = sizeof *head + (uint64_t)head->exchange + head->routing_key + head->properties;
-    return head->exchange <= UINT8_MAX && head->routing_key <= UINT8_MAX && before_body <= length &&
-           length - before_body == head->body;
+    return !isnan(head->deadline) && head->exchange <= UINT8_MAX && head->routing_key <= UINT8_MAX &&
+           before_body <= length && length - before_body == head->body;
 }
 
 bool child_publish(struct child *child, const struct frame *frame, const uint8_t *payload)
