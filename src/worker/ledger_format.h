@@ -23,7 +23,7 @@ struct ledger_mark {
     uint64_t identity[2]; /* of the message; of its samples, where it is not exact */
     uint64_t samples[2];  /* identity of the samples, of a large message that is known exactly; else 0 */
     uint32_t attempt;
-    bool exact;
+    uint8_t exact;        /* 0 or 1; no bool, since in a torn file it may be anything */
     uint8_t queue_length; /* of the texts, as much as there was room for */
     uint8_t id_length;
     uint8_t unused;

@@ -191,7 +191,7 @@ static bool is_guilty(const struct ledger_region *region, const struct ledger_sl
 static bool is_sound(const struct ledger_slot *slot)
 {
     const struct ledger_mark *mark = (const void *)slot->board.label.bytes;
-    return mark->queue_length <= LEDGER_TEXT && mark->id_length <= LEDGER_TEXT;
+    return mark->exact <= 1 && mark->queue_length <= LEDGER_TEXT && mark->id_length <= LEDGER_TEXT;
 }
 
 bool ledger_charge_region(struct ledger *ledger, unsigned number)
