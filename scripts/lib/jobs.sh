@@ -205,3 +205,17 @@ job_containers() {
         count_job 1 "the containers' tests did not run"
     fi
 }
+
+# Where clang's fuzzer is installed, a moment of each. What was ever found is replayed by the job sanitized in any case.
+job_fuzz_short() {
+    local program=build/fuzzer-is-there
+    mkdir -p build
+    if ! echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d == 0 && n > 0; }' |
+        clang -fsanitize=fuzzer -x c - -o "$program" 2>/dev/null; then
+        say "skipped: this needs clang's fuzzer (scripts/setup fuzz)"
+        return
+    fi
+    rm -f "$program"
+    tests/fuzz/run 5
+    count_job $? "the fuzzers"
+}
