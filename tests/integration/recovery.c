@@ -137,3 +137,46 @@ Test(names, are_resolved_anew_at_each_try)
     worker_await_consuming(worker, queue);
     worker_stop(worker, 20);
 }
+
+/* A name server that takes every question and answers none. -1 where it may not be (port 53 takes root). */
+static int open_silent_server(const char *address)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(53)};
+    struct timeval patience = {.tv_sec = 20};
+    int server = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    inet_pton(AF_INET, address, &name.sin_addr);
+    if (server >= 0 && bind(server, (struct sockaddr *)&name, sizeof(name)) != 0) {
+        close(server);
+        return -1;
+    }
+    setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    return server;
+}
+
+Test(names, that_nobody_answers_for_do_not_keep_the_worker_from_stopping)
+{
+    const char *resolver = stage_path("resolv.conf"), *possible[] = {"unshare", "-m", "true", NULL};
+    const char *prefix[] = {
+        "unshare", "-m", "sh", "-c", "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"", resolver, NULL};
+    char question[512];
+    int server = open_silent_server("127.0.0.53");
+    FILE *file = fopen(resolver, "we");
+    struct worker *worker;
+
+    if (server < 0 || command_run(possible, NULL, 0) != 0) {
+        cr_skip_test(
+            "no mount namespace (unshare -m) or no port 53 can be had here: no name server is silent");
+    }
+    cr_assert_not_null(file);
+    fputs("nameserver 127.0.0.53\noptions timeout:30 attempts:5\n", file);
+    fclose(file);
+    worker_run_by(prefix);
+    worker = worker_start("'amqp': {'url': 'amqp://guest:guest@rabbit.example/', 'connect_timeout': '60s'}",
+                          "[{'name': 'orders', 'processor': 'record', 'settings': {'path': '%s'}}]",
+                          stage_path("record"));
+    worker_run_by(NULL);
+    cr_assert_gt(recv(server, question, sizeof(question), 0), 0, "nobody asked");
+    worker_stop(worker, 5);
+    close(server);
+}
