@@ -47,8 +47,7 @@ struct session *session_create(const struct session_options *options, const stru
     session->owner = owner;
     session->password = options->password != NULL ? secret_copy(options->password) : NULL;
     if ((session->password == NULL && options->password != NULL) ||
-        !copy_option(&session->user, options->user) ||
-        !copy_option(&session->vhost, options->vhost) ||
+        !copy_option(&session->user, options->user) || !copy_option(&session->vhost, options->vhost) ||
         !copy_option(&session->connection_name, options->connection_name) ||
         !copy_option(&session->version, options->version)) {
         session_destroy(session);
