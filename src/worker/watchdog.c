@@ -41,6 +41,7 @@ struct watchdog {
 /* --- In the loop's thread -------------------------------------------------------------------------------*/
 
 static char words[128]; /* of the report asked for; the asking thread waits until `answered` */
+static atomic_bool asked;
 static atomic_bool answered;
 
 static void answer(int signal_number)
@@ -48,6 +49,8 @@ static void answer(int signal_number)
     int error_before = errno;
     const struct log_fields *fields = crash_here();
     (void)signal_number;
+    if (!atomic_exchange(&asked, false))
+        return; /* the signal came from elsewhere */
     log_event_from_signal(fields, words);
     crash_log_stack(fields);
     atomic_store(&answered, true);
@@ -68,6 +71,7 @@ static void report(const struct watchdog *watchdog, double age)
         return;
     }
     snprintf(words, sizeof words, "the loop is blocked for %s now: nothing else is served meanwhile", so_far);
+    atomic_store(&asked, true);
     pthread_kill(watchdog->watched, SIGURG);
     for (int i = 0; i < 20 && !atomic_load(&answered); i++)
         nanosleep(&nap, NULL);
