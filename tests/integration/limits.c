@@ -1,7 +1,9 @@
 /* What a worker takes: attempts at once, messages ahead, the CPU while idle. */
 #include "stage.h"
 
+#include "command.h"
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,4 +148,53 @@ Test(limits, a_queue_that_floods_does_not_delay_another, .timeout = 240)
     cr_assert_lt(latencies[SENT / 2], bound, "half took more than %.3f s", latencies[SENT / 2]);
     client_purge(stage_client(), flood);
     worker_stop(worker, 30);
+}
+
+/* MiB behind `label` in what `whippet check` prints of a configuration like the one below. */
+static double checked_mib(const char *label)
+{
+    const char *path = stage_path("checked");
+    char script[1024], line[64] = "";
+    FILE *file = fopen(path, "we");
+
+    cr_assert_not_null(file);
+    fprintf(
+        file,
+        "{\"queues\": [{\"name\": \"q\", \"processor\": \"%s/record.so\", \"settings\": {\"path\": \"/x\"},"
+        " \"prefetch\": 20, \"concurrency\": 4, \"max_message_size\": \"2MiB\"}]}",
+        getenv("WHIPPET_TEST_PLUGINS"));
+    fclose(file);
+    snprintf(script, sizeof(script), "'%s' check -c '%s' | sed -n 's/.*%s *\\([0-9.]*\\) MiB.*/\\1/p'",
+             getenv("WHIPPET_PROGRAM"), path, label);
+    const char *arguments[] = {"sh", "-c", script, NULL};
+    cr_assert_eq(command_run(arguments, line, sizeof(line)), 0);
+    cr_assert_gt(atof(line), 0, "whippet check says nothing of \"%s\"", label);
+    return atof(line);
+}
+
+Test(limits, memory_in_flight_stays_below_what_check_prints)
+{
+    enum {
+        PREFETCH = 20,
+        SIZE = 2 * 1024 * 1024
+    };
+    const char *queue = stage_name("heavy");
+    double bound = (checked_mib("memory  *at most") + checked_mib("connections")) * 1024 * 1024, growth;
+    uint64_t before;
+    struct worker *worker = worker_start("",
+                                         "[{'name': '%s', 'type': 'classic', 'processor': 'record',"
+                                         "  'prefetch': %d, 'concurrency': 4, 'max_message_size': '2MiB',"
+                                         "  'settings': {'path': '%s', 'delay': '60s'}}]",
+                                         queue, PREFETCH, stage_path("record"));
+
+    worker_await_consuming(worker, queue);
+    before = worker_memory(worker);
+    client_send_numbered(stage_client(), queue, 0, 2 * PREFETCH, SIZE);
+    await(60, worker_in_flight(worker) == PREFETCH, "%d in flight", PREFETCH);
+    growth = (double)(worker_memory_peak(worker) - before);
+    cr_log_info("%.1f MiB more, of at most %.1f", growth / 1024 / 1024, bound / 1024 / 1024);
+    cr_assert_geq(growth, (double)PREFETCH * SIZE, "the worker was not loaded to its limit");
+    cr_assert_leq(growth, bound, "%.0f bytes more, and check said %.0f", growth, bound);
+    worker_signal(worker, SIGKILL);
+    worker_await_end(worker, 10, WORKER_ANY_STATUS);
 }
