@@ -1,4 +1,6 @@
-/* Everything a processor includes.
+/**
+ * @file
+ * Everything a processor includes.
  *
  *     #include <whippet/processor.h>
  *
@@ -8,8 +10,8 @@
  *         return WHIPPET_ACK;
  *     }
  *
- *     WHIPPET_PROCESSOR(.name = "hello", .version = "1.0", .summary = "logs each message", .process =
- * process);
+ *     WHIPPET_PROCESSOR(.name = "hello", .version = "1.0", .summary = "logs each message",
+ *                       .process = process);
  */
 #ifndef WHIPPET_PROCESSOR_H
 #define WHIPPET_PROCESSOR_H
@@ -28,96 +30,108 @@
 extern "C" {
 #endif
 
-/* Changes when an existing part of these headers changes meaning; additions leave it alone. */
+/** Changes when an existing part of these headers changes meaning; additions leave it alone. */
 #define WHIPPET_ABI 1u
 
-/* What becomes of the message. Any other value counts as RETRY. */
+/** What becomes of the message. Any other value counts as RETRY. */
 typedef enum whippet_verdict {
-    WHIPPET_ACK = 1, /* done: acknowledge it */
-    WHIPPET_RETRY,   /* this attempt failed: try again later, until attempts run out */
-    WHIPPET_REJECT,  /* it can never work: dead-letter it now */
+    WHIPPET_ACK = 1, /**< done: acknowledge it */
+    WHIPPET_RETRY,   /**< this attempt failed: try again later, until attempts run out */
+    WHIPPET_REJECT,  /**< it can never work: dead-letter it now */
 } whippet_verdict;
 
-/* Return the verdict and keep the reason, printf-style: `return whippet_reject(task, "no key %s", name);`
- * The reason goes to the log and to the dead letter's whippet-error; text beyond 1 KiB is cut. Neither
- * suspends. */
+/** Returns WHIPPET_RETRY and keeps the reason, printf-style: `return whippet_retry_later(task, "no answer");`
+ * It goes to the log, and to the whippet-error of a dead letter; text beyond 1 KiB is cut. Does not suspend.
+ */
 WHIPPET_API whippet_verdict whippet_retry_later(whippet_task *task, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/** The same with WHIPPET_REJECT: `return whippet_reject(task, "no key %s", name);` */
 WHIPPET_API whippet_verdict whippet_reject(whippet_task *task, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Options: what a processor takes from `settings`. They are checked before start, listed by `whippet
+/** Options: what a processor takes from `settings`. They are checked before start, listed by `whippet
  * processors`, and read in setup(). */
 enum whippet_option_type {
-    WHIPPET_OPTION_STRING = 1,
-    WHIPPET_OPTION_INTEGER, /* a whole number */
-    WHIPPET_OPTION_NUMBER,  /* any number */
-    WHIPPET_OPTION_BOOLEAN,
-    WHIPPET_OPTION_DURATION, /* "250ms", "3s", "5m", or seconds */
-    WHIPPET_OPTION_SIZE,     /* "16MiB", or bytes */
-    WHIPPET_OPTION_STRINGS,  /* a list of strings */
-    WHIPPET_OPTION_MAP,      /* an object whose values are strings */
+    WHIPPET_OPTION_STRING = 1, /**< a text */
+    WHIPPET_OPTION_INTEGER,    /**< a whole number */
+    WHIPPET_OPTION_NUMBER,     /**< any number */
+    WHIPPET_OPTION_BOOLEAN,    /**< true or false */
+    WHIPPET_OPTION_DURATION,   /**< "250ms", "3s", "5m", or seconds */
+    WHIPPET_OPTION_SIZE,       /**< "16MiB", or bytes */
+    WHIPPET_OPTION_STRINGS,    /**< a list of strings */
+    WHIPPET_OPTION_MAP,        /**< an object whose values are strings */
 };
 
+/** One option, declared. */
 typedef struct whippet_option {
-    const char *name;
-    enum whippet_option_type type;
-    const char *default_value; /* written as in JSON without the quotes, e.g. "3s", "true"; NULL: none */
-    bool required;
-    const char *help; /* one line */
+    const char *name;              /**< its key in `settings` */
+    enum whippet_option_type type; /**< what is accepted there */
+    const char *default_value; /**< written as in JSON without the quotes, e.g. "3s", "true"; NULL: none */
+    bool required;             /**< without it the worker does not start */
+    const char *help;          /**< one line */
 } whippet_option;
 
-/* The validated settings, borrowed during setup(). Strings live as long as the processor. Asking for an
+/** The validated settings, borrowed during setup(). Strings live as long as the processor. Asking for an
  * option that was not declared, or as another type, returns the empty value of the type and logs an error. */
 typedef struct whippet_settings whippet_settings;
 
+/** Whether the configuration has it, default aside. Does not suspend, as none of these. */
 WHIPPET_API bool whippet_setting_given(const whippet_settings *settings, const char *name);
-/* "" when it was not given and has no default: whippet_setting_given tells the two apart. */
+/** A STRING. "" when it was not given and has no default: whippet_setting_given tells the two apart. */
 WHIPPET_API const char *whippet_setting_string(const whippet_settings *settings, const char *name);
+/** An INTEGER; 0 when it was not given and has no default. */
 WHIPPET_API int64_t whippet_setting_integer(const whippet_settings *settings, const char *name);
+/** A NUMBER; 0 when it was not given and has no default. */
 WHIPPET_API double whippet_setting_number(const whippet_settings *settings, const char *name);
+/** A BOOLEAN; false when it was not given and has no default. */
 WHIPPET_API bool whippet_setting_boolean(const whippet_settings *settings, const char *name);
-WHIPPET_API double whippet_setting_duration(const whippet_settings *settings, const char *name); /* seconds */
-WHIPPET_API uint64_t whippet_setting_size(const whippet_settings *settings, const char *name);   /* bytes */
-/* A list, or a map as alternating names and values: NULL-terminated, never NULL itself. `*count` may be NULL.
- */
+/** A DURATION in seconds; 0 when it was not given and has no default. */
+WHIPPET_API double whippet_setting_duration(const whippet_settings *settings, const char *name);
+/** A SIZE in bytes; 0 when it was not given and has no default. */
+WHIPPET_API uint64_t whippet_setting_size(const whippet_settings *settings, const char *name);
+/** STRINGS as a list, or a MAP as alternating names and values: NULL-terminated, never NULL itself. `count`
+ * may be NULL; `*count` takes how many strings there are. They live as long as the processor. */
 WHIPPET_API const char *const *whippet_setting_strings(const whippet_settings *settings, const char *name,
                                                        size_t *count);
 
-/* Where setup() says what is wrong: printf-style, one line; text beyond half a KiB is cut. */
+/** Where setup() says what is wrong: printf-style, one line; text beyond half a KiB is cut. */
 typedef struct whippet_failure whippet_failure;
+
+/** Keeps the text, printf-style, for the message that the worker ends with. Does not suspend. */
 WHIPPET_API void whippet_fail(whippet_failure *failure, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The one symbol a processor exports. `abi` and `size` come first and are filled in by the macro; the loader
+/** The one symbol a processor exports. `abi` and `size` come first and are filled in by the macro; the loader
  * compares them before it reads anything else. Members are only ever added at the end. */
 typedef struct whippet_processor {
-    uint32_t abi;
-    uint32_t size;
-    const char *name;
-    const char *version;
-    const char *summary;           /* one line, for `whippet processors` */
-    const whippet_option *options; /* ends with an entry whose name is NULL; NULL: none */
-    const char *run; /* the run mode it wishes for: "loop", "thread" or "process"; NULL: "loop" */
+    uint32_t abi;                  /**< WHIPPET_ABI; the macro fills it in */
+    uint32_t size;                 /**< of this struct; the macro fills it in */
+    const char *name;              /**< that of its file without ".so", by which the configuration names it */
+    const char *version;           /**< for people; NULL: none */
+    const char *summary;           /**< one line, for `whippet processors` */
+    const whippet_option *options; /**< ends with an entry whose name is NULL; NULL: none */
+    const char *run; /**< the run mode it wishes for: "loop", "thread" or "process"; NULL: "loop" */
 
-    /* Called once for each queue that uses it, before the first message; must not block for long. `*state` is
-     * handed to process() and teardown(). 0, or anything else after whippet_fail(). NULL: no state. */
+    /** Called once for each queue that uses it, before the first message; must not block for long. `*state`
+     * is handed to process() and teardown(). 0, or anything else after whippet_fail(). NULL: no state. */
     int (*setup)(const whippet_settings *settings, void **state, whippet_failure *failure);
 
-    /* Called for each attempt, in a task of its own; may suspend. Many run at once. Under `run: loop` and
+    /** Called for each attempt, in a task of its own; may suspend. Many run at once. Under `run: loop` and
      * `run: process` they are interleaved at awaits, and between two awaits nothing else touches `state`.
      *
      * UNDER `run: thread` IT IS CALLED IN SEVERAL THREADS AT THE SAME TIME, all with the same `state`: guard
      * what they share with a lock (not held across an await), and keep to libraries that allow it. */
     whippet_verdict (*process)(whippet_task *task, const whippet_message *message, void *state);
 
-    /* Called once when no attempt runs any more. NULL: nothing to free. */
+    /** Called once when no attempt runs any more. NULL: nothing to free. */
     void (*teardown)(void *state);
 } whippet_processor;
 
+/** The name of that symbol. */
 #define WHIPPET_PROCESSOR_SYMBOL "whippet_processor_descriptor"
 
-/* Defines the descriptor; its arguments are designated initialisers of struct whippet_processor. */
+/** Defines the descriptor; its arguments are designated initialisers of struct whippet_processor. */
 #define WHIPPET_PROCESSOR(...)                                                                               \
     extern WHIPPET_API const whippet_processor whippet_processor_descriptor;                                 \
     const whippet_processor whippet_processor_descriptor = {                                                 \

@@ -1,4 +1,7 @@
-/* Publishing from a processor. */
+/**
+ * @file
+ * Publishing from a processor.
+ */
 #ifndef WHIPPET_PUBLISH_H
 #define WHIPPET_PUBLISH_H
 
@@ -9,13 +12,14 @@
 extern "C" {
 #endif
 
-/* A header to send along. Its value may be made with the functions below, or be one that was read from a
+/** A header to send along. Its value may be made with the functions below, or be one that was read from a
  * message, of any kind but ABSENT. */
 typedef struct whippet_publish_header {
-    const char *name;
-    whippet_value value;
+    const char *name;    /**< up to 255 bytes */
+    whippet_value value; /**< what it points to is borrowed */
 } whippet_publish_header;
 
+/** A header's value: this text (borrowed). NULL can't be sent: publishing it returns INVALID. */
 static inline whippet_value whippet_text_value(const char *text)
 {
     whippet_value value = {WHIPPET_VALUE_TEXT, 'S', {0}};
@@ -24,6 +28,7 @@ static inline whippet_value whippet_text_value(const char *text)
     return value;
 }
 
+/** A header's value: this whole number, as 64 bits. */
 static inline whippet_value whippet_integer_value(int64_t integer)
 {
     whippet_value value = {WHIPPET_VALUE_INTEGER, 'l', {0}};
@@ -31,6 +36,7 @@ static inline whippet_value whippet_integer_value(int64_t integer)
     return value;
 }
 
+/** A header's value: this number, as a double. */
 static inline whippet_value whippet_real_value(double real)
 {
     whippet_value value = {WHIPPET_VALUE_REAL, 'd', {0}};
@@ -38,6 +44,7 @@ static inline whippet_value whippet_real_value(double real)
     return value;
 }
 
+/** A header's value: true or false. */
 static inline whippet_value whippet_boolean_value(bool boolean)
 {
     whippet_value value = {WHIPPET_VALUE_BOOLEAN, 't', {0}};
@@ -45,27 +52,27 @@ static inline whippet_value whippet_boolean_value(bool boolean)
     return value;
 }
 
-/* What to publish. Zeroed members are left out; everything is borrowed until whippet_publish returns. */
+/** What to publish. Zeroed members are left out; everything is borrowed until whippet_publish returns. */
 typedef struct whippet_publication {
-    const char *exchange;    /* NULL or "": the default exchange, whose routing keys are queue names */
-    const char *routing_key; /* NULL: "" */
-    whippet_bytes body;
-    const char *content_type;
-    const char *content_encoding;
-    const char *message_id;
-    const char *correlation_id;
-    const char *reply_to;
-    const char *type;
-    const char *app_id;
-    uint64_t timestamp; /* seconds since 1970 */
-    double expiration;  /* seconds that it may lie in a queue, up to 49 days; rounded up to milliseconds */
-    uint8_t priority;
-    bool transient; /* by default messages are persistent */
-    const whippet_publish_header *headers;
-    size_t header_count;
+    const char *exchange;     /**< NULL or "": the default exchange, whose routing keys are queue names */
+    const char *routing_key;  /**< NULL: "" */
+    whippet_bytes body;       /**< sent byte for byte; may be empty */
+    const char *content_type; /**< e.g. "application/json"; a property, up to 255 bytes, as are those below */
+    const char *content_encoding; /**< e.g. "gzip" */
+    const char *message_id;       /**< a name for the message, by which its consumers may know it again */
+    const char *correlation_id;   /**< what it answers, or wants in its answer */
+    const char *reply_to;         /**< the queue that an answer goes to */
+    const char *type;             /**< the kind of message */
+    const char *app_id;           /**< the application that publishes it */
+    uint64_t timestamp;           /**< seconds since 1970 */
+    double expiration; /**< seconds that it may lie in a queue, up to 49 days; rounded up to milliseconds */
+    uint8_t priority;  /**< 0 to 255, for queues that know priorities */
+    bool transient;    /**< by default messages are persistent */
+    const whippet_publish_header *headers; /**< NULL for none */
+    size_t header_count;                   /**< how many there are */
 } whippet_publication;
 
-/* Publishes and returns once the broker has confirmed that it holds the message; `mandatory` is always set.
+/** Publishes and returns once the broker has confirmed that it holds the message; `mandatory` is always set.
  * The headers traceparent and tracestate of the message that is being processed go along, unless the
  * publication has a traceparent of its own (https://www.w3.org/TR/trace-context/).
  *
@@ -75,7 +82,7 @@ typedef struct whippet_publication {
  * confirm came: the broker may hold the message or not. */
 WHIPPET_API int whippet_publish(whippet_task *task, const whippet_publication *publication);
 
-/* Answers `message`: publishes to the queue that it names in reply-to, through the default exchange,
+/** Answers `message`: publishes to the queue that it names in reply-to, through the default exchange,
  * RabbitMQ's direct reply-to (amq.rabbitmq.reply-to.…) included. The correlation id is the message's, or else
  * its message id; a message id is made where `reply` has none. All else is taken from `reply`, which must
  * name neither exchange nor routing key nor correlation id.

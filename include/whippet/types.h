@@ -1,4 +1,7 @@
-/* The words every other header uses: a span of bytes, how symbols are exported, and the errors. */
+/**
+ * @file
+ * The words every other header uses: a span of bytes, how symbols are exported, and the errors.
+ */
 #ifndef WHIPPET_TYPES_H
 #define WHIPPET_TYPES_H
 
@@ -10,24 +13,24 @@
 extern "C" {
 #endif
 
-/* Marks a function that the whippet program offers to processors. */
+/** Marks a function that the whippet program offers to processors. */
 #define WHIPPET_API __attribute__((visibility("default")))
 
-/* A borrowed run of bytes: never NUL-terminated on purpose, valid as long as what it was taken from.
+/** A borrowed run of bytes: never NUL-terminated on purpose, valid as long as what it was taken from.
  * An absent value has data == NULL and len == 0. */
 typedef struct whippet_bytes {
-    const void *data;
-    size_t len;
+    const void *data; /**< NULL: absent */
+    size_t len;       /**< bytes */
 } whippet_bytes;
 
-/* One attempt's lightweight thread of control. A function that takes one may suspend; one that does not,
+/** One attempt's lightweight thread of control. A function that takes one may suspend; one that does not,
  * never does. */
 typedef struct whippet_task whippet_task;
 
-/* One delivery, borrowed by the processor for the duration of process(). */
+/** One delivery, borrowed by the processor for the duration of process(). */
 typedef struct whippet_message whippet_message;
 
-/* What an await or a call can fail with. Negative, and apart from -errno on purpose: errno means nothing
+/** What an await or a call can fail with. Negative, and apart from -errno on purpose: errno means nothing
  * across an await. X(name, value, text). */
 #define WHIPPET_ERRORS(X)                                                                                    \
     X(CANCELLED, -1001, "cancelled")                                                                         \
@@ -44,13 +47,16 @@ typedef struct whippet_message whippet_message;
     X(NACKED, -1012, "not confirmed by the broker")                                                          \
     X(UNAVAILABLE, -1013, "not available")
 
+/** The errors as numbers: WHIPPET_E_CANCELLED, WHIPPET_E_TIMEOUT, … */
 enum whippet_error {
+/** @cond */
 #define WHIPPET_ERROR_ENUM(name, value, text) WHIPPET_E_##name = (value),
     WHIPPET_ERRORS(WHIPPET_ERROR_ENUM)
 #undef WHIPPET_ERROR_ENUM
+    /** @endcond */
 };
 
-/* The text for an error above, e.g. "timed out"; "no error" for 0 and above; never NULL. The string is
+/** The text for an error above, e.g. "timed out"; "no error" for 0 and above; never NULL. The string is
  * static. */
 WHIPPET_API const char *whippet_error_text(int error);
 
