@@ -24,7 +24,8 @@ RUN grep -q "^project(whippet VERSION ${VERSION} " CMakeLists.txt \
     || { echo "VERSION is ${VERSION}, but CMakeLists.txt says: $(grep '^project' CMakeLists.txt)" >&2; exit 1; }
 RUN cmake --preset release -G Ninja -D CMAKE_INSTALL_PREFIX=/usr -D WHIPPET_COMMIT="${COMMIT}" ${OPTIONS} \
     && cmake --build build/release \
-    && DESTDIR=/staged cmake --install build/release --strip
+    && DESTDIR=/staged cmake --install build/release --strip \
+    && DESTDIR=/staged-runtime cmake --install build/release --strip --component runtime
 
 # What a user's own Dockerfile builds processors in: a compiler, the headers, and whippet itself to try them.
 FROM tools AS sdk
@@ -32,7 +33,7 @@ COPY --from=build /staged /
 WORKDIR /srv/whippet
 
 FROM build AS gathered
-RUN deploy/docker/root /staged /gathered/root
+RUN deploy/docker/root /staged-runtime /gathered/root
 
 # For processors that need more than the worker's image has, an interpreter for exec's commands, say:
 #   FROM whippet-debian
@@ -48,7 +49,7 @@ RUN apt-get update \
     && useradd --system --uid 10001 --gid whippet --no-create-home --home-dir /srv/whippet \
                --shell /usr/sbin/nologin whippet \
     && install --directory --owner=whippet --group=whippet /var/lib/whippet
-COPY --from=build /staged /
+COPY --from=build /staged-runtime /
 WORKDIR /srv/whippet
 USER 10001:10001
 STOPSIGNAL SIGTERM

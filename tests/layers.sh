@@ -15,6 +15,7 @@ declare -A may_use=(
     [config]="base"
     [clients]="base async"
     [worker]="base stats async amqp io config clients"
+    [testing]="base async amqp config worker"
 )
 
 # sources FOLDER…: the C files below.

@@ -38,12 +38,24 @@ static void set_timer(struct loop *loop)
 /* Not libev's own collect interval, which a timer due within a millisecond switches off. */
 static void gather(struct loop *loop)
 {
-    double left = loop->polled_at + loop->gather - clock_monotonic();
+    double left = loop->polled_at + loop->gather - (clock_monotonic() + loop->ahead);
     if (left <= 0)
         return;
     struct timespec pause = {.tv_sec = (time_t)left};
     pause.tv_nsec = (long)((left - (double)pause.tv_sec) * 1e9);
     nanosleep(&pause, NULL);
+}
+
+/* Where everybody waits for the clock, and nothing outside could come first, it may as well be later. */
+static void leap(struct loop *loop)
+{
+    double next = scheduler_next(&loop->scheduler);
+    if (next == INFINITY || loop->watching > 0 || loop_offloaded(loop) > 0)
+        return;
+    double left = next - loop_refresh_now(loop);
+    if (left > 0)
+        loop->ahead += left;
+    loop->polled_at = loop_refresh_now(loop);
 }
 
 void loop_run(struct loop *loop)
@@ -52,6 +64,8 @@ void loop_run(struct loop *loop)
     loop->polled_at = loop_refresh_now(loop);
     while (!loop->stopped) {
         bool busy = scheduler_busy(&loop->scheduler);
+        if (loop->leaps && !busy)
+            leap(loop);
         pulse_end(&loop->pulse);
         if (loop->gather > 0 && !busy)
             gather(loop);
@@ -75,8 +89,13 @@ double loop_now(const struct loop *loop)
 
 double loop_refresh_now(struct loop *loop)
 {
-    loop->scheduler.now = clock_monotonic();
+    loop->scheduler.now = clock_monotonic() + loop->ahead;
     return loop->scheduler.now;
+}
+
+void loop_set_leaping(struct loop *loop, bool leaps)
+{
+    loop->leaps = leaps;
 }
 
 void loop_set_gather(struct loop *loop, double seconds)
@@ -150,7 +169,7 @@ struct loop *loop_of_task(const whippet_task *task)
 
 struct watch {
     ev_io io;
-    struct ev_loop *ev;
+    struct loop *loop;
     watch_function *function;
     void *owner;
 };
@@ -171,11 +190,17 @@ struct watch *watch_create(struct loop *loop, int descriptor, watch_function *fu
     struct watch *watch = memory_allocate_zeroed(sizeof *watch);
     if (watch == NULL)
         return NULL;
-    watch->ev = loop->ev;
+    watch->loop = loop;
     watch->function = function;
     watch->owner = owner;
     ev_io_init(&watch->io, on_descriptor, descriptor, 0);
     return watch;
+}
+
+static void stop_watching(struct watch *watch)
+{
+    watch->loop->watching -= ev_is_active(&watch->io) ? 1 : 0;
+    ev_io_stop(watch->loop->ev, &watch->io);
 }
 
 /* A change that is taken back within the turn costs no system call: libev tells the kernel at the next poll.
@@ -186,17 +211,19 @@ void watch_set(struct watch *watch, int events)
     int writable = (events & WHIPPET_WRITABLE) != 0 ? EV_WRITE : 0;
     if (((int)watch->io.events & (EV_READ | EV_WRITE)) == (readable | writable))
         return;
-    ev_io_stop(watch->ev, &watch->io);
+    stop_watching(watch);
     ev_io_modify(&watch->io, readable | writable);
-    if (events != 0)
-        ev_io_start(watch->ev, &watch->io);
+    if (events == 0)
+        return;
+    ev_io_start(watch->loop->ev, &watch->io);
+    watch->loop->watching++;
 }
 
 void watch_destroy(struct watch *watch)
 {
     if (watch == NULL)
         return;
-    ev_io_stop(watch->ev, &watch->io);
+    stop_watching(watch);
     memory_free(watch);
 }
 

@@ -40,6 +40,9 @@ struct loop {
     double timer_at;    /* the moment that `timer` is set for */
     double polled_at;   /* when libev last read its clock */
     double gather;      /* seconds between two polls, at least */
+    bool leaps;         /* loop_set_leaping */
+    double ahead;       /* seconds that its clock is ahead of clock_monotonic, by leaping */
+    size_t watching;    /* descriptors that are waited for */
     struct list signals;
     struct offload own;        /* the program's: loop_offload */
     struct offload processors; /* theirs: whippet_offload */

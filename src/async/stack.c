@@ -33,6 +33,7 @@ struct stack_pool {
     size_t per_slab;
     enum stack_guard guard;
     bool measured;
+    size_t deepest; /* bytes; the most that a stack was used since measuring began */
     struct slab *slabs;
     size_t total; /* stacks in all slabs */
 
@@ -197,8 +198,12 @@ bool stack_acquire(struct stack_pool *pool, struct stack *stack)
 void stack_release(struct stack_pool *pool, struct stack stack)
 {
     pool->unused[pool->unused_count++] = stack.low;
-    if (pool->measured)
-        stack_pool_trim(pool, 0);
+    if (!pool->measured)
+        return;
+    size_t used = stack_used(stack);
+    if (used > pool->deepest)
+        pool->deepest = used;
+    stack_pool_trim(pool, 0);
 }
 
 bool stack_guards(const struct stack_pool *pool, struct stack stack, const void *address)
@@ -280,7 +285,13 @@ size_t stack_pool_limit(const struct stack_pool *pool)
 void stack_pool_measure(struct stack_pool *pool)
 {
     pool->measured = true;
+    pool->deepest = 0;
     stack_pool_trim(pool, 0);
+}
+
+size_t stack_pool_deepest(const struct stack_pool *pool)
+{
+    return pool->deepest;
 }
 
 size_t stack_used(struct stack stack)

@@ -2,7 +2,6 @@
  * no connection to the broker; what a processor publishes goes to the parent. */
 #include "frame_link.h"
 #include "plugin_path.h"
-#include "publication.h"
 #include <base/clock.h>
 #include <base/log.h>
 #include <base/memory.h>
@@ -18,6 +17,7 @@
 #include <worker/child.h>
 #include <worker/message.h>
 #include <worker/plugin.h>
+#include <worker/publication.h>
 #include <worker/publishing.h>
 
 static const double RESULT_SECONDS = 0.001; /* the most that a result waits for the end of the turn */

@@ -68,7 +68,17 @@ static int check_contents(const char *path, const whippet_processor *descriptor,
     return 0;
 }
 
-/* Finds the descriptor behind `handle` and copies as much of it as both sides know. */
+/* Copies as much of it as both sides know. */
+static int copy_descriptor(const char *path, const whippet_processor *found, whippet_processor *descriptor,
+                           struct whippet_failure *failure)
+{
+    int error = check_layout(path, found, failure);
+    if (error == 0)
+        memcpy(descriptor, found, found->size < sizeof *descriptor ? found->size : sizeof *descriptor);
+    return error;
+}
+
+/* Finds the descriptor behind `handle`. */
 static int read_descriptor(const char *path, void *handle, whippet_processor *descriptor,
                            struct whippet_failure *failure)
 {
@@ -77,10 +87,7 @@ static int read_descriptor(const char *path, void *handle, whippet_processor *de
         return failure_set(failure, WHIPPET_E_INVALID,
                            "%s is not a processor: it exports no %s, which WHIPPET_PROCESSOR(...) defines",
                            path, WHIPPET_PROCESSOR_SYMBOL);
-    int error = check_layout(path, found, failure);
-    if (error == 0)
-        memcpy(descriptor, found, found->size < sizeof *descriptor ? found->size : sizeof *descriptor);
-    return error;
+    return copy_descriptor(path, found, descriptor, failure);
 }
 
 /* Fills `loaded` in from its copy. The handle is set as soon as there is one. */
@@ -219,6 +226,29 @@ struct plugin *plugin_load(const char *name, const char *const *path, size_t pat
     struct plugin *plugin = plugin_load_file(file, is_file ? NULL : name, failure);
     memory_free(file);
     return plugin;
+}
+
+struct plugin *plugin_adopt(const whippet_processor *descriptor, struct whippet_failure *failure)
+{
+    static const char origin[] = "the processor under test";
+    struct loaded *loaded = memory_allocate_zeroed(sizeof *loaded);
+    char *path = memory_copy_text(origin);
+    if (loaded == NULL || path == NULL) {
+        memory_free(loaded);
+        memory_free(path);
+        failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
+        return NULL;
+    }
+    list_init(&loaded->link);
+    loaded->plugin.path = path;
+    loaded->copy.descriptor = -1;
+    loaded->references = 1;
+    if (copy_descriptor(origin, descriptor, &loaded->plugin.descriptor, failure) != 0 ||
+        check_contents(origin, &loaded->plugin.descriptor, NULL, failure) != 0) {
+        loaded_destroy(loaded);
+        return NULL;
+    }
+    return &loaded->plugin;
 }
 
 void plugin_unload(struct plugin *plugin)

@@ -1,5 +1,5 @@
 /* What processors publish, from wherever they run: on the main loop in the end, which has the connection. */
-#include "publication.h"
+#include <worker/publication.h>
 #include "worker_internal.h"
 #include <math.h>
 

@@ -1,9 +1,9 @@
-#include "publication.h"
 #include <amqp/properties.h>
 #include <base/bytes.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <worker/publication.h>
 
 /* Milliseconds; what RabbitMQ takes (rabbit_amqqueue's check of a TTL). */
 #define LONGEST_EXPIRATION 4294967295.0
@@ -123,5 +123,24 @@ int publication_write_properties(const whippet_publication *publication, struct 
     if (error == 0)
         error = properties_write(properties, &draft);
     buffer_destroy(&entries);
+    return error;
+}
+
+int publication_deliver(const whippet_publication *publication, struct message **message)
+{
+    struct buffer properties;
+    buffer_init(&properties);
+    int error = publication_write_properties(publication, &properties);
+    if (error == 0) {
+        whippet_bytes body = publication->body;
+        *message =
+            message_create(text_or_nothing(publication->exchange), text_or_nothing(publication->routing_key),
+                           bytes_of(buffer_begin(&properties), buffer_length(&properties)), body.len);
+        if (*message == NULL)
+            error = WHIPPET_E_MEMORY;
+        else if (body.len > 0)
+            memcpy(message_body_storage(*message), body.data, body.len);
+    }
+    buffer_destroy(&properties);
     return error;
 }

@@ -1,4 +1,4 @@
-#include "publication.h"
+#include <worker/publication.h>
 #include <async/task.h>
 #include <base/bytes.h>
 #include <base/memory.h>

@@ -3,7 +3,6 @@
 #define WORKER_WORKER_INTERNAL_H
 
 #include "executor.h"
-#include "publication.h"
 #include <base/list.h>
 #include <config/retry.h>
 #include <io/publisher.h>
@@ -11,6 +10,7 @@
 #include <worker/brokers.h>
 #include <worker/ledger.h>
 #include <worker/message.h>
+#include <worker/publication.h>
 #include <worker/settlement.h>
 #include <worker/worker.h>
 

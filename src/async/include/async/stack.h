@@ -63,6 +63,9 @@ size_t stack_pool_limit(const struct stack_pool *pool);
  * costs a system call and page faults a task, for `whippet try` and tests. */
 void stack_pool_measure(struct stack_pool *pool);
 
+/* The deepest that any stack released since stack_pool_measure was used, as stack_used counts. */
+size_t stack_pool_deepest(const struct stack_pool *pool);
+
 /* The bytes between the stack's top and the lowest page that was touched since its memory was last given
  * back; a multiple of the page size. */
 size_t stack_used(struct stack stack);

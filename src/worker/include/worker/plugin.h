@@ -32,6 +32,10 @@ void plugin_unload(struct plugin *plugin);
 int plugin_descriptor(const struct plugin *plugin);
 struct plugin *plugin_load_inherited(int descriptor, const char *path, struct whippet_failure *failure);
 
+/* A processor that is linked into the program itself, as in its own tests: checked as one that was loaded,
+ * and to be given to plugin_unload as well. NULL with the failure filled. */
+struct plugin *plugin_adopt(const whippet_processor *descriptor, struct whippet_failure *failure);
+
 /* Every plugin there is in the folders, sorted by name; those that cannot be loaded have a NULL plugin and a
  * reason. Of several files of one name only the one that plugin_load would find. 0 with `*listings` NULL also
  * when memory is short. */
