@@ -4,39 +4,23 @@
 #include <async/task.h>
 #include <base/clock.h>
 #include <base/memory.h>
-#include <config/units.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <worker/publication.h>
 #include <worker/publishing.h>
 
 enum {
     STACK_SIZE = 256 * 1024, /* the worker's default */
-    REASON_SIZE = 1100,      /* bytes; as much as a task keeps of one */
 };
 
-/* What the processor would have published; its texts are copies. */
-struct publication {
-    char *exchange;
-    char *routing_key;
-    size_t body_length;
-};
-
-/* One attempt, and what came of it. */
 struct attempt {
     const struct processor *processor;
     struct whippet_message *message;
     struct loop *loop;
     whippet_task *task; /* NULL when it does not run */
     bool ended;
-    bool interrupted;
-    whippet_verdict verdict;
-    int struck; /* TIMEOUT, CANCELLED or 0 */
-    char reason[REASON_SIZE];
-    double seconds;
-    size_t stack_used;                /* bytes */
-    struct publication *publications; /* owned */
-    size_t publication_count;
+    struct try_outcome outcome;
 };
 
 /* --- Running --------------------------------------------------------------------------------------------*/
@@ -44,28 +28,24 @@ struct attempt {
 /* Stands in for the publishing connection: remembers, and confirms. */
 static int remember_publication(void *owner, whippet_task *task, const whippet_publication *publication)
 {
-    struct attempt *attempt = owner;
-    size_t count = attempt->publication_count;
-    struct publication *grown = memory_resize(attempt->publications, (count + 1) * sizeof *grown);
+    struct try_outcome *outcome = &((struct attempt *)owner)->outcome;
+    size_t count = outcome->publication_count;
+    struct message **grown = memory_resize(outcome->publications, (count + 1) * sizeof(struct message *));
     if (grown == NULL)
         return WHIPPET_E_MEMORY;
-    attempt->publications = grown;
-    grown[count] = (struct publication){
-        .exchange = memory_copy_text(publication->exchange != NULL ? publication->exchange : ""),
-        .routing_key = memory_copy_text(publication->routing_key != NULL ? publication->routing_key : ""),
-        .body_length = publication->body.len,
-    };
-    attempt->publication_count++;
+    outcome->publications = grown;
+    int error = publication_deliver(publication, &grown[count]);
+    if (error != 0)
+        return error;
+    outcome->publication_count++;
     return whippet_sleep(task, 0);
 }
 
-static void forget_publications(struct attempt *attempt)
+static void forget_publications(struct try_outcome *outcome)
 {
-    for (size_t i = 0; i < attempt->publication_count; i++) {
-        memory_free(attempt->publications[i].exchange);
-        memory_free(attempt->publications[i].routing_key);
-    }
-    memory_free(attempt->publications);
+    for (size_t i = 0; i < outcome->publication_count; i++)
+        message_destroy(outcome->publications[i]);
+    memory_free(outcome->publications);
 }
 
 static int process_message(whippet_task *task, void *arg)
@@ -74,10 +54,10 @@ static int process_message(whippet_task *task, void *arg)
     const struct processor *processor = attempt->processor;
     attempt->task = task;
     task_set_message(task, attempt->message);
-    attempt->verdict = processor->plugin->descriptor.process(task, attempt->message, processor->state);
-    attempt->struck = task_struck(task);
-    attempt->stack_used = task_stack_used(task);
-    strncpy(attempt->reason, task_reason(task), sizeof attempt->reason - 1);
+    struct try_outcome *outcome = &attempt->outcome;
+    outcome->verdict = processor->plugin->descriptor.process(task, attempt->message, processor->state);
+    outcome->struck = task_struck(task);
+    strncpy(outcome->reason, task_reason(task), sizeof outcome->reason - 1);
     return 0;
 }
 
@@ -93,7 +73,7 @@ static void attempt_ended(void *arg, int result)
 static void interrupt(void *owner)
 {
     struct attempt *attempt = owner;
-    attempt->interrupted = true;
+    attempt->outcome.interrupted = true;
     if (attempt->task != NULL)
         task_cancel(attempt->task);
 }
@@ -110,70 +90,10 @@ static bool run_attempt(struct attempt *attempt, const struct log_fields *fields
         return false;
     while (!attempt->ended)
         loop_run(attempt->loop);
-    attempt->seconds = clock_monotonic() - before;
+    attempt->outcome.seconds = clock_monotonic() - before;
+    attempt->outcome.stack_used = stack_pool_deepest(scheduler->stacks);
+    attempt->outcome.stack_size = STACK_SIZE;
     return true;
-}
-
-/* --- Printing -------------------------------------------------------------------------------------------*/
-
-static const char *verdict_name(const struct attempt *attempt)
-{
-    switch (attempt->verdict) {
-    case WHIPPET_ACK: return "ACK";
-    case WHIPPET_REJECT: return "REJECT";
-    case WHIPPET_RETRY: return "RETRY";
-    }
-    return "RETRY (it returned no verdict that there is)";
-}
-
-static const char *reason_of(const struct attempt *attempt)
-{
-    if (attempt->reason[0] != '\0')
-        return attempt->reason;
-    if (attempt->interrupted)
-        return "interrupted";
-    return attempt->struck != 0 ? whippet_error_text(attempt->struck) : "none given";
-}
-
-/* Control characters could steer the terminal. */
-static void print_safely(const char *text)
-{
-    for (; *text != '\0'; text++)
-        putchar((unsigned char)*text >= ' ' && *text != 0x7f ? *text : *text == '\n' ? '\n' : '?');
-}
-
-static void print_publications(const struct attempt *attempt)
-{
-    for (size_t i = 0; i < attempt->publication_count; i++) {
-        const struct publication *publication = &attempt->publications[i];
-        printf("published  %zu bytes to the exchange \"", publication->body_length);
-        print_safely(publication->exchange != NULL ? publication->exchange : "");
-        printf("\" with the routing key \"");
-        print_safely(publication->routing_key != NULL ? publication->routing_key : "");
-        printf("\" (not really)\n");
-    }
-}
-
-static void print_attempt(const struct attempt *attempt, double timeout)
-{
-    char time[UNITS_TEXT_SIZE], used[UNITS_TEXT_SIZE], size[UNITS_TEXT_SIZE];
-    if (attempt->message->attempt > 1)
-        printf("attempt    %u of %u\n", attempt->message->attempt, attempt->message->attempts);
-    printf("verdict    %s\n", verdict_name(attempt));
-    if (attempt->verdict != WHIPPET_ACK) {
-        printf("reason     ");
-        print_safely(reason_of(attempt));
-        printf("\n");
-    }
-    if (attempt->struck == WHIPPET_E_TIMEOUT) {
-        duration_format(timeout, time);
-        printf("timeout    it took longer than %s\n", time);
-    }
-    size_format(attempt->stack_used, used);
-    size_format(STACK_SIZE, size);
-    printf("time       %.3f ms\n", attempt->seconds * 1000);
-    printf("stack      %s of %s\n", used, size);
-    print_publications(attempt);
 }
 
 /* --- Attempts -------------------------------------------------------------------------------------------*/
@@ -203,7 +123,9 @@ static int one_attempt(const struct try_request *request, const struct processor
                        struct whippet_message *message, bool *again)
 {
     struct whippet_failure failure;
-    struct attempt attempt = {.processor = processor, .message = message};
+    struct attempt attempt = {
+        .processor = processor, .message = message, .outcome.attempt = message->attempt};
+    struct try_outcome *outcome = &attempt.outcome;
     struct log_fields fields = {.queue = request->queue,
                                 .processor = processor->plugin->descriptor.name,
                                 .message_id = request->properties.message_id,
@@ -215,13 +137,12 @@ static int one_attempt(const struct try_request *request, const struct processor
     bool ran = run_attempt(&attempt, &fields, request->timeout);
     publishing_install(NULL, NULL);
     loop_destroy(attempt.loop);
-    if (ran)
-        print_attempt(&attempt, request->timeout);
-    forget_publications(&attempt);
-    if (!ran)
+    bool printed = ran && (request->json ? try_print_json : try_print_text)(request, outcome);
+    forget_publications(outcome);
+    if (!printed)
         return out_of_memory("out of memory");
-    *again = attempt.verdict != WHIPPET_ACK && attempt.verdict != WHIPPET_REJECT && !attempt.interrupted;
-    return attempt.verdict == WHIPPET_ACK ? EXIT_DONE : EXIT_FAILED;
+    *again = outcome->verdict != WHIPPET_ACK && outcome->verdict != WHIPPET_REJECT && !outcome->interrupted;
+    return outcome->verdict == WHIPPET_ACK ? EXIT_DONE : EXIT_FAILED;
 }
 
 int try_attempts(const struct try_request *request, const struct processor *processor,
@@ -232,7 +153,7 @@ int try_attempts(const struct try_request *request, const struct processor *proc
     bool again = true;
     for (unsigned attempt = request->attempt; again && attempt <= TRY_ATTEMPTS; attempt++) {
         message.attempt = attempt;
-        if (attempt > request->attempt)
+        if (attempt > request->attempt && !request->json)
             printf("\n");
         code = one_attempt(request, processor, &message, &again);
         fflush(stdout);

@@ -19,6 +19,7 @@ enum {
     REPLY_TO,
     TYPE,
     APP_ID,
+    JSON,
 };
 
 static const struct option long_options[] = {
@@ -39,6 +40,7 @@ static const struct option long_options[] = {
     {"timeout", required_argument, NULL, 't'},
     {"path", required_argument, NULL, 'p'},
     {"verbose", no_argument, NULL, 'v'},
+    {"json", no_argument, NULL, JSON},
     {0},
 };
 
@@ -132,6 +134,7 @@ static bool read_option(struct try_request *request, int code)
     case 'p': return read_folder(request, optarg);
     case 'a': request->all_attempts = true; return true;
     case 'v': request->verbose = true; return true;
+    case JSON: request->json = true; return true;
     default: *text_of(request, code) = optarg; return true;
     }
 }

@@ -11,6 +11,23 @@ static whippet_verdict publish(whippet_task *task)
     return error == 0 ? WHIPPET_ACK : whippet_reject(task, "%s", whippet_error_text(error));
 }
 
+static whippet_verdict announce(whippet_task *task)
+{
+    whippet_publish_header headers[] = {{"tenant", whippet_text_value("acme\033")},
+                                        {"n", whippet_integer_value(9007199254740993)}};
+    whippet_publication publication = {.exchange = "events",
+                                       .routing_key = "orders.new",
+                                       .body = {"\xff\x00", 2},
+                                       .content_type = "application/x",
+                                       .expiration = 2,
+                                       .priority = 7,
+                                       .transient = true,
+                                       .headers = headers,
+                                       .header_count = 2};
+
+    return whippet_publish(task, &publication) == 0 ? WHIPPET_ACK : WHIPPET_REJECT;
+}
+
 /* Touches much of its stack, in a way that no compiler takes for superfluous. */
 static whippet_verdict dig(void)
 {
@@ -39,6 +56,9 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
     }
     if (strcmp(word, "publish") == 0) {
         return publish(task);
+    }
+    if (strcmp(word, "announce") == 0) {
+        return announce(task);
     }
     if (strcmp(word, "dig") == 0) {
         return dig();

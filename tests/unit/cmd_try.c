@@ -88,6 +88,51 @@ Test(try, shows_what_would_be_published)
         "published  4 bytes to the exchange \"\" with the routing key \"elsewhere\" (not really)\n");
 }
 
+Test(try, shows_properties_headers_and_body_of_what_would_be_published)
+{
+    try_deed("announce", NULL);
+    assert_code(0);
+    assert_contains(result.output,
+                    "published  2 bytes to the exchange \"events\" with the routing key \"orders.new\" "
+                    "(not really)\n"
+                    "           content-type: application/x\n"
+                    "           expiration: 2000\n"
+                    "           priority: 7\n"
+                    "           transient\n"
+                    "           header tenant: acme?\n"
+                    "           header n: 9007199254740993\n"
+                    "           body: \xff?\n");
+}
+
+Test(try, prints_json_for_programs)
+{
+    try_deed("announce", "--json", NULL);
+    assert_code(0);
+    assert_contains(result.output, "{\"attempt\":1,\"attempts\":5,\"verdict\":\"ACK\",\"reason\":null,"
+                                   "\"timed_out\":false,\"seconds\":");
+    assert_contains(result.output,
+                    "\"stack_size\":262144,\"published\":[{\"exchange\":\"events\",\"routing_key\":"
+                    "\"orders.new\",\"body_hex\":\"ff00\",\"content_type\":\"application/x\","
+                    "\"expiration\":\"2000\",\"timestamp\":0,\"priority\":7,\"persistent\":false,"
+                    "\"headers\":{\"tenant\":\"acme\\u001b\",\"n\":9007199254740993}}]}\n");
+}
+
+Test(try, prints_a_line_of_json_for_each_attempt)
+{
+    try_deed("third", "--json", "--all-attempts", NULL);
+    assert_code(0);
+    assert_contains(result.output,
+                    "{\"attempt\":1,\"attempts\":5,\"verdict\":\"RETRY\",\"reason\":\"not yet\",");
+    assert_contains(result.output, "}\n{\"attempt\":3,\"attempts\":5,\"verdict\":\"ACK\"");
+    try_deed("reject", "--json", NULL);
+    assert_code(1);
+    assert_contains(result.output, "\"verdict\":\"REJECT\",\"reason\":\"not \\u001b[31mthis\\nway\"");
+    try_deed("nonsense", "--json", NULL);
+    assert_code(1);
+    assert_contains(result.output,
+                    "\"verdict\":\"RETRY\",\"reason\":\"it returned no verdict that there is\"");
+}
+
 Test(try, measures_the_stack)
 {
     try_deed("dig", NULL);
