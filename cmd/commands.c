@@ -168,6 +168,20 @@ static const char processors_usage[] =
     "  whippet processors exec\n"
     "  whippet processors ./build/orders.so\n";
 
+static const char new_usage[] =
+    "Makes a folder for a new processor that builds, tests and runs as it is: source, tests,\n"
+    "CMakeLists.txt, configuration, README and Dockerfile.\n"
+    "\n"
+    "usage: whippet new NAME [DIR]\n"
+    "\n"
+    "NAME is the processor's name: letters, digits and underscores. DIR is the folder, which\n"
+    "must not exist yet; without it, NAME in the current folder.\n"
+    "\n"
+    "Exits with 1 when the folder exists or cannot be written.\n"
+    "\n"
+    "  whippet new thumbs\n"
+    "  whippet new thumbs ~/src/whippet-thumbs\n";
+
 static const char healthcheck_usage[] =
     "Asks a worker whether it is alive, for Compose and Kubernetes. Says so in a sentence.\n"
     "\n"
@@ -200,6 +214,7 @@ const struct command commands[] = {
     {"dead", "list, show, replay or purge dead letters", dead_usage, command_dead},
     {"processors", "list the processors there are, or the options of one", processors_usage,
      command_processors},
+    {"new", "make a folder for a new processor, with tests", new_usage, command_new},
     {"healthcheck", "ask a worker whether it is alive, or ready", healthcheck_usage, command_healthcheck},
     {"version", "print the version", version_usage, command_version},
     {"help", "tell about a command", help_usage, command_help},

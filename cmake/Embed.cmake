@@ -1,0 +1,10 @@
+# embed_text(TARGET NAME FILE): FILE becomes `const char NAME[]` in TARGET, with a NUL at its end.
+function(embed_text target name file)
+  get_filename_component(file ${file} ABSOLUTE)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+  file(READ ${file} bytes HEX)
+  string(REGEX REPLACE "(..)" "0x\\1, " bytes "${bytes}")
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}.c)
+  file(CONFIGURE OUTPUT ${source} CONTENT "extern const char ${name}[];\nconst char ${name}[] = {${bytes}0};\n" @ONLY)
+  target_sources(${target} PRIVATE ${source})
+endfunction()
