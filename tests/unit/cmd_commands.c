@@ -1,8 +1,8 @@
 /* The program's own words: which commands there are, help, version, and mistakes in the command line. */
 #include "cmd_testing.h"
 
-static const char *const commands[] = {"run",        "check",       "try",     "publish", "dead",
-                                       "processors", "healthcheck", "version", "help"};
+static const char *const commands[] = {"run",        "check", "try",         "publish", "dead",
+                                       "processors", "new",   "healthcheck", "version", "help"};
 
 enum {
     COMMANDS = sizeof commands / sizeof commands[0]
