@@ -1,7 +1,7 @@
 /* What processors publish, from wherever they run: on the main loop in the end, which has the connection. */
-#include <worker/publication.h>
 #include "worker_internal.h"
 #include <math.h>
+#include <worker/publication.h>
 
 /* --- On the main loop -----------------------------------------------------------------------------------*/
 

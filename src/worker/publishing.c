@@ -1,8 +1,8 @@
-#include <worker/publication.h>
 #include <async/task.h>
 #include <base/bytes.h>
 #include <base/memory.h>
 #include <whippet/message.h>
+#include <worker/publication.h>
 #include <worker/publishing.h>
 
 static struct {

@@ -40,8 +40,8 @@ double loop_refresh_now(struct loop *loop);
  * the pause. */
 void loop_set_gather(struct loop *loop, double seconds);
 
-/* For tests: where tasks wait for nothing but the clock, it leaps to the moment the next of them waits for, so
- * that an hour's sleep takes no time. While a descriptor is watched or a thread at work, time flows as
+/* For tests: where tasks wait for nothing but the clock, it leaps to the moment the next of them waits for,
+ * so that an hour's sleep takes no time. While a descriptor is watched or a thread at work, time flows as
  * always. */
 void loop_set_leaping(struct loop *loop, bool leaps);
 
