@@ -13,7 +13,7 @@
 #include <worker/worker.h>
 
 /* False after everything that is wrong was printed: with processors, certificates, keys, the password file.
- */
+ * Writes the processors' wishes down where a queue leaves its run mode to them. */
 static bool check_files(const struct config *config)
 {
     struct config_errors errors = {0};
@@ -23,6 +23,7 @@ static bool check_files(const struct config *config)
         whippet_settings *settings;
         if (!queue_prepare(config, i, &plugin, &settings, &errors))
             continue;
+        config->queues[i].run = queue_run_mode(&config->queues[i], &plugin->descriptor);
         settings_destroy(settings);
         plugin_unload(plugin);
     }
@@ -54,11 +55,16 @@ static void print_queue(const struct config *config, const struct queue_config *
     struct memory_bound bound = bound_of_queue(config, queue);
     duration_format(queue->timeout, timeout);
     size_format(queue->max_message_size, size);
-    size_format(bound.messages + bound.stacks, memory);
+    size_format(bound.messages + bound.stacks + bound.children, memory);
     printf("  %s\n", queue->name);
     printf("    processor    %s\n", queue->processor);
     printf("    queue        %s, %s; %zu binding%s\n", TYPE[queue->type], DECLARE[queue->declare],
            queue->binding_count, queue->binding_count == 1 ? "" : "s");
+    if (queue->run == RUN_PROCESS)
+        printf("    run          in %u child process%s\n", queue->processes,
+               queue->processes == 1 ? "" : "es");
+    else
+        printf("    run          %s\n", queue->run == RUN_THREAD ? "in threads" : "in the loop");
     printf("    concurrency  %u attempts at once, prefetch %u\n", queue->concurrency, queue->prefetch);
     printf("    timeout      %s an attempt\n", timeout);
     printf("    crashes      %u, then it is not run any more\n", queue->max_crashes);
@@ -74,19 +80,23 @@ static void print_queue(const struct config *config, const struct queue_config *
 static void print_bound(const struct config *config)
 {
     char messages[UNITS_TEXT_SIZE], stacks[UNITS_TEXT_SIZE], buffers[UNITS_TEXT_SIZE], total[UNITS_TEXT_SIZE],
-        spawned[UNITS_TEXT_SIZE];
+        spawned[UNITS_TEXT_SIZE], children[UNITS_TEXT_SIZE];
     struct memory_bound bound = bound_of_config(config);
     size_format(bound.messages, messages);
     size_format(bound.stacks, stacks);
     size_format(bound.buffers, buffers);
     size_format(bound.spawned, spawned);
-    size_format(bound.messages + bound.stacks + bound.spawned + bound.buffers, total);
+    size_format(bound.children, children);
+    size_format(bound.messages + bound.stacks + bound.spawned + bound.children + bound.buffers, total);
     printf("memory bound     %s, beside what processors allocate:\n", total);
     printf("    messages     %s if every prefetched one is as large as allowed\n", messages);
     printf("    stacks       %s if every attempt uses all of its own (%s are resident for a small one)\n",
            stacks, "4 KiB");
     printf("    spawned      %s if processors spawn all the tasks that max_tasks allows (%zu)\n", spawned,
            config->max_tasks - config_tasks_reserved(config));
+    if (bound.children > 0)
+        printf("    children     %s in child processes, with a copy of each message they work on\n",
+               children);
     printf("    connections  %s\n", buffers);
 }
 

@@ -51,6 +51,7 @@ struct child {
     const char *path;
     struct child_page *page;
     struct loop *loop;
+    struct task_quota spawned;
     struct frame_link link;
     struct processor processor;
     struct attempt *attempts; /* one for each slot; owned */
@@ -363,6 +364,8 @@ static int make_loop(struct child *child, struct whippet_failure *failure)
     if (child->loop == NULL)
         return failure->error;
     loop_scheduler(child->loop)->clock = clock_monotonic;
+    child->spawned.most = child->setup.spawned;
+    loop_scheduler(child->loop)->quota = &child->spawned;
     loop_scheduler(child->loop)->board = &child->page->board;
     child->attempts = memory_allocate_zeroed(child->setup.slots * sizeof *child->attempts);
     if (child->attempts == NULL ||

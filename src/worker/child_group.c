@@ -243,6 +243,7 @@ static bool send_setup(struct child *child)
         .log_level = (int32_t)source->log_level,
         .log_format = (int32_t)source->log_format,
         .stack_size = source->stack_size,
+        .spawned = worker_of(child)->spawned.most,
         .timeout = config->timeout,
         .slots = child->group->share,
         .queue = (uint32_t)strlen(config->name) + 1,

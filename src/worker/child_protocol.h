@@ -46,6 +46,7 @@ struct setup_frame {
     int32_t log_level;
     int32_t log_format; /* as in struct config */
     uint64_t stack_size;
+    uint64_t spawned; /* tasks that processors may spawn at once */
     double timeout;
     uint32_t slots;
     uint32_t queue, processor, path; /* lengths of the texts that follow, each with its NUL */

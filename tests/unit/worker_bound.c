@@ -25,6 +25,21 @@ Test(bound, counts_a_full_stack_for_every_attempt)
     cr_assert_eq(stacks, 64 * 262144, "%llu", (unsigned long long)stacks);
 }
 
+Test(bound, counts_what_child_processes_copy)
+{
+    struct queue_config queue = queue_of(500, 64, 1000000);
+    cr_assert_eq(bound_of_queue(&CONFIG, &queue).children, 0);
+    queue.run = RUN_PROCESS;
+    queue.processes = 4;
+    uint64_t children = bound_of_queue(&CONFIG, &queue).children;
+    cr_assert_geq(children, UINT64_C(68) * 1000000, "%llu", (unsigned long long)children);
+    cr_assert_leq(children, UINT64_C(68) * 1200000 + (UINT64_C(4) << 23), "%llu",
+                  (unsigned long long)children);
+    queue.processes = 1000;
+    cr_assert_leq(bound_of_queue(&CONFIG, &queue).children, UINT64_C(128) * 1200000 + (UINT64_C(64) << 23),
+                  "there are no more children than attempts");
+}
+
 Test(bound, does_not_overflow_with_the_largest_of_all)
 {
     struct queue_config queue = queue_of(65535, 65535, UINT64_C(1) << 32);
