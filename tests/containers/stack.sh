@@ -34,7 +34,7 @@ stack_configure() {
     cat >"$CONFIGURATION/whippet.json" <<-END
 	{
 	  "amqp": { "url": "\${AMQP_URL}", "password_file": "/run/secrets/amqp_password", "reconnect": { "max": "2s" } },
-	  "admin": { "listen": "0.0.0.0:9464" },
+	  "admin": { "listen": "0.0.0.0:9464" }, "state_dir": "/var/lib/whippet",
 	  "queues": [
 	    { "name": "work", "processor": "record", "max_message_size": "1MiB", "prefetch": 64,
 	      "settings": { "path": "/var/lib/whippet/record", "delay": "${delay:-20ms}" } $1 }
