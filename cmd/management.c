@@ -1,7 +1,7 @@
 #include "management.h"
+#include "curl_library.h"
 #include <base/buffer.h>
 #include <cjson/cJSON.h>
-#include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,17 +25,18 @@ static size_t on_data(char *data, size_t size, size_t count, void *owner)
     return size * count;
 }
 
-static bool make_url(CURL *curl, const struct management *management, const char *path, char url[URL_SIZE])
+static bool make_url(const struct curl_library *library, CURL *curl, const struct management *management,
+                     const char *path, char url[URL_SIZE])
 {
     size_t base = strlen(management->url);
-    char *vhost = curl_easy_escape(curl, management->endpoint->vhost, 0);
+    char *vhost = library->easy_escape(curl, management->endpoint->vhost, 0);
     const char *hole = strstr(path, "%s");
     while (base > 0 && management->url[base - 1] == '/')
         base--;
     int before = hole != NULL ? (int)(hole - path) : (int)strlen(path);
     int length = snprintf(url, URL_SIZE, "%.*s%.*s%s%s", (int)base, management->url, before, path,
                           hole != NULL && vhost != NULL ? vhost : "", hole != NULL ? hole + 2 : "");
-    curl_free(vhost);
+    library->free(vhost);
     return length < URL_SIZE;
 }
 
@@ -70,42 +71,43 @@ static void describe(const char *url, char *where, size_t size)
              at != NULL ? at + 1 : host);
 }
 
-static void prepare(CURL *curl, const struct management *management, const char *url, struct buffer *reply)
+static void prepare(const struct curl_library *library, CURL *curl, const struct management *management,
+                    const char *url, struct buffer *reply)
 {
     const struct endpoint *endpoint = management->endpoint;
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MILLISECONDS);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ALL_MILLISECONDS);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
-    curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    library->easy_setopt(curl, CURLOPT_URL, url);
+    library->easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    library->easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MILLISECONDS);
+    library->easy_setopt(curl, CURLOPT_TIMEOUT_MS, ALL_MILLISECONDS);
+    library->easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
+    library->easy_setopt(curl, CURLOPT_WRITEDATA, reply);
+    library->easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
     if (strchr(management->url, '@') == NULL && endpoint->user != NULL) {
-        curl_easy_setopt(curl, CURLOPT_USERNAME, endpoint->user);
-        curl_easy_setopt(curl, CURLOPT_PASSWORD, endpoint->password);
+        library->easy_setopt(curl, CURLOPT_USERNAME, endpoint->user);
+        library->easy_setopt(curl, CURLOPT_PASSWORD, endpoint->password);
     }
 }
 
-static cJSON *ask(CURL *curl, const struct management *management, const char *path, struct buffer *reply,
-                  struct whippet_failure *failure)
+static cJSON *ask(const struct curl_library *library, CURL *curl, const struct management *management,
+                  const char *path, struct buffer *reply, struct whippet_failure *failure)
 {
     char url[URL_SIZE], where[256], words[CURL_ERROR_SIZE] = "";
     long status = 0;
     describe(management->url, where, sizeof where);
-    if (!make_url(curl, management, path, url)) {
+    if (!make_url(library, curl, management, path, url)) {
         failure_set(failure, WHIPPET_E_INVALID, "the management URL %s… is too long", where);
         return NULL;
     }
-    prepare(curl, management, url, reply);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
-    CURLcode code = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    prepare(library, curl, management, url, reply);
+    library->easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
+    CURLcode code = library->easy_perform(curl);
+    library->easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK) {
         failure_set(
             failure, WHIPPET_E_UNAVAILABLE,
             "the management API at %s can't be asked: %s. It comes with the plugin rabbitmq_management, "
             "and listens at port 15672",
-            where, words[0] != '\0' ? words : curl_easy_strerror(code));
+            where, words[0] != '\0' ? words : library->easy_strerror(code));
         return NULL;
     }
     if (status != OK) {
@@ -123,14 +125,17 @@ struct cJSON *management_get(const struct management *management, const char *pa
                              struct whippet_failure *failure)
 {
     struct buffer reply;
-    CURL *curl = curl_easy_init();
+    const struct curl_library *library = curl_library_load(failure);
+    if (library == NULL)
+        return NULL;
+    CURL *curl = library->easy_init();
     if (curl == NULL) {
         failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
         return NULL;
     }
     buffer_init(&reply);
-    cJSON *document = ask(curl, management, path, &reply, failure);
+    cJSON *document = ask(library, curl, management, path, &reply, failure);
     buffer_destroy(&reply);
-    curl_easy_cleanup(curl);
+    library->easy_cleanup(curl);
     return document;
 }
