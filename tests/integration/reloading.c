@@ -227,8 +227,8 @@ static void assert_new_plugin_takes_over(bool by_renaming)
     await(2, records_count(stage_path("record"), "begin2", "new") == 1, "the new one's attempt");
     cr_assert_eq(seen("record", "end"), 0, "the old one was to be at work still");
     await(10, seen("record", "end2") == 1, "the new one's end");
-    cr_assert_eq(records_count(stage_path("record"), "end", "old"), 1);
-    cr_assert_eq(seen("record", "gone"), 1);
+    await(10, records_count(stage_path("record"), "end", "old") == 1, "the old one's end");
+    await(10, seen("record", "gone") == 1, "the old one to be torn down");
     await(5, mappings(worker, plugin) == mapped, "the old one to be unloaded: %u mappings, %u at first",
           mappings(worker, plugin), mapped);
     worker_stop(worker, 10);

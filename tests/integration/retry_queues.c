@@ -86,7 +86,7 @@ static void fail_five_times(const char *type)
 
     client_send(stage_client(), queue, "m", "the body");
     dead = take(beside(queue, "dead"), 20);
-    assert_attempts_apart(stage_path("record"), 5, 0.95, 2.5);
+    assert_attempts_apart(stage_path("record"), 5, 0.95, 5);
     assert_header(dead, "whippet-reason", "retry-exhausted");
     assert_header(dead, "whippet-error", "no row yet");
     assert_header(dead, "whippet-attempts", "5");
