@@ -1,6 +1,6 @@
-#include <worker/arguments.h>
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <worker/arguments.h>
 
 static int write_value(struct buffer *entries, whippet_bytes name, const cJSON *value, int depth);
 

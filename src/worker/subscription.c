@@ -1,6 +1,5 @@
 /* One queue's consumer: a task that walks from idle to consuming, and starts over whenever something is lost.
  */
-#include <worker/arguments.h>
 #include "worker_internal.h"
 #include <base/log.h>
 #include <base/memory.h>
@@ -8,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <worker/arguments.h>
 
 static const double REQUEST_SECONDS = 10;
 static const double BACKOFF_MIN = 1; /* seconds after a first failure, doubled up to */

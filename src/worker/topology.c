@@ -1,11 +1,11 @@
 /* What must exist at the broker before a queue can be consumed. Everything is looked for first and declared
  * only when it is missing, so that what exists with other arguments is used as it is, and is no error
  * (celery/celery#6509). */
-#include <worker/arguments.h>
 #include "worker_internal.h"
 #include <base/memory.h>
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <worker/arguments.h>
 
 static const double REQUEST_SECONDS = 10;
 static const char DELIVERY_LIMIT[] = "x-delivery-limit";

@@ -1,5 +1,4 @@
 /* Arguments from JSON to AMQP, read back by rabbitmq-c. */
-#include <worker/arguments.h>
 #include <base/memory.h>
 #include <cjson/cJSON.h>
 #include <criterion/criterion.h>
@@ -8,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <wire.h>
+#include <worker/arguments.h>
 
 static struct buffer entries;
 static amqp_pool_t pool;

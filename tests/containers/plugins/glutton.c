@@ -21,4 +21,5 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
     return WHIPPET_ACK;
 }
 
-WHIPPET_PROCESSOR(.name = "glutton", .version = "1.0", .summary = "eats all memory for one message", .process = process);
+WHIPPET_PROCESSOR(.name = "glutton", .version = "1.0", .summary = "eats all memory for one message",
+                  .process = process);
