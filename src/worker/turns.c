@@ -6,8 +6,10 @@
  * where the waiting get theirs one after the other. */
 #include "worker_internal.h"
 
+/* More than one read brings of small messages: what waits for its turn lies about meanwhile, and memory that
+ * is taken and given back in turn costs a third of what it does in heaps. */
 enum {
-    TURN_STARTS = 256
+    TURN_STARTS = 1024
 };
 static const double TURN_SECONDS = 0.005; /* after which nobody starts a second one in this turn */
 
@@ -46,9 +48,20 @@ void turns_leave(struct subscription *subscription)
     list_remove(&subscription->turn);
 }
 
+/* Each turn of the loop reads the clock once. */
+static void begin_turn(struct subscription *subscription)
+{
+    double now = loop_now(subscription->worker->loop);
+    if (subscription->turn_at == now)
+        return;
+    subscription->turn_at = now;
+    subscription->starts_left = TURN_STARTS;
+}
+
 bool turns_take(struct subscription *subscription)
 {
     struct worker *worker = subscription->worker;
+    begin_turn(subscription);
     bool is_first = subscription->starts_left == TURN_STARTS; /* which is had in any case: all get on */
     if (subscription->starts_left > 0 && (is_first || !turn_is_over(worker))) {
         subscription->starts_left--;

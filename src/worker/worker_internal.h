@@ -64,7 +64,8 @@ struct subscription {
 
     unsigned running;     /* slots taken, of config->concurrency */
     bool dispatching;     /* subscription_dispatch is at it */
-    unsigned starts_left; /* before it waits for its next turn */
+    double turn_at;       /* the turn of the loop that it last started something in: a moment */
+    unsigned starts_left; /* in that turn, before it waits for its next */
     struct list turn;     /* in worker->awaiting_turn, while it does */
     struct log_limit log_limits[LOG_KIND_COUNT];
     struct list waiting;  /* struct delivery, oldest first */
