@@ -198,7 +198,9 @@ void delivery_retry_in_memory(struct delivery *delivery)
     log_limited(subscription, LOG_ATTEMPT_FAILED, &fields, "attempt %u of %u failed; next in %s",
                 delivery->message.attempt, delivery->message.attempts, next);
     move_to(delivery, DELIVERY_RETRYING, &subscription->retrying);
-    if (!timer_start(timers_of(subscription), &delivery->retry, loop_now(subscription->worker->loop) + delay))
+    /* The turn's own time lies before the attempt's end, and the pause is never shorter than promised. */
+    double ended_at = fmax(subscription->worker->clock, loop_now(subscription->worker->loop));
+    if (!timer_start(timers_of(subscription), &delivery->retry, ended_at + delay))
         delivery_end(delivery, OUTCOME_RETURNED);
     release_slot(subscription);
 }
