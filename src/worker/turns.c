@@ -9,7 +9,7 @@
 /* More than one read brings of small messages: what waits for its turn lies about meanwhile, and memory that
  * is taken and given back in turn costs a third of what it does in heaps. */
 enum {
-    TURN_STARTS = 1024
+    TURN_STARTS = 512
 };
 static const double TURN_SECONDS = 0.005; /* after which nobody starts a second one in this turn */
 
