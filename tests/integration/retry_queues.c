@@ -76,6 +76,31 @@ static void assert_attempts_apart(const char *path, unsigned expected, double le
     records_destroy(&records);
 }
 
+/* The kill may have come after the delay queue's confirm and before the ack: then the attempt comes twice. */
+static void assert_count_goes_on(const char *path, unsigned expected, double least)
+{
+    struct records records = records_read(path);
+    double first_at[2] = {0, 0};
+    unsigned highest = 0;
+
+    for (size_t i = 0; i < records.count; i++) {
+        const struct record *record = &records.items[i];
+        if (strcmp(record->event, "begin") != 0)
+            continue;
+        cr_expect(record->attempt == highest || record->attempt == highest + 1, "attempt %u came after %u",
+                  record->attempt, highest);
+        if (record->attempt <= highest)
+            continue;
+        highest = record->attempt;
+        first_at[0] = first_at[1];
+        first_at[1] = record->at;
+        cr_expect(highest == 1 || first_at[1] - first_at[0] >= least, "%.3f s before attempt %u",
+                  first_at[1] - first_at[0], highest);
+    }
+    cr_expect_eq(highest, expected, "the last attempt was %u", highest);
+    records_destroy(&records);
+}
+
 /* Each failed attempt is a delivery of its own. */
 static void fail_five_times(const char *type)
 {
@@ -241,7 +266,7 @@ Test(retry_queues, keep_the_count_when_the_worker_is_killed)
     worker_await_end(worker, 5, 128 + SIGKILL);
     worker = start(queue, "quorum", "'delay': '3s', 'attempts': 3", "'verdict': 'retry'");
     client_message_destroy(take(beside(queue, "dead"), 20));
-    assert_attempts_apart(stage_path("record"), 3, 2.9, 8);
+    assert_count_goes_on(stage_path("record"), 3, 2.9);
     worker_stop(worker, 10);
 }
 
