@@ -35,6 +35,24 @@ WORKDIR /srv/whippet
 FROM build AS gathered
 RUN deploy/docker/root /staged-runtime /gathered/root
 
+# Nothing but the worker, what it is linked with, and a small shell for exec's commands.
+FROM scratch AS runtime
+COPY --from=gathered /gathered/root /
+# Processors are looked for in ./processors, the configuration in ./whippet.json and /etc/whippet/whippet.json.
+WORKDIR /srv/whippet
+USER 10001:10001
+ARG VERSION=0.1.0
+ARG COMMIT=unknown
+LABEL org.opencontainers.image.title="whippet" \
+      org.opencontainers.image.description="An asynchronous RabbitMQ consumer service" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${COMMIT}"
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["whippet", "healthcheck"]
+ENTRYPOINT ["whippet"]
+CMD ["run"]
+
 # For processors that need more than the worker's image has, an interpreter for exec's commands, say:
 #   FROM whippet-debian
 #   USER root
@@ -57,20 +75,6 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["whi
 ENTRYPOINT ["whippet"]
 CMD ["run"]
 
-# Nothing but the worker, what it is linked with, and a small shell for exec's commands.
-FROM scratch AS runtime
-COPY --from=gathered /gathered/root /
-# Processors are looked for in ./processors, the configuration in ./whippet.json and /etc/whippet/whippet.json.
-WORKDIR /srv/whippet
-USER 10001:10001
-ARG VERSION=0.1.0
-ARG COMMIT=unknown
-LABEL org.opencontainers.image.title="whippet" \
-      org.opencontainers.image.description="An asynchronous RabbitMQ consumer service" \
-      org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${COMMIT}"
-STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["whippet", "healthcheck"]
-ENTRYPOINT ["whippet"]
-CMD ["run"]
+# What is built without --target. It stands apart, so that builders without BuildKit, which build every stage down to the
+# target, are done with "runtime" before they come to "debian".
+FROM runtime
