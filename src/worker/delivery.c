@@ -34,6 +34,7 @@ struct delivery *delivery_create(struct subscription *subscription, struct messa
         .arrived_at = loop_now(subscription->worker->loop),
         .retry.function = retry_due,
         .fields = {.queue = config->name, .processor = config->processor},
+        .label = subscription->label,
     };
     delivery->fields.message_id = whippet_message_id(&delivery->message);
     retry_queue_recognise(&delivery->message);

@@ -12,40 +12,38 @@ enum {
     WHOLE_MAX = SAMPLE * SAMPLES, /* bytes of a body that are always read */
 };
 
-static void set_identity(uint64_t identity[2], XXH128_hash_t hash)
-{
-    identity[0] = hash.low64;
-    identity[1] = hash.high64;
-}
-
 /* Pieces at even distances, the first and the last bytes among them. */
-static XXH128_hash_t hash_samples(whippet_bytes body, uint64_t seed)
+static uint64_t hash_samples(whippet_bytes body, uint64_t seed)
 {
     char samples[WHOLE_MAX];
     for (size_t i = 0; i < SAMPLES; i++)
         memcpy(samples + i * SAMPLE, (const char *)body.data + (body.len - SAMPLE) / (SAMPLES - 1) * i,
                SAMPLE);
-    return XXH3_128bits_withSeed(samples, sizeof samples, seed ^ body.len);
+    return XXH3_64bits_withSeed(samples, sizeof samples, seed ^ body.len);
 }
 
-static void identify(struct ledger_mark *mark, const whippet_message *message, whippet_bytes queue,
-                     whippet_bytes id, bool thorough)
+/* An identity's first half tells where a message comes from, the second what it is there. */
+static void set_identity(uint64_t identity[2], uint64_t origin, uint64_t content)
 {
-    const struct message *content = message->content;
-    uint64_t seed = XXH3_64bits(queue.data, queue.len);
-    mark->exact = true;
-    mark->samples[0] = mark->samples[1] = 0;
+    identity[0] = origin;
+    identity[1] = content;
+}
+
+static void identify(struct ledger_mark *mark, const struct message *content, whippet_bytes id, bool thorough)
+{
+    uint64_t queue = mark->identity[0];
     if (id.len > 0) {
-        set_identity(mark->identity, XXH3_128bits_withSeed(id.data, id.len, seed));
+        set_identity(mark->identity, queue, XXH3_64bits_withSeed(id.data, id.len, queue));
         return;
     }
     whippet_bytes body = content->body;
-    seed = XXH3_64bits_withSeed(content->routing_key.data, content->routing_key.len, ~seed);
-    if (body.len <= WHOLE_MAX || thorough)
-        set_identity(mark->identity, XXH3_128bits_withSeed(body.data, body.len, seed));
-    if (body.len <= WHOLE_MAX)
+    uint64_t origin = XXH3_64bits_withSeed(content->routing_key.data, content->routing_key.len, ~queue);
+    bool is_small = body.len <= WHOLE_MAX;
+    if (is_small || thorough)
+        set_identity(mark->identity, origin, XXH3_64bits_withSeed(body.data, body.len, origin));
+    if (is_small)
         return;
-    set_identity(thorough ? mark->samples : mark->identity, hash_samples(body, ~seed));
+    set_identity(thorough ? mark->samples : mark->identity, origin, hash_samples(body, ~origin));
     mark->exact = thorough;
 }
 
@@ -57,13 +55,21 @@ static uint8_t keep_text(char kept[LEDGER_TEXT], whippet_bytes text)
     return (uint8_t)fits;
 }
 
-void ledger_label(struct task_label *label, const whippet_message *message, whippet_bytes id, bool thorough)
+void ledger_label_queue(struct task_label *label, const char *name)
 {
     struct ledger_mark *mark = (void *)label->bytes;
-    whippet_bytes queue = bytes_of_text(message->queue);
-    identify(mark, message, queue, id, thorough);
-    mark->attempt = message->attempt;
+    whippet_bytes queue = bytes_of_text(name);
+    *mark = (struct ledger_mark){.exact = true};
+    mark->identity[0] = XXH3_64bits(queue.data, queue.len);
     mark->queue_length = keep_text(mark->queue, queue);
+}
+
+void ledger_label_message(struct task_label *label, const whippet_message *message, whippet_bytes id,
+                          bool thorough)
+{
+    struct ledger_mark *mark = (void *)label->bytes;
+    identify(mark, message->content, id, thorough);
+    mark->attempt = message->attempt;
     mark->id_length = keep_text(mark->id, id);
 }
 

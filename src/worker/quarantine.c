@@ -12,8 +12,8 @@ void delivery_label(struct delivery *delivery)
         ledger_label_attempt(&delivery->label, delivery->message.attempt);
         return;
     }
-    ledger_label(&delivery->label, &delivery->message, delivery->fields.message_id,
-                 delivery->message.content->redelivered);
+    ledger_label_message(&delivery->label, &delivery->message, delivery->fields.message_id,
+                         delivery->message.content->redelivered);
     delivery->is_labelled = true;
 }
 

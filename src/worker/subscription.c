@@ -28,6 +28,7 @@ struct subscription *subscription_create(struct worker *worker, const struct con
     subscription->source = config_retain(source);
     subscription->config = &source->queues[index];
     subscription->executor = &LOOP_EXECUTOR;
+    ledger_label_queue(&subscription->label, subscription->config->name);
     list_init(&subscription->hungry);
     turns_join(subscription);
     log_limits_init(subscription);

@@ -60,7 +60,8 @@ struct subscription {
     struct channel channel;
     uint64_t generation; /* counts the channels opened; a delivery belongs to one */
     struct settlement settlement;
-    double oldest_ack_at; /* when the oldest pending ack came to be pending */
+    double oldest_ack_at;    /* when the oldest pending ack came to be pending */
+    struct task_label label; /* what its deliveries' labels begin with */
 
     unsigned running;     /* slots taken, of config->concurrency */
     bool dispatching;     /* subscription_dispatch is at it */

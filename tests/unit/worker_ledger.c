@@ -59,9 +59,10 @@ static struct whippet_message message_of(const char *queue, const char *id, cons
 static struct task_label label_of_bytes(const char *queue, const char *id, const void *body, size_t size,
                                         bool thorough)
 {
-    struct task_label label = {0};
+    struct task_label label;
     struct whippet_message message = message_of(queue, id, body, size);
-    ledger_label(&label, &message, whippet_message_id(&message), thorough);
+    ledger_label_queue(&label, queue);
+    ledger_label_message(&label, &message, whippet_message_id(&message), thorough);
     message_destroy(message.content);
     return label;
 }

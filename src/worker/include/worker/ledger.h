@@ -77,11 +77,15 @@ void ledger_note_stall(struct ledger *ledger, struct ledger_slot *slot, double s
 
 /* --- Identities -----------------------------------------------------------------------------------------*/
 
-/* Fills the label of a message's attempt; `id` is what whippet_message_id says, which every caller has at
- * hand. The message is known by queue and message id; without an id by queue, routing key and body. Of a
- * large body without an id only samples are looked at, unless `thorough`: then all of it is read, and the
- * label also fits what only samples were known of. */
-void ledger_label(struct task_label *label, const whippet_message *message, whippet_bytes id, bool thorough);
+/* What the labels of all messages of a queue begin with. */
+void ledger_label_queue(struct task_label *label, const char *name);
+
+/* Makes the label of a message's attempt out of its queue's; `id` is what whippet_message_id says, which every
+ * caller has at hand. The message is known by queue and message id; without an id by queue, routing key and
+ * body. Of a large body without an id only samples are looked at, unless `thorough`: then all of it is read,
+ * and the label also fits what only samples were known of. */
+void ledger_label_message(struct task_label *label, const whippet_message *message, whippet_bytes id,
+                          bool thorough);
 
 /* The same message's next attempt. */
 void ledger_label_attempt(struct task_label *label, unsigned attempt);
