@@ -231,7 +231,7 @@ Test(admin, answers_while_a_processor_blocks_the_loop)
     const char *queue = stage_name("orders"), *path = stage_path("record");
     struct worker *worker = worker_start(ANY_PORT,
                                          "[{'name': '%s', 'processor': 'record',"
-                                         "  'settings': {'path': '%s', 'block': '5s'}}]",
+                                         "  'settings': {'path': '%s', 'block': '20s'}}]",
                                          queue, path);
     unsigned port = port_of(worker);
 
@@ -242,17 +242,15 @@ Test(admin, answers_while_a_processor_blocks_the_loop)
     cr_assert_eq(status(port, "/metrics"), 200);
     cr_assert_eq(status(port, "/api/status"), 200);
     cr_assert_eq(sample_now(port, "whippet_running", queue, "record", ""), 1);
-    cr_assert_lt(patience_now() - started, 4, "the answers came when the loop was free again");
-    await(20, lag(port) > 1, "the lag that goes on");
-    worker_signal(worker, SIGTERM);
-    worker_await_end(worker, 30, 0);
+    cr_assert_lt(patience_now() - started, 19, "the answers came when the loop was free again");
+    await(18, lag(port) > 1, "the lag that goes on");
+    worker_signal(worker, SIGKILL);
+    worker_await_end(worker, 10, WORKER_ANY_STATUS);
 }
 
 Test(admin, adds_up_in_every_scrape_while_a_hundred_thousand_messages_run, .timeout = 300)
 {
-    enum {
-        MESSAGES = 100000
-    };
+    const unsigned messages = worker_is_traced() ? 10000 : 100000;
     static const char *const OUTCOMES[] = {"acked", "retried", "dead_lettered", "discarded", "returned"};
     const char *queue = stage_name("orders");
     struct worker *worker;
@@ -260,7 +258,7 @@ Test(admin, adds_up_in_every_scrape_while_a_hundred_thousand_messages_run, .time
     unsigned scrapes = 0;
 
     client_declare(stage_client(), queue, "classic");
-    client_send_many(stage_client(), queue, MESSAGES);
+    client_send_many(stage_client(), queue, messages);
     worker = worker_start(
         ANY_PORT, "[{'name': '%s', 'processor': 'counting', 'prefetch': 500, 'type': 'classic'}]", queue);
     unsigned port = port_of(worker);
@@ -280,7 +278,7 @@ Test(admin, adds_up_in_every_scrape_while_a_hundred_thousand_messages_run, .time
         scrapes++;
         http_free(&metrics);
         cr_assert(patience_now() < deadline, "only %g were consumed", consumed);
-    } while (consumed < MESSAGES);
+    } while (consumed < messages);
     cr_assert_gt(scrapes, 10, "too few scrapes to tell: %u", scrapes);
     worker_stop(worker, 20);
 }

@@ -145,7 +145,8 @@ Test(limits, a_queue_that_floods_does_not_delay_another, .timeout = 240)
     qsort(latencies, SENT, sizeof(latencies[0]), compare_seconds);
     cr_log_info("from publishing to processing beside a flood: median %.1f ms, most %.1f ms",
                 latencies[SENT / 2] * 1e3, latencies[SENT - 1] * 1e3);
-    cr_assert_lt(latencies[SENT / 2], bound, "half took more than %.3f s", latencies[SENT / 2]);
+    cr_assert_lt(latencies[SENT / 2], patience_stretched(bound), "half took more than %.3f s",
+                 latencies[SENT / 2]);
     client_purge(stage_client(), flood);
     worker_stop(worker, 30);
 }
@@ -178,6 +179,8 @@ Test(limits, memory_in_flight_stays_below_what_check_prints)
         PREFETCH = 20,
         SIZE = 2 * 1024 * 1024
     };
+    if (worker_is_traced())
+        cr_skip_test("its memory is ThreadSanitizer's for the most part");
     const char *queue = stage_name("heavy");
     double bound = (checked_mib("memory  *at most") + checked_mib("connections")) * 1024 * 1024, growth;
     uint64_t before;

@@ -1,8 +1,8 @@
 /* Writes one line when an attempt begins and one when it ends, and otherwise behaves as its settings say. */
 #include <whippet/processor.h>
 
+#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +104,16 @@ static void note(struct recorder *recorder, const whippet_message *message, cons
     }
 }
 
+/* The watchdog's signal ends a pause early, not this one. */
+static void block(double seconds)
+{
+    struct timespec rest = {.tv_sec = (time_t)seconds};
+
+    rest.tv_nsec = (long)((seconds - (double)rest.tv_sec) * 1e9);
+    while (nanosleep(&rest, &rest) != 0 && errno == EINTR) {
+    }
+}
+
 static whippet_verdict process(whippet_task *task, const whippet_message *message, void *state)
 {
     struct recorder *recorder = state;
@@ -120,7 +130,7 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
         error = whippet_sleep(task, recorder->delay);
     }
     if (recorder->block > 0) {
-        poll(NULL, 0, (int)(recorder->block * 1000));
+        block(recorder->block);
     }
     note(recorder, message, error < 0 ? "cut" RECORD_VERSION : "end" RECORD_VERSION);
     recorder->running--;

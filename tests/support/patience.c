@@ -16,11 +16,16 @@ double patience_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-double patience_deadline(double seconds)
+double patience_stretched(double seconds)
 {
     const char *factor = getenv("WHIPPET_TEST_PATIENCE");
 
-    return patience_now() + seconds * (factor ? strtod(factor, NULL) : 1.0);
+    return seconds * (factor ? strtod(factor, NULL) : 1.0);
+}
+
+double patience_deadline(double seconds)
+{
+    return patience_now() + patience_stretched(seconds);
 }
 
 void patience_pause(void)

@@ -7,8 +7,11 @@
 /* Seconds on the monotonic clock, which every process of this machine shares. */
 double patience_now(void);
 
-/* A deadline so many seconds away, stretched by $WHIPPET_TEST_PATIENCE (a factor, for slow tools such as
- * Valgrind). */
+/* What `seconds` of a quick machine are here: times $WHIPPET_TEST_PATIENCE, a factor that scripts/test sets
+ * for busy machines and slow tools. */
+double patience_stretched(double seconds);
+
+/* A deadline so many stretched seconds away. */
 double patience_deadline(double seconds);
 
 /* Gives way for a few milliseconds. */

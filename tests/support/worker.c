@@ -454,6 +454,13 @@ static uint64_t memory_figure(const struct worker *worker, const char *name)
     return proc_number(path, name) * 1024;
 }
 
+bool worker_is_traced(void)
+{
+    const char *sanitizers = getenv("WHIPPET_TEST_SANITIZE");
+
+    return sanitizers && strstr(sanitizers, "thread");
+}
+
 uint64_t worker_memory(const struct worker *worker)
 {
     return memory_figure(worker, "VmRSS:");

@@ -91,6 +91,9 @@ struct worker_holdings {
 
 struct worker_holdings worker_holdings(const struct worker *worker);
 
+/* It was built with ThreadSanitizer, which makes it ten times slower, and several times larger. */
+bool worker_is_traced(void);
+
 /* Resident memory, and the most there ever was, in bytes. */
 uint64_t worker_memory(const struct worker *worker);
 uint64_t worker_memory_peak(const struct worker *worker);
