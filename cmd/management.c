@@ -1,6 +1,7 @@
 #include "management.h"
 #include "curl_library.h"
 #include <base/buffer.h>
+#include <base/secret.h>
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,10 +72,8 @@ static void describe(const char *url, char *where, size_t size)
              at != NULL ? at + 1 : host);
 }
 
-static void prepare(const struct curl_library *library, CURL *curl, const struct management *management,
-                    const char *url, struct buffer *reply)
+static void prepare(const struct curl_library *library, CURL *curl, const char *url, struct buffer *reply)
 {
-    const struct endpoint *endpoint = management->endpoint;
     library->easy_setopt(curl, CURLOPT_URL, url);
     library->easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     library->easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MILLISECONDS);
@@ -82,10 +81,22 @@ static void prepare(const struct curl_library *library, CURL *curl, const struct
     library->easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
     library->easy_setopt(curl, CURLOPT_WRITEDATA, reply);
     library->easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
-    if (strchr(management->url, '@') == NULL && endpoint->user != NULL) {
-        library->easy_setopt(curl, CURLOPT_USERNAME, endpoint->user);
-        library->easy_setopt(curl, CURLOPT_PASSWORD, endpoint->password);
-    }
+}
+
+/* Libcurl copies both. */
+static bool authenticate(const struct curl_library *library, CURL *curl, const struct management *management,
+                         struct whippet_failure *failure)
+{
+    const struct endpoint *endpoint = management->endpoint;
+    char *secret = NULL;
+    if (strchr(management->url, '@') != NULL || endpoint->user == NULL)
+        return true;
+    if (endpoint->password_file != NULL && (secret = secret_read(endpoint->password_file, failure)) == NULL)
+        return false;
+    library->easy_setopt(curl, CURLOPT_USERNAME, endpoint->user);
+    library->easy_setopt(curl, CURLOPT_PASSWORD, secret != NULL ? secret : endpoint->password);
+    secret_destroy(secret);
+    return true;
 }
 
 static cJSON *ask(const struct curl_library *library, CURL *curl, const struct management *management,
@@ -98,7 +109,7 @@ static cJSON *ask(const struct curl_library *library, CURL *curl, const struct m
         failure_set(failure, WHIPPET_E_INVALID, "the management URL %s… is too long", where);
         return NULL;
     }
-    prepare(library, curl, management, url, reply);
+    prepare(library, curl, url, reply);
     library->easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
     CURLcode code = library->easy_perform(curl);
     library->easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
@@ -134,7 +145,9 @@ struct cJSON *management_get(const struct management *management, const char *pa
         return NULL;
     }
     buffer_init(&reply);
-    cJSON *document = ask(library, curl, management, path, &reply, failure);
+    cJSON *document = authenticate(library, curl, management, failure)
+                          ? ask(library, curl, management, path, &reply, failure)
+                          : NULL;
     buffer_destroy(&reply);
     library->easy_cleanup(curl);
     return document;

@@ -199,11 +199,33 @@ static unsigned enable_management(void)
     return 0;
 }
 
+/* `whippet dead list` finds the queue by the management API. */
+static void assert_lists(const char *url, const char *password_file, const char *management,
+                         const char *queue)
+{
+    const char *arguments[] = {getenv("WHIPPET_PROGRAM"),
+                               "dead",
+                               "list",
+                               "--json",
+                               "--url",
+                               url,
+                               "--management",
+                               management,
+                               password_file != NULL ? "--password-file" : NULL,
+                               password_file,
+                               NULL};
+    char line[512];
+
+    cr_assert_eq(command_run(arguments, line, sizeof line), FINE, "%s", line);
+    cr_assert_not_null(strstr(line, queue), "%s", line);
+}
+
 Test(check_broker_alone, compares_limits_that_only_the_management_api_tells)
 {
     const char *queue = stage_name("orders"), *letters = stage_name("letters");
     unsigned port;
-    char management[64], dead_queue[128];
+    char management[64], url[64], dead_queue[128];
+    FILE *file;
 
     stage_start_broker();
     port = enable_management();
@@ -222,19 +244,12 @@ Test(check_broker_alone, compares_limits_that_only_the_management_api_tells)
 
     snprintf(dead_queue, sizeof dead_queue, "%s.dead", letters);
     client_declare(stage_client(), dead_queue, "classic");
-    {
-        const char *arguments[] = {getenv("WHIPPET_PROGRAM"),
-                                   "dead",
-                                   "list",
-                                   "--url",
-                                   stage_broker()->url,
-                                   "--management",
-                                   management,
-                                   "--json",
-                                   NULL};
-        char line[256];
+    assert_lists(stage_broker()->url, NULL, management, dead_queue);
 
-        cr_assert_eq(command_run(arguments, line, sizeof line), FINE);
-        cr_assert_not_null(strstr(line, dead_queue), "%s", line);
-    }
+    file = fopen(stage_path("password"), "w");
+    cr_assert_not_null(file);
+    fputs("guest\n", file);
+    fclose(file);
+    snprintf(url, sizeof url, "amqp://guest@127.0.0.1%s", strrchr(stage_broker()->url, ':'));
+    assert_lists(url, stage_path("password"), management, dead_queue);
 }
