@@ -126,6 +126,20 @@ typedef struct whippet_processor {
 
     /** Called once when no attempt runs any more. NULL: nothing to free. */
     void (*teardown)(void *state);
+
+    /** Runs beside the attempts, in a task of its own that begins after setup() and before the first of them:
+     * for what outlives a message, such as a connection or a child process that all share. It may suspend,
+     * spawn, publish and log as process() may; it has no message and no deadline, and whippet_alloc's memory
+     * lives until it returns. Events, channels and semaphores are how attempts talk to it.
+     *
+     * When no attempt runs any more it is cancelled: its awaits return CANCELLED, and it should tidy up (in a
+     * whippet_shield, where that awaits) and return; then teardown() is called. At the worker's stop it has
+     * what is left of `shutdown_timeout`, and a second at least; under `run: process` 5 seconds, teardown()
+     * included. Returning earlier is fine; a negative error is logged then, and attempts go on.
+     *
+     * Under `run: thread` it runs on the worker's own loop, beside attempts in other threads, and must not
+     * block; under `run: process` there is one in each child. NULL: there is none. */
+    int (*background)(whippet_task *task, void *state);
 } whippet_processor;
 
 /** The name of that symbol. */

@@ -96,8 +96,9 @@ typedef struct whippet_test_result {
 WHIPPET_API const whippet_processor *whippet_test_load_with(const char *file, whippet_test_fail *fail);
 
 /**
- * Checks `settings`, a JSON object as a C string (NULL: "{}"), against the processor's options and calls its
- * setup(). From now on what it publishes and logs is kept. A failure fails the test with all that is wrong.
+ * Checks `settings`, a JSON object as a C string (NULL: "{}"), against the processor's options, calls its
+ * setup(), and begins its background(), which goes on whenever messages run. From now on what it publishes
+ * and logs is kept. A failure fails the test with all that is wrong.
  * Returns the test, to be given to whippet_test_end. `fail` is called for every mistake from here on; NULL
  * prints the text on standard error and aborts.
  */
@@ -112,7 +113,7 @@ WHIPPET_API whippet_test *whippet_test_start_with(const whippet_processor *proce
  */
 WHIPPET_API const char *whippet_test_refusal(const whippet_processor *processor, const char *settings);
 
-/** Calls teardown() and frees the test with all that came from it. NULL is fine. */
+/** Ends background(), calls teardown() and frees the test with all that came from it. NULL is fine. */
 WHIPPET_API void whippet_test_end(whippet_test *test);
 
 /** Runs one attempt of `message` (NULL: an empty one) to its end. */

@@ -165,7 +165,7 @@ static void check_delivery_limit(const struct subject *subject)
 
 size_t config_tasks_reserved(const struct config *config)
 {
-    size_t reserved = 16 + 2 * config->queue_count;
+    size_t reserved = 16 + 3 * config->queue_count;
     for (size_t i = 0; i < config->queue_count; i++)
         reserved += config->queues[i].concurrency;
     return reserved;

@@ -115,6 +115,31 @@ _Noreturn static void refuse(whippet_test_fail *fail, char *complaints)
     test_fail(fail, "whippet_test_start: %s", text);
 }
 
+static void background_ended(void *owner)
+{
+    whippet_test *test = owner;
+    loop_stop(test->loop);
+}
+
+static void start_background(whippet_test *test)
+{
+    test->background_fields =
+        (struct log_fields){.queue = "test", .processor = test->processor.plugin->descriptor.name};
+    test->background.ended = background_ended;
+    test->background.owner = test;
+    loop_refresh_now(test->loop);
+    if (!background_start(&test->background, loop_scheduler(test->loop), &test->processor,
+                          &test->background_fields))
+        test_fail(test->fail, "whippet_test_start: out of memory for background()");
+}
+
+static void end_background(whippet_test *test)
+{
+    background_cancel(&test->background);
+    while (background_runs(&test->background))
+        loop_run(test->loop);
+}
+
 whippet_test *whippet_test_start_with(const whippet_processor *processor, const char *settings,
                                       whippet_test_fail *fail)
 {
@@ -130,6 +155,7 @@ whippet_test *whippet_test_start_with(const whippet_processor *processor, const 
     }
     publishing_install(publications_take, test);
     current = test;
+    start_background(test);
     return test;
 }
 
@@ -138,6 +164,7 @@ void whippet_test_end(whippet_test *test)
     if (test == NULL)
         return;
     test_check(test, "whippet_test_end");
+    end_background(test);
     processor_teardown(&test->processor);
     test_destroy(test);
     current = NULL;

@@ -6,6 +6,7 @@
 #include <async/loop.h>
 #include <base/list.h>
 #include <whippet/testing.h>
+#include <worker/background.h>
 #include <worker/message.h>
 #include <worker/plugin.h>
 
@@ -14,6 +15,8 @@ struct publication; /* one that was captured */
 struct whippet_test {
     whippet_test_fail *fail;
     struct processor processor;
+    struct background background;
+    struct log_fields background_fields;
     struct loop *loop;
     double timeout; /* seconds, of an attempt */
     int log;        /* a file in memory */

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <worker/background.h>
 #include <worker/child.h>
 #include <worker/message.h>
 #include <worker/plugin.h>
@@ -54,6 +55,8 @@ struct child {
     struct task_quota spawned;
     struct frame_link link;
     struct processor processor;
+    struct background background;
+    struct log_fields background_fields;
     struct attempt *attempts; /* one for each slot; owned */
     unsigned running;
     struct list publications;
@@ -374,6 +377,34 @@ static int make_loop(struct child *child, struct whippet_failure *failure)
     return 0;
 }
 
+static void background_ended(void *owner)
+{
+    const struct child *child = owner;
+    loop_stop(child->loop);
+}
+
+static int start_background(struct child *child, struct whippet_failure *failure)
+{
+    child->background_fields =
+        (struct log_fields){.queue = child->queue, .processor = child->queue + child->setup.queue};
+    child->background.ended = background_ended;
+    child->background.owner = child;
+    publishing_install(publish, child);
+    if (background_start(&child->background, loop_scheduler(child->loop), &child->processor,
+                         &child->background_fields))
+        return 0;
+    return failure_set(failure, WHIPPET_E_MEMORY, "out of memory for a task");
+}
+
+/* False when the parent has gone meanwhile. */
+static bool end_background(struct child *child)
+{
+    background_cancel(&child->background);
+    while (background_runs(&child->background) && !child->abandoned)
+        loop_run(child->loop);
+    return !child->abandoned;
+}
+
 static int set_up(struct child *child, struct whippet_failure *failure)
 {
     size_t size = sizeof *child->page + child->setup.slots * sizeof child->page->ended[0];
@@ -386,7 +417,9 @@ static int set_up(struct child *child, struct whippet_failure *failure)
     log_configure(STDERR_FILENO, (enum whippet_log_level)child->setup.log_level,
                   text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON);
     int error = set_up_processor(child, failure);
-    return error == 0 ? make_loop(child, failure) : error;
+    if (error == 0)
+        error = make_loop(child, failure);
+    return error == 0 ? start_background(child, failure) : error;
 }
 
 /* Interrupts what blocks in the system, and does nothing else. */
@@ -411,10 +444,9 @@ static void prepare_process(void)
 
 static enum child_end run(struct child *child)
 {
-    publishing_install(publish, child);
     frame_link_send(&child->link, FRAME_READY, 0, 0, NULL, 0);
     loop_run(child->loop);
-    if (child->abandoned)
+    if (child->abandoned || !end_background(child))
         return CHILD_ABANDONED;
     frame_link_flush(&child->link);
     processor_teardown(&child->processor);

@@ -22,14 +22,14 @@ struct executor {
                   struct whippet_failure *failure);
     void (*tear_down)(struct subscription *subscription); /* no attempt runs */
 
-    /* The worker begins. NULL: nothing to do. */
-    void (*open)(struct subscription *subscription);
+    /* The worker begins. False when memory is short. */
+    bool (*open)(struct subscription *subscription);
 
     /* Whether it has come so far that messages should come; `subscription->failure` says why not, and
      * subscription_wake is called when it has. NULL: always. */
     bool (*is_ready)(const struct subscription *subscription);
 
-    /* Ends what must end before tear_down, at the moment `until` by force. NULL: nothing. */
+    /* Ends what must end before tear_down, at the moment `until` by force where that can be. */
     void (*close)(whippet_task *task, struct subscription *subscription, double until);
 
     /* Whether an attempt could begin now. After a no the executor calls subscription_dispatch once there is
@@ -50,6 +50,11 @@ struct executor {
 extern const struct executor LOOP_EXECUTOR;    /* a task of the main loop */
 extern const struct executor THREAD_EXECUTOR;  /* a thread of the pool */
 extern const struct executor PROCESS_EXECUTOR; /* a child process */
+
+/* `open` and `close` of executors that have the processor in this process: its background() is a task of the
+ * main loop. */
+bool executor_open_background(struct subscription *subscription);
+void executor_close_background(whippet_task *task, struct subscription *subscription, double until);
 
 /* Ends its threads; no attempt may run. NULL is fine. */
 void thread_pool_destroy(struct thread_pool *pool);

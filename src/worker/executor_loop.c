@@ -1,5 +1,6 @@
 /* `run: loop`: each attempt is a task of the main loop. */
 #include "worker_internal.h"
+#include <base/log.h>
 #include <base/memory.h>
 #include <math.h>
 
@@ -69,9 +70,27 @@ static void tear_down(struct subscription *subscription)
     processor_teardown(&subscription->processor);
 }
 
+bool executor_open_background(struct subscription *subscription)
+{
+    subscription->background_fields = (struct log_fields){.queue = subscription->config->name,
+                                                          .processor = subscription->config->processor};
+    return background_start(&subscription->background, loop_scheduler(subscription->worker->loop),
+                            &subscription->processor, &subscription->background_fields);
+}
+
+void executor_close_background(whippet_task *task, struct subscription *subscription, double until)
+{
+    background_cancel(&subscription->background);
+    if (!background_await(task, &subscription->background, until))
+        log_event(WHIPPET_WARNING, &subscription->background_fields,
+                  "the processor's background() did not come to an end when it was cancelled");
+}
+
 const struct executor LOOP_EXECUTOR = {
     .set_up = set_up,
     .tear_down = tear_down,
+    .open = executor_open_background,
+    .close = executor_close_background,
     .start = start,
     .cancel = cancel,
     .activity = activity,

@@ -115,9 +115,10 @@ static void tear_down(struct subscription *subscription)
     plugin_unload(subscription->processor.plugin);
 }
 
-static void open_children(struct subscription *subscription)
+static bool open_children(struct subscription *subscription)
 {
     child_group_open(subscription->children);
+    return true;
 }
 
 static bool is_ready(const struct subscription *subscription)

@@ -311,6 +311,8 @@ static void tear_down(struct subscription *subscription)
 const struct executor THREAD_EXECUTOR = {
     .set_up = set_up,
     .tear_down = tear_down,
+    .open = executor_open_background,
+    .close = executor_close_background,
     .has_room = has_room,
     .start = start,
     .cancel = cancel,

@@ -335,8 +335,7 @@ static void leave(whippet_task *task, struct subscription *subscription)
         return;
     pace_flush(subscription);
     channel_close(task, &subscription->channel, REQUEST_SECONDS);
-    if (subscription->executor->close != NULL)
-        subscription->executor->close(task, subscription, INFINITY);
+    subscription->executor->close(task, subscription, INFINITY);
 }
 
 static bool is_replaced(const struct subscription *subscription)
@@ -414,7 +413,5 @@ bool subscription_start(struct subscription *subscription)
                                     subscription, INFINITY, NULL, main_ended, &started);
     if (started && task != NULL)
         subscription->task = task;
-    if (started && subscription->executor->open != NULL)
-        subscription->executor->open(subscription);
-    return started;
+    return started && subscription->executor->open(subscription);
 }

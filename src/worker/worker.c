@@ -223,9 +223,17 @@ uint64_t worker_in_flight(const struct worker *worker)
     return count;
 }
 
+static bool backgrounds_have_ended(const struct worker *worker)
+{
+    each_subscription (subscription, worker)
+        if (background_runs(&subscription->background))
+            return false;
+    return true;
+}
+
 bool worker_has_ended(const struct worker *worker)
 {
-    return worker->ended && worker_in_flight(worker) == 0;
+    return worker->ended && worker_in_flight(worker) == 0 && backgrounds_have_ended(worker);
 }
 
 /* Waits until nothing is at work any more, at most until `until`. */
@@ -251,8 +259,9 @@ static void cancel_at_work(struct worker *worker)
 static void close_executors(whippet_task *task, struct worker *worker, double until)
 {
     each_subscription (subscription, worker)
-        if (subscription->executor->close != NULL)
-            subscription->executor->close(task, subscription, until);
+        background_cancel(&subscription->background);
+    each_subscription (subscription, worker)
+        subscription->executor->close(task, subscription, until);
 }
 
 static int stop_main(whippet_task *task, void *arg)

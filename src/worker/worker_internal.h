@@ -7,6 +7,7 @@
 #include <config/retry.h>
 #include <io/publisher.h>
 #include <stats/stats.h>
+#include <worker/background.h>
 #include <worker/brokers.h>
 #include <worker/ledger.h>
 #include <worker/message.h>
@@ -41,6 +42,8 @@ struct subscription {
     const struct config *source; /* a reference: `config` and the strings of deliveries are part of it */
     const struct queue_config *config; /* of `source` */
     struct processor processor;        /* loaded; set up where the executor runs it in this process */
+    struct background background;      /* of the processor, where that is set up in this process */
+    struct log_fields background_fields;
     const struct executor *executor;
     struct child_group *children; /* with RUN_PROCESS; else NULL */
     struct list hungry;           /* its place among those that wait for a thread, when it does */

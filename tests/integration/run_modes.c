@@ -1,4 +1,5 @@
 /* One and the same plugin (tests/plugins/modes.c) in every run mode: what it can do is the same in all. */
+#include "every_mode.h"
 #include "stage.h"
 
 #include <signal.h>
@@ -8,22 +9,7 @@
 
 TestSuite(run_modes, .init = stage_open, .fini = stage_close, .timeout = 120);
 
-/* Defines a test for each mode, with the mode as a text called `mode`. */
-#define IN_EVERY_MODE(name)                                                                                  \
-    static void name(const char *mode);                                                                      \
-    Test(run_modes, name##_in_the_loop)                                                                      \
-    {                                                                                                        \
-        name("loop");                                                                                        \
-    }                                                                                                        \
-    Test(run_modes, name##_in_a_thread)                                                                      \
-    {                                                                                                        \
-        name("thread");                                                                                      \
-    }                                                                                                        \
-    Test(run_modes, name##_in_a_process)                                                                     \
-    {                                                                                                        \
-        name("process");                                                                                     \
-    }                                                                                                        \
-    static void name(const char *mode)
+#define IN_EVERY_MODE(name) IN_EVERY_MODE_OF(run_modes, name)
 
 static const char *dead_queue(const char *queue)
 {
@@ -310,6 +296,23 @@ IN_EVERY_MODE(work_that_does_not_end_in_time_is_cancelled_and_returned)
     cr_assert_eq(records_count(stage_path("notes"), "cut", "s"), 1);
     cr_assert_eq(worker_counts(worker, queue).returned, 1);
     await(5, client_ready(stage_client(), queue) == 1, "the message back in its queue");
+}
+
+/* 64 attempts and 19 tasks of the worker's own are set aside; a child process has as much for itself. */
+IN_EVERY_MODE(spawning_ends_at_max_tasks)
+{
+    const char *queue = stage_name("spawning");
+    struct worker *worker = worker_start("'max_tasks': 90",
+                                         "[{'name': '%s', 'processor': 'modes', 'settings': {'path': '%s'},"
+                                         "  'run': '%s', 'concurrency': 64}]",
+                                         queue, stage_path("notes"), mode);
+
+    worker_await_consuming(worker, queue);
+    client_send(stage_client(), queue, "s", "spawn");
+    worker_await_saying(worker, 20, "7 children at once, and no more");
+    client_send(stage_client(), queue, "s", "spawn");
+    await(20, worker_said(worker, "7 children at once, and no more") == 2, "as many once they have ended");
+    worker_stop(worker, 20);
 }
 
 /* --- Threads --------------------------------------------------------------------------------------------*/

@@ -10,6 +10,7 @@
  *   limited MS     holds one of the processor's two permits for so long, and rejects when a third one is out
  *   put, get       through the processor's channel, which has room for one
  *   await, set     the processor's event
+ *   spawn          says how many children it gets
  *   publish QUEUE  publishes the body's size and sum to the queue, as every message with reply-to does there
  *   reply          answers with every property there is, and headers of every kind
  *   original       says what the message's user id and expiration were at first, and fails at first
@@ -178,6 +179,17 @@ static int sleep_long(whippet_task *task, void *arg)
 {
     (void)arg;
     return whippet_sleep(task, 1000);
+}
+
+static whippet_verdict count_children(whippet_task *task)
+{
+    unsigned count = 0;
+
+    while (whippet_spawn(task, sleep_long, NULL)) {
+        count++;
+    }
+    whippet_log(task, WHIPPET_INFO, "%u children at once, and no more", count);
+    return WHIPPET_ACK;
 }
 
 static bool check_cancel(whippet_task *task)
@@ -537,6 +549,9 @@ static whippet_verdict perform(whippet_task *task, const whippet_message *messag
     if (strcmp(word, "put") == 0 || strcmp(word, "get") == 0 || strcmp(word, "await") == 0 ||
         strcmp(word, "set") == 0) {
         return meet(task, modes, word);
+    }
+    if (strcmp(word, "spawn") == 0) {
+        return count_children(task);
     }
     if (strcmp(word, "original") == 0) {
         return tell_original(task, message);

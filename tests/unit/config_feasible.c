@@ -178,14 +178,14 @@ Test(feasible, the_broker_does_not_give_a_message_up_before_its_last_attempt)
 Test(feasible, there_is_room_for_every_attempt_and_by_default_for_16_more_each)
 {
     struct config *config = parse("{ " ONE_QUEUE " }");
-    cr_assert_eq(config_tasks_reserved(config), 64 + 16 + 2);
-    cr_assert_eq(config->max_tasks, 17 * (64 + 16 + 2));
+    cr_assert_eq(config_tasks_reserved(config), 64 + 16 + 3);
+    cr_assert_eq(config->max_tasks, 17 * (64 + 16 + 3));
     config_destroy(config);
-    config_destroy(parse(WITH_KEYS("\"max_tasks\": 82")));
+    config_destroy(parse(WITH_KEYS("\"max_tasks\": 83")));
     struct config_errors errors;
-    cr_assert_null(config_parse(WITH_KEYS("\"max_tasks\": 81"), TEST_FILE, &errors));
+    cr_assert_null(config_parse(WITH_KEYS("\"max_tasks\": 82"), TEST_FILE, &errors));
     cr_assert_str_eq(errors.items[0].path, "max_tasks");
-    cr_assert_not_null(strstr(errors.items[0].text, "adds up to 82 tasks"), "%s", errors.items[0].text);
+    cr_assert_not_null(strstr(errors.items[0].text, "adds up to 83 tasks"), "%s", errors.items[0].text);
     config_errors_destroy(&errors);
 }
 

@@ -1,0 +1,98 @@
+/* background(): what a processor does beside its attempts (tests/plugins/background.c), in every run mode. */
+#include "every_mode.h"
+#include "stage.h"
+
+#include <signal.h>
+#include <string.h>
+
+TestSuite(background, .init = stage_open, .fini = stage_close, .timeout = 120);
+
+static struct worker *start(const char *mode, const char *options, const char *queue, const char *settings)
+{
+    struct worker *worker = worker_start(options,
+                                         "[{'name': '%s', 'processor': 'background', 'run': '%s',"
+                                         "  'settings': {'path': '%s'%s}}]",
+                                         queue, mode, stage_path("notes"), settings);
+    worker_await_consuming(worker, queue);
+    return worker;
+}
+
+static size_t noted(const char *event)
+{
+    return records_count(stage_path("notes"), event, NULL);
+}
+
+static void await_all_done(struct worker *worker, const char *queue)
+{
+    await(30, client_ready(stage_client(), queue) == 0 && worker_in_flight(worker) == 0, "all done");
+}
+
+IN_EVERY_MODE_OF(background, it_serves_attempts_and_ends_before_teardown)
+{
+    const char *queue = stage_name("numbered");
+    struct worker *worker = start(mode, "", queue, "");
+
+    client_send_many(stage_client(), queue, 500);
+    await_all_done(worker, queue);
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 500);
+    cr_assert_eq(worker_said(worker, "in the background"), 1);
+    cr_assert_eq(noted("begin"), 1);
+    cr_assert_eq(noted("end"), 1);
+    cr_assert_eq(noted("down"), 1);
+    cr_assert_leq(records_first_at(stage_path("notes"), "end", NULL),
+                  records_first_at(stage_path("notes"), "down", NULL));
+}
+
+IN_EVERY_MODE_OF(background, when_it_fails_that_is_said_and_attempts_go_on)
+{
+    const char *queue = stage_name("left");
+    struct worker *worker = start(mode, "", queue, "");
+
+    client_send(stage_client(), queue, "l", "leave");
+    worker_await_saying(worker, 20, "the processor's background() has ended; its attempts go on without it");
+    client_send(stage_client(), queue, "l", "leave");
+    await_all_done(worker, queue);
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 2);
+    cr_assert_eq(noted("end"), 0);
+    cr_assert_eq(noted("down"), 1);
+}
+
+Test(background, one_that_stays_ends_with_the_process)
+{
+    const char *queue = stage_name("stays");
+    struct worker *worker = start("loop", "'shutdown_timeout': '500ms'", queue, ", 'stays': true");
+
+    worker_signal(worker, SIGTERM);
+    worker_await_end(worker, 20, 1);
+    cr_assert_eq(worker_said(worker, "background() did not come to an end when it was cancelled"), 1);
+    cr_assert_eq(noted("down"), 0);
+}
+
+Test(background, one_that_stays_in_a_child_ends_with_the_child)
+{
+    const char *queue = stage_name("stays");
+    struct worker *worker = start("process", "", queue, ", 'stays': true");
+
+    worker_stop(worker, 30);
+    cr_assert_eq(noted("down"), 0);
+}
+
+IN_EVERY_MODE_OF(background, a_changed_queue_has_a_new_one)
+{
+    const char *queue = stage_name("changed");
+    struct worker *worker = start(mode, "", queue, "");
+
+    worker_reload(worker, "",
+                  "[{'name': '%s', 'processor': 'background', 'run': '%s', 'concurrency': 3,"
+                  "  'settings': {'path': '%s'}}]",
+                  queue, mode, stage_path("notes"));
+    await(20, noted("down") == 1, "the old one's end");
+    await(20, noted("begin") == 2, "the new one's beginning");
+    cr_assert_eq(noted("end"), 1);
+    client_send_many(stage_client(), queue, 20);
+    await_all_done(worker, queue);
+    worker_stop(worker, 20);
+    cr_assert_eq(noted("down"), 2);
+}
