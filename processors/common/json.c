@@ -74,6 +74,15 @@ static size_t sequence_length(const unsigned char *text, size_t length)
     return 0;
 }
 
+bool json_is_text(whippet_bytes bytes)
+{
+    const unsigned char *at = bytes.data;
+    size_t size = 1;
+    for (size_t left = bytes.len; left > 0 && size > 0; left -= size, at += size)
+        size = sequence_length(at, left);
+    return size > 0;
+}
+
 static void put_escaped(struct json *json, unsigned char character)
 {
     static const char digits[] = "0123456789abcdef";

@@ -3,6 +3,7 @@
 #ifndef COMMON_JSON_H
 #define COMMON_JSON_H
 
+#include <stdbool.h>
 #include <whippet/message.h>
 #include <whippet/types.h>
 
@@ -18,6 +19,9 @@ void json_close(struct json *json, char bracket);
 
 /* The name of the member whose value comes next. */
 void json_name(struct json *json, whippet_bytes name);
+
+/* Whether it is text as json_text can write it without a loss: valid UTF-8. */
+bool json_is_text(whippet_bytes bytes);
 
 /* Values. Text becomes valid UTF-8: what is not, is replaced byte by byte with U+FFFD. Numbers that JSON does
  * not have (infinite, none) become null. */

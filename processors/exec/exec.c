@@ -2,7 +2,9 @@
  */
 #include "environment.h"
 #include "metadata.h"
+#include "output_level.h"
 #include "program.h"
+#include "variables.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,33 +58,11 @@ struct settings {
     const char *const *command; /* borrowed */
     const char *directory;      /* borrowed; NULL: the worker's own */
     char **environment;         /* owned */
-    bool logs_output;
-    enum whippet_log_level output_level;
+    struct output_level output;
     size_t output_limit;
 };
 
 /* --- Settings -------------------------------------------------------------------------------------------*/
-
-static bool read_output(struct settings *settings, const char *output, whippet_failure *failure)
-{
-    static const char *const levels[] = {[WHIPPET_DEBUG] = "debug",
-                                         [WHIPPET_INFO] = "info",
-                                         [WHIPPET_WARNING] = "warning",
-                                         [WHIPPET_ERROR] = "error"};
-    settings->logs_output = strcmp(output, "discard") != 0;
-    if (!settings->logs_output)
-        return true;
-    for (int level = WHIPPET_DEBUG; level <= WHIPPET_ERROR; level++) {
-        if (strcmp(output, levels[level]) == 0) {
-            settings->output_level = (enum whippet_log_level)level;
-            return true;
-        }
-    }
-    whippet_fail(failure,
-                 "output: expected \"debug\", \"info\", \"warning\", \"error\" or \"discard\", found \"%s\"",
-                 output);
-    return false;
-}
 
 static bool read_settings(struct settings *settings, const whippet_settings *given, whippet_failure *failure)
 {
@@ -95,7 +75,7 @@ static bool read_settings(struct settings *settings, const whippet_settings *giv
         whippet_fail(failure, "command: the list is empty; expected a program and its arguments");
         return false;
     }
-    if (!read_output(settings, whippet_setting_string(given, "output"), failure) ||
+    if (!output_level_read("output", given, &settings->output, failure) ||
         !program_check(settings->command[0], directory, failure))
         return false;
     settings->environment = environment_create(whippet_setting_strings(given, "environment", NULL), failure);
@@ -174,9 +154,9 @@ static void replace_nuls(whippet_bytes text)
 static void log_output(whippet_task *task, const struct settings *settings,
                        const whippet_command_result *result, bool failed)
 {
-    if (!settings->logs_output)
+    if (!settings->output.is_logged)
         return;
-    log_lines(task, settings->output_level, result->output);
+    log_lines(task, settings->output.level, result->output);
     if (result->output_truncated)
         whippet_log(task, WHIPPET_WARNING, "the command wrote more than %zu bytes, the rest was dropped",
                     settings->output_limit);
@@ -208,11 +188,19 @@ static whippet_verdict verdict_of(whippet_task *task, const whippet_command_resu
                                (int)lines.len, (const char *)lines.data);
 }
 
+static void write_metadata(struct json *json, const void *subject)
+{
+    const whippet_message *message = subject;
+    json_open(json, '{');
+    metadata_write(json, message);
+    json_close(json, '}');
+}
+
 static whippet_verdict process(whippet_task *task, const whippet_message *message, void *state)
 {
     const struct settings *settings = state;
-    whippet_bytes metadata = metadata_make(task, message);
-    const char *const *environment = environment_for_message(task, message, settings->environment);
+    whippet_bytes metadata = json_make(task, write_metadata, message);
+    const char *const *environment = variables_for_message(task, message, settings->environment);
     whippet_command_result result;
     if (metadata.data == NULL || environment == NULL)
         return whippet_retry_later(task, "out of memory");
@@ -222,7 +210,7 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
         .directory = settings->directory,
         .input = whippet_body(message),
         .extra_input = metadata,
-        .output_limit = settings->logs_output ? settings->output_limit : 0,
+        .output_limit = settings->output.is_logged ? settings->output_limit : 0,
         .error_limit = ERROR_LIMIT,
     };
     int error = whippet_exec(task, &command, &result);

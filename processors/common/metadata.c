@@ -1,5 +1,4 @@
 #include "metadata.h"
-#include "json.h"
 #include <string.h>
 
 static void name(struct json *json, const char *text)
@@ -63,18 +62,10 @@ static void write_delivery_info(struct json *json, const whippet_message *messag
 }
 
 /* The names are those of rabbitmq-cli-consumer, so that its scripts go on working, and some more. */
-static void write_metadata(struct json *json, const void *subject)
+void metadata_write(struct json *json, const whippet_message *message)
 {
-    const whippet_message *message = subject;
-    json_open(json, '{');
     name(json, "properties");
     write_properties(json, message);
     name(json, "delivery_info");
     write_delivery_info(json, message);
-    json_close(json, '}');
-}
-
-whippet_bytes metadata_make(whippet_task *task, const whippet_message *message)
-{
-    return json_make(task, write_metadata, message);
 }

@@ -1,6 +1,6 @@
 /* Looking for the program of a command before it is needed. */
-#ifndef EXEC_PROGRAM_H
-#define EXEC_PROGRAM_H
+#ifndef COMMON_PROGRAM_H
+#define COMMON_PROGRAM_H
 
 #include <stdbool.h>
 #include <whippet/processor.h>
