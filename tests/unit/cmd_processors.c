@@ -13,9 +13,11 @@ Test(processors, of_the_build_tree_are_listed)
 {
     whippet("", "processors", NULL);
     assert_code(0);
-    assert_contains(result.output, "NAME  VERSION  SUMMARY                          FILE\n");
-    assert_contains(result.output, "\nexec  1.0      runs a command for each message  ");
-    assert_contains(result.output, "\nlog   1.0      prints each message to the log   ");
+    assert_contains(result.output, "NAME  ");
+    assert_contains(result.output, "  VERSION  SUMMARY  ");
+    assert_contains(result.output, "  1.0      runs a command for each message  ");
+    assert_contains(result.output, "\nlog ");
+    assert_contains(result.output, "  1.0      prints each message to the log  ");
     cr_assert_str_empty(result.error);
 }
 
