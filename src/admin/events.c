@@ -19,9 +19,10 @@ struct stream {
     bool ended;
 };
 
-void events_init(struct events *events, struct stats *stats, const char *commit)
+void events_init(struct events *events, struct stats *stats, const struct history *history,
+                 const char *commit)
 {
-    *events = (struct events){.stats = stats, .commit = commit};
+    *events = (struct events){.stats = stats, .history = history, .commit = commit};
     list_init(&events->streams);
     text_init(&events->ready);
 }
@@ -51,6 +52,15 @@ static void put_status(struct events *events, struct text *frame)
     status_write(&status, events->stats, events->commit);
     put_event(frame, "status", &status);
     text_destroy(&status);
+}
+
+static void put_history(struct events *events, struct text *frame)
+{
+    struct text history;
+    text_init(&history);
+    history_write(&history, events->history);
+    put_event(frame, "history", &history);
+    text_destroy(&history);
 }
 
 static bool same_text(const struct text *a, const struct text *b)
@@ -135,6 +145,7 @@ struct MHD_Response *events_answer(struct events *events, struct MHD_Connection 
     list_append(&events->streams, &stream->link);
     text_init(&frame);
     put_status(events, &frame);
+    put_history(events, &frame);
     if (!frame.failed)
         stream_tell(stream, &frame);
     text_destroy(&frame);
@@ -148,7 +159,7 @@ struct MHD_Response *events_answer(struct events *events, struct MHD_Connection 
     return response;
 }
 
-void events_tick(struct events *events, double now)
+void events_tick(struct events *events, double now, bool stepped)
 {
     struct text frame;
     if (list_empty(&events->streams))
@@ -159,6 +170,8 @@ void events_tick(struct events *events, double now)
         events->next_status = now + STATUS_SECONDS;
         put_status(events, &frame);
     }
+    if (stepped)
+        put_history(events, &frame);
     if (!frame.failed && buffer_length(&frame.buffer) > 0) {
         list_each (link, &events->streams)
             stream_tell(list_entry(link, struct stream, link), &frame);

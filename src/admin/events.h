@@ -1,34 +1,37 @@
 /* The page /api/events: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
  *
  *     event: status   each second: data is what /api/status says
+ *     event: history  at the end of each of its steps: data is what /api/history says
  *     event: change   at once, when something became ready or is no more: data is what /readyz says
  *
  * A client that is slow misses some of them, and gets whole ones. All on the admin thread. */
 #ifndef ADMIN_EVENTS_H
 #define ADMIN_EVENTS_H
 
-#include "text.h"
+#include "history.h"
 #include <base/list.h>
 #include <microhttpd.h>
 #include <stats/stats.h>
 
 struct events {
     struct stats *stats;
+    const struct history *history;
     const char *commit;
     struct list streams; /* struct stream */
     double next_status;  /* clock_monotonic */
     struct text ready;   /* what /readyz said last */
 };
 
-void events_init(struct events *events, struct stats *stats, const char *commit);
+void events_init(struct events *events, struct stats *stats, const struct history *history,
+                 const char *commit);
 void events_destroy(struct events *events); /* no stream may be left */
 
 /* The answer that goes on for as long as the client listens. NULL when memory is short. */
 struct MHD_Response *events_answer(struct events *events, struct MHD_Connection *connection);
 
-/* To be called ten times a second or so: tells the streams what there is. Costs nothing while nobody listens.
- */
-void events_tick(struct events *events, double now);
+/* To be called ten times a second or so: tells the streams what there is, the history where it has `stepped`.
+ * Costs nothing while nobody listens. */
+void events_tick(struct events *events, double now, bool stepped);
 
 /* Ends all streams, as before the HTTP library is stopped. */
 void events_end(struct events *events);

@@ -34,28 +34,16 @@ static void write_metrics(const struct page_request *request, struct page_answer
     metrics_write(&answer->text, request->stats, request->commit, format);
 }
 
-static void write_home(const struct page_request *request, struct page_answer *answer)
+static void write_history(const struct page_request *request, struct page_answer *answer)
 {
-    answer->content_type = "text/html; charset=utf-8";
-    text_put(&answer->text,
-             "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Whippet</title>\n"
-             "<meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" "
-             "content=\"light dark\">\n"
-             "<h1>Whippet ");
-    text_put(&answer->text, request->stats->version);
-    text_put(&answer->text,
-             "</h1>\n<ul>\n"
-             "<li><a href=\"/livez\">/livez</a>: does the event loop tick?\n"
-             "<li><a href=\"/readyz\">/readyz</a>: is every queue consumed, and if not, why?\n"
-             "<li><a href=\"/metrics\">/metrics</a>: for Prometheus\n"
-             "<li><a href=\"/api/status\">/api/status</a>: all there is, as JSON\n"
-             "<li><a href=\"/api/events\">/api/events</a>: the same each second, as server-sent events\n"
-             "</ul>\n</html>\n");
+    answer->content_type = JSON;
+    history_write(&answer->text, request->history);
+    text_put(&answer->text, "\n");
 }
 
 static const struct page PAGES[] = {
-    {"/", write_home},           {"/livez", write_live},        {"/readyz", write_ready},
-    {"/metrics", write_metrics}, {"/api/status", write_status},
+    {"/livez", write_live},        {"/readyz", write_ready},        {"/metrics", write_metrics},
+    {"/api/status", write_status}, {"/api/history", write_history},
 };
 
 const struct page *page_find(const char *path)

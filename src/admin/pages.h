@@ -2,12 +2,14 @@
 #ifndef ADMIN_PAGES_H
 #define ADMIN_PAGES_H
 
+#include "history.h"
 #include "text.h"
 #include <stats/stats.h>
 
 /* What a page is made from. */
 struct page_request {
     struct stats *stats;
+    const struct history *history;
     const char *commit;
     const char *accept; /* the header; NULL: there was none */
 };

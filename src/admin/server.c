@@ -1,3 +1,4 @@
+#include "assets.h"
 #include "events.h"
 #include "listener.h"
 #include "pages.h"
@@ -23,6 +24,8 @@ enum {
     TICK_MILLISECONDS = 200,
 };
 
+static const char EVENTS[] = "/api/events";
+
 struct admin {
     struct admin_options options;
     int descriptor; /* listening; the HTTP library closes it */
@@ -30,21 +33,30 @@ struct admin {
     int wake; /* an eventfd: admin_stop's word to the thread */
     struct MHD_Daemon *daemon;
     struct list visitors;
+    struct history history;
     struct events events;
     pthread_t thread;
 };
 
 /* --- Answers --------------------------------------------------------------------------------------------*/
 
+static const char NEVER_KEPT[] = "no-store";
+static const char KEPT_AND_ASKED_FOR[] = "no-cache"; /* whether it is still the same, by its ETag */
+
+/* The dashboard's own files, and nothing else: no inline script, no foreign host, no frame around it. */
+static const char POLICY[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 static enum MHD_Result send_answer(struct MHD_Connection *connection, unsigned code,
-                                   struct MHD_Response *response)
+                                   struct MHD_Response *response, const char *caching)
 {
     if (response == NULL)
         return MHD_NO; /* memory is short: the connection is closed */
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, caching);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(response, "Content-Security-Policy",
-                            "default-src 'self'; frame-ancestors 'none'");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(response, "Content-Security-Policy", POLICY);
     if (code == MHD_HTTP_METHOD_NOT_ALLOWED)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
     enum MHD_Result result = MHD_queue_response(connection, code, response);
@@ -62,7 +74,7 @@ static enum MHD_Result send_page(struct MHD_Connection *connection, struct page_
     if (response != NULL)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->content_type);
     text_destroy(&answer->text);
-    return send_answer(connection, answer->code, response);
+    return send_answer(connection, answer->code, response, NEVER_KEPT);
 }
 
 static const char *header(struct MHD_Connection *connection, const char *name)
@@ -81,7 +93,7 @@ static bool has_body(struct MHD_Connection *connection)
 static unsigned refusal(struct MHD_Connection *connection, const char *path, const char *method,
                         const char **why)
 {
-    bool known = page_find(path) != NULL || strcmp(path, "/api/events") == 0;
+    bool known = page_find(path) != NULL || asset_find(path) != NULL || strcmp(path, EVENTS) == 0;
     if (!known) {
         *why = "There is nothing at this path. See / for what there is.";
         return MHD_HTTP_NOT_FOUND;
@@ -108,6 +120,7 @@ static enum MHD_Result answer_page(struct admin *admin, struct MHD_Connection *c
 {
     struct page_answer answer = {.code = MHD_HTTP_OK};
     const struct page_request asked = {.stats = admin->options.stats,
+                                       .history = &admin->history,
                                        .commit = admin->options.commit,
                                        .accept = header(connection, MHD_HTTP_HEADER_ACCEPT)};
     visitor_enter(visitor_of(connection), VISITOR_ANSWERED, clock_monotonic());
@@ -116,10 +129,29 @@ static enum MHD_Result answer_page(struct admin *admin, struct MHD_Connection *c
     return send_page(connection, &answer);
 }
 
+static enum MHD_Result answer_asset(struct MHD_Connection *connection, const struct asset *asset)
+{
+    bool current = asset_is_current(asset, header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH));
+    bool compressed = asset_goes_compressed(header(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING));
+    struct asset_bytes bytes = compressed ? asset->gzip : asset->plain;
+    visitor_enter(visitor_of(connection), VISITOR_ANSWERED, clock_monotonic());
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        current ? 0 : bytes.size, (void *)(uintptr_t)bytes.data, MHD_RESPMEM_PERSISTENT);
+    if (response != NULL) {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, asset->content_type);
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, asset->etag);
+        MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+        if (compressed && !current)
+            MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+    }
+    return send_answer(connection, current ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response,
+                       KEPT_AND_ASKED_FOR);
+}
+
 static enum MHD_Result answer_events(struct admin *admin, struct MHD_Connection *connection)
 {
     visitor_enter(visitor_of(connection), VISITOR_LISTENING, clock_monotonic());
-    return send_answer(connection, MHD_HTTP_OK, events_answer(&admin->events, connection));
+    return send_answer(connection, MHD_HTTP_OK, events_answer(&admin->events, connection), NEVER_KEPT);
 }
 
 static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned code, const char *why)
@@ -147,6 +179,9 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
         *seen = admin;
         return MHD_YES;
     }
+    const struct asset *asset = asset_find(path);
+    if (asset != NULL)
+        return answer_asset(connection, asset);
     return page_find(path) != NULL ? answer_page(admin, connection, path) : answer_events(admin, connection);
 }
 
@@ -175,6 +210,12 @@ static void on_answered(void *owner, struct MHD_Connection *connection, void **r
 
 /* --- The thread -----------------------------------------------------------------------------------------*/
 
+static int milliseconds_until(double moment)
+{
+    double seconds = moment - clock_monotonic();
+    return seconds > 0 ? (int)(seconds * 1000) + 1 : 0;
+}
+
 /* False when it is told to end. */
 static bool await_something(const struct admin *admin)
 {
@@ -182,8 +223,10 @@ static bool await_something(const struct admin *admin)
     struct pollfd polled[] = {{.fd = info->epoll_fd, .events = POLLIN},
                               {.fd = admin->wake, .events = POLLIN}};
     MHD_UNSIGNED_LONG_LONG wanted;
-    int timeout = list_empty(&admin->visitors) ? -1 : TICK_MILLISECONDS;
-    if (MHD_get_timeout(admin->daemon, &wanted) == MHD_YES && (timeout < 0 || wanted < TICK_MILLISECONDS))
+    int timeout = TICK_MILLISECONDS;
+    if (list_empty(&admin->visitors))
+        timeout = milliseconds_until(admin->history.next);
+    if (MHD_get_timeout(admin->daemon, &wanted) == MHD_YES && wanted < (MHD_UNSIGNED_LONG_LONG)timeout)
         timeout = (int)wanted;
     poll(polled, 2, timeout);
     return polled[1].revents == 0;
@@ -195,7 +238,7 @@ static void *admin_main(void *arg)
     while (await_something(admin)) {
         double now = clock_monotonic();
         visitors_cut(&admin->visitors, now);
-        events_tick(&admin->events, now);
+        events_tick(&admin->events, now, history_tick(&admin->history, now));
         MHD_run(admin->daemon);
     }
     events_end(&admin->events);
@@ -239,6 +282,7 @@ static void release(struct admin *admin)
     if (admin->wake >= 0)
         close(admin->wake);
     events_destroy(&admin->events);
+    history_destroy(&admin->history);
     memory_free(admin);
 }
 
@@ -270,7 +314,8 @@ struct admin *admin_start(const struct admin_options *options, struct whippet_fa
     admin->descriptor = -1;
     admin->wake = -1;
     list_init(&admin->visitors);
-    events_init(&admin->events, options->stats, options->commit);
+    history_init(&admin->history, options->stats, clock_monotonic());
+    events_init(&admin->events, options->stats, &admin->history, options->commit);
     if (begin(admin, failure) == 0)
         return admin;
     release(admin);

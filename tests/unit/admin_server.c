@@ -41,7 +41,8 @@ static void assert_status(const char *method, const char *path, const char *head
 
 Test(admin, answers_at_every_path_there_is)
 {
-    static const char *const PATHS[] = {"/", "/livez", "/readyz", "/metrics", "/api/status"};
+    static const char *const PATHS[] = {"/",        "/dashboard/main.js", "/livez",      "/readyz",
+                                        "/metrics", "/api/status",        "/api/history"};
     for (size_t i = 0; i < sizeof PATHS / sizeof PATHS[0]; i++)
         assert_status("GET", PATHS[i], "", 200);
 }
@@ -134,6 +135,46 @@ Test(admin, gives_metrics_in_the_format_that_is_asked_for)
                          "Accept: application/openmetrics-text;version=1.0.0\r\n");
     cr_assert(http_says(&reply, "Content-Type: application/openmetrics-text; version=1.0.0"));
     cr_assert(http_says(&reply, "\n# EOF\n"));
+    http_free(&reply);
+}
+
+/* --- The dashboard --------------------------------------------------------------------------------------*/
+
+Test(admin, serves_the_dashboard_with_a_policy_that_lets_nothing_foreign_in)
+{
+    struct http_reply reply = http_get(admin_port(admin), "/");
+    cr_assert(http_says(&reply, "Content-Type: text/html; charset=utf-8\r\n"));
+    cr_assert(http_says(&reply, "Content-Security-Policy: default-src 'none'; script-src 'self'; "));
+    cr_assert(http_says(&reply, "X-Content-Type-Options: nosniff\r\n"));
+    cr_assert(http_says(&reply, "Cache-Control: no-cache\r\n"));
+    cr_assert(http_says(&reply, "<script type=\"module\" src=\"dashboard/main.js\">"));
+    http_free(&reply);
+}
+
+Test(admin, serves_the_dashboard_compressed_where_that_is_accepted)
+{
+    struct http_reply plain = http_get(admin_port(admin), "/dashboard/dashboard.css");
+    struct http_reply compressed =
+        http_request(admin_port(admin), "GET", "/dashboard/dashboard.css", "Accept-Encoding: gzip, br\r\n");
+    cr_assert_not(http_says(&plain, "Content-Encoding"));
+    cr_assert(http_says(&compressed, "Content-Encoding: gzip\r\n"));
+    cr_assert(http_says(&compressed, "Vary: Accept-Encoding\r\n"));
+    cr_assert_lt(compressed.size, plain.size / 2);
+    http_free(&plain);
+    http_free(&compressed);
+}
+
+Test(admin, tells_a_client_that_has_the_dashboard_already_that_it_is_the_same)
+{
+    char header[100];
+    struct http_reply reply = http_get(admin_port(admin), "/");
+    const char *tag = strstr(reply.text, "ETag: ");
+    cr_assert_not_null(tag);
+    snprintf(header, sizeof header, "If-None-Match: %.*s\r\n", (int)strcspn(tag + 6, "\r"), tag + 6);
+    http_free(&reply);
+    reply = http_request(admin_port(admin), "GET", "/", header);
+    cr_assert_eq(reply.status, 304, "%s", reply.text);
+    cr_assert_eq(reply.size, 0);
     http_free(&reply);
 }
 

@@ -1,0 +1,48 @@
+/* The worker's events, for as long as the page is open: whatever happens, it tries again. */
+
+const SILENCE = 5000; // ms without an event after which the worker counts as gone; one comes each second
+const PAUSE = 1000; // ms between two tries
+
+/**
+ * Calls `onEvent.status(data)` and `onEvent.history(data)` as they come, and `onLink("open" | "lost")` when that
+ * changes.
+ */
+export function follow(url, onEvent, onLink) {
+  let source = null;
+  let silence = null;
+  let link = null;
+
+  function setLink(state) {
+    if (link === state) return;
+    link = state;
+    onLink(state);
+  }
+
+  // EventSource tries again by itself, but not after every kind of error, and not when nothing at all comes.
+  function giveUp() {
+    clearTimeout(silence);
+    source.close();
+    setLink("lost");
+    setTimeout(open, PAUSE);
+  }
+
+  function awaitNext() {
+    clearTimeout(silence);
+    silence = setTimeout(giveUp, SILENCE);
+  }
+
+  function open() {
+    source = new EventSource(url);
+    source.onerror = giveUp;
+    for (const [name, take] of Object.entries(onEvent)) {
+      source.addEventListener(name, (event) => {
+        awaitNext();
+        take(JSON.parse(event.data));
+        setLink("open");
+      });
+    }
+    awaitNext();
+  }
+
+  open();
+}
