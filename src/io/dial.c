@@ -1,5 +1,4 @@
-#include <async/loop.h>
-#include <base/memory.h>
+#include <async/resolve.h>
 #include <errno.h>
 #include <io/dial.h>
 #include <math.h>
@@ -10,76 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* --- Resolving ------------------------------------------------------------------------------------------*/
-
-/* Of its own in memory: a thread that hangs in getaddrinfo may outlive the task that asked. */
-struct resolution {
-    char *host;
-    char service[8];
-    int status; /* of getaddrinfo */
-    int system_error;
-    struct addrinfo *addresses;
-};
-
-static void resolution_run(void *arg)
-{
-    struct resolution *resolution = arg;
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    resolution->status = getaddrinfo(resolution->host, resolution->service, &hints, &resolution->addresses);
-    resolution->system_error = errno;
-}
-
-static void resolution_destroy(void *arg)
-{
-    struct resolution *resolution = arg;
-    if (resolution->addresses != NULL)
-        freeaddrinfo(resolution->addresses);
-    memory_free(resolution->host);
-    memory_free(resolution);
-}
-
-static struct resolution *resolution_create(const char *host, uint16_t port)
-{
-    struct resolution *resolution = memory_allocate_zeroed(sizeof *resolution);
-    if (resolution == NULL)
-        return NULL;
-    resolution->host = memory_copy_text(host);
-    if (resolution->host == NULL) {
-        memory_free(resolution);
-        return NULL;
-    }
-    snprintf(resolution->service, sizeof resolution->service, "%u", port);
-    return resolution;
-}
-
-/* NULL with the failure filled; otherwise the caller's. */
-static struct resolution *resolve(whippet_task *task, const char *host, uint16_t port,
-                                  struct whippet_failure *failure)
-{
-    struct resolution *resolution = resolution_create(host, port);
-    if (resolution == NULL) {
-        failure_set(failure, WHIPPET_E_MEMORY, "resolving %s: out of memory", host);
-        return NULL;
-    }
-    int error = loop_offload(task, resolution_run, resolution, resolution_destroy);
-    if (error != 0) {
-        failure_set(failure, error, "resolving %s: %s", host, whippet_error_text(error));
-        if (error != WHIPPET_E_TIMEOUT && error != WHIPPET_E_CANCELLED)
-            resolution_destroy(resolution);
-        return NULL;
-    }
-    if (resolution->status != 0) {
-        failure_set(failure, WHIPPET_E_SYSTEM, "resolving %s: %s", host,
-                    resolution->status == EAI_SYSTEM ? strerror(resolution->system_error)
-                                                     : gai_strerror(resolution->status));
-        resolution_destroy(resolution);
-        return NULL;
-    }
-    return resolution;
-}
-
-/* --- Connecting -----------------------------------------------------------------------------------------*/
+#include <whippet/task.h>
 
 static void address_format(const struct addrinfo *address, char *text, size_t size)
 {
@@ -145,19 +75,18 @@ int dial(whippet_task *task, const char *host, uint16_t port, struct whippet_fai
 int dial_briefly(whippet_task *task, const char *host, uint16_t port, double seconds,
                  struct whippet_failure *failure)
 {
-    struct resolution *resolution = resolve(task, host, port, failure);
-    if (resolution == NULL)
-        return failure->error;
+    struct addrinfo *addresses;
+    int result = resolve(task, host, port, &addresses, failure);
+    if (result != 0)
+        return result;
     int left = 0;
-    for (const struct addrinfo *address = resolution->addresses; address != NULL; address = address->ai_next)
+    for (const struct addrinfo *address = addresses; address != NULL; address = address->ai_next)
         left++;
-    int result = failure_set(failure, WHIPPET_E_SYSTEM, "resolving %s: it has no address", host);
-    for (const struct addrinfo *address = resolution->addresses; address != NULL;
-         address = address->ai_next) {
+    for (const struct addrinfo *address = addresses; address != NULL; address = address->ai_next) {
         result = dial_address(task, host, address, fmin(whippet_time_left(task) / left--, seconds), failure);
         if (result >= 0 || result == WHIPPET_E_CANCELLED)
             break;
     }
-    resolution_destroy(resolution);
+    freeaddrinfo(addresses);
     return result;
 }
