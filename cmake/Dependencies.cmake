@@ -8,6 +8,15 @@ pkg_check_modules(cjson REQUIRED IMPORTED_TARGET libcjson)
 pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl>=7.88)
 pkg_check_modules(microhttpd REQUIRED IMPORTED_TARGET libmicrohttpd>=0.9.75)
 
+# Clients are left out where their library is missing; processors that want one say so when they start.
+if(WHIPPET_POSTGRES)
+  pkg_check_modules(postgres libpq>=13)
+  if(NOT postgres_FOUND)
+    message(WARNING "libpq's headers are missing (Debian's package libpq-dev): PostgreSQL is left out")
+    set(WHIPPET_POSTGRES OFF)
+  endif()
+endif()
+
 # libev ships no pkg-config file.
 find_path(EV_INCLUDE_DIR ev.h REQUIRED)
 find_library(EV_LIBRARY ev REQUIRED)
