@@ -12,6 +12,8 @@
 struct offload {
     struct ev_loop *ev;
     size_t thread_limit;
+    const struct offload_observer *observer; /* borrowed; NULL: none */
+    void *observer_owner;
     ev_async wake; /* threads → loop: something is done */
 
     pthread_mutex_t mutex; /* guards all below, and the state of jobs */

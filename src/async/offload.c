@@ -13,6 +13,7 @@ struct job {
     void (*release)(void *arg); /* may be NULL */
     bool abandoned;             /* nobody waits any more */
     bool taken;                 /* by a thread */
+    const whippet_task *task;   /* the processor's, which waits for its end; NULL: work of the loop's own */
     struct waiter waiter;       /* the loop's only */
 };
 
@@ -31,22 +32,36 @@ static struct job *take_job(struct offload *offload)
     return job;
 }
 
+static void run_job(const struct job *job, const struct offload_observer *observer, void *seat)
+{
+    bool is_observed = observer != NULL && job->task != NULL;
+    if (is_observed)
+        observer->begin(seat, job->task);
+    job->function(job->arg);
+    if (is_observed)
+        observer->end(seat);
+}
+
 static void *run_jobs(void *argument)
 {
     struct offload *offload = argument;
+    const struct offload_observer *observer = offload->observer;
+    void *seat = observer != NULL ? observer->enter(offload->observer_owner) : NULL;
     pthread_mutex_lock(&offload->mutex);
     struct job *job;
     while ((job = take_job(offload)) != NULL) {
         bool wanted = !job->abandoned && !offload->stopping;
         pthread_mutex_unlock(&offload->mutex);
         if (wanted)
-            job->function(job->arg);
+            run_job(job, observer, seat);
         pthread_mutex_lock(&offload->mutex);
         list_append(&offload->done, &job->link);
         offload->unfinished--;
         ev_async_send(offload->ev, &offload->wake);
     }
     pthread_mutex_unlock(&offload->mutex);
+    if (observer != NULL)
+        observer->leave(seat);
     return NULL;
 }
 
@@ -199,6 +214,12 @@ void loop_set_threads(struct loop *loop, size_t threads)
         loop->processors.thread_limit = threads > 0 ? threads : 1;
 }
 
+void loop_observe_offload(struct loop *loop, const struct offload_observer *observer, void *owner)
+{
+    loop->processors.observer = observer;
+    loop->processors.observer_owner = owner;
+}
+
 struct call {
     whippet_offload_function *function;
     void *arg;
@@ -236,7 +257,7 @@ int whippet_offload(whippet_task *task, whippet_offload_function *function, void
         return struck;
     /* On the task's own stack, which stays until no thread knows of them. */
     struct call call = {.function = function, .arg = arg};
-    struct job job = {.function = run_call, .arg = &call};
+    struct job job = {.function = run_call, .arg = &call, .task = task};
     if (!queue_job(&loop->processors, &job))
         return WHIPPET_E_SYSTEM;
     int error = waiter_wait(task, &job.waiter, INFINITY, "waiting for a thread");

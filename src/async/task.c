@@ -101,6 +101,11 @@ static void show_label(const whippet_task *task)
         board_show(task->scheduler->board, label);
 }
 
+const struct task_label *task_label(const whippet_task *task)
+{
+    return task->root->label;
+}
+
 void task_set_label(whippet_task *task, const struct task_label *label)
 {
     task->root->label = label;

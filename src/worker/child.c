@@ -52,6 +52,7 @@ struct child {
     const char *path;
     struct child_page *page;
     struct loop *loop;
+    atomic_uint call_threads; /* that have a board in the page */
     struct task_quota spawned;
     struct frame_link link;
     struct processor processor;
@@ -310,6 +311,34 @@ static void on_frame(void *owner, const struct frame *frame, const uint8_t *payl
 
 static const struct frame_handlers HANDLERS = {.frame = on_frame, .closed = on_closed};
 
+/* --- Its threads of whippet_offload ---------------------------------------------------------------------*/
+
+static void *enter_thread(void *owner)
+{
+    struct child *child = owner;
+    return &child->page->calls[atomic_fetch_add(&child->call_threads, 1)];
+}
+
+static void leave_thread(void *seat)
+{
+    (void)seat;
+}
+
+static void begin_call(void *seat, const whippet_task *task)
+{
+    const struct task_label *label = task_label(task);
+    if (label != NULL)
+        board_show(seat, label);
+}
+
+static void end_call(void *seat)
+{
+    board_clear(seat);
+}
+
+static const struct offload_observer CALLS = {
+    .enter = enter_thread, .leave = leave_thread, .begin = begin_call, .end = end_call};
+
 /* --- Setting up -----------------------------------------------------------------------------------------*/
 
 static bool receive_whole(void *data, size_t length)
@@ -370,6 +399,7 @@ static int make_loop(struct child *child, struct whippet_failure *failure)
     child->spawned.most = child->setup.spawned;
     loop_scheduler(child->loop)->quota = &child->spawned;
     loop_scheduler(child->loop)->board = &child->page->board;
+    loop_observe_offload(child->loop, &CALLS, child);
     child->attempts = memory_allocate_zeroed(child->setup.slots * sizeof *child->attempts);
     if (child->attempts == NULL ||
         !frame_link_open(&child->link, child->loop, CHILD_SOCKET, &HANDLERS, child))

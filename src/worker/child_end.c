@@ -58,16 +58,38 @@ static struct seat *oldest(const struct child *child)
     return first;
 }
 
-/* The one that had the CPU, or had it last; else the one that was there longest. Some one always pays while
- * there is any: else a message that brings its child down from a place where nobody sees it would be run for
- * ever. NULL: there was none. */
-static struct seat *find_guilty(const struct child *child)
+/* NULL: the board shows none that is still seated. */
+static struct seat *seat_shown(const struct child *child, const struct task_board *board)
 {
-    struct child_label shown = child_label_read(&child->process.page->board.label);
+    struct child_label shown = child_label_read(&board->label);
     if (shown.slot < child->group->share && child->seats[shown.slot].delivery != NULL &&
         child->seats[shown.slot].serial == shown.serial)
         return &child->seats[shown.slot];
-    return oldest(child);
+    return NULL;
+}
+
+/* One that had a thread of whippet_offload at work. */
+static struct seat *seat_offloaded(const struct child *child)
+{
+    const struct child_page *page = child->process.page;
+    for (size_t i = 0; i < LOOP_OFFLOAD_THREADS; i++)
+        if (board_is_taken(&page->calls[i]))
+            return seat_shown(child, &page->calls[i]);
+    return NULL;
+}
+
+/* The one that had the CPU; else one in a thread; else the one that had the CPU last; else the one that was
+ * there longest. Some one always pays while there is any: else a message that brings its child down from a
+ * place where nobody sees it would be run for ever. NULL: there was none. */
+static struct seat *find_guilty(const struct child *child)
+{
+    const struct task_board *board = &child->process.page->board;
+    struct seat *guilty = board_is_taken(board) ? seat_shown(child, board) : NULL;
+    if (guilty == NULL)
+        guilty = seat_offloaded(child);
+    if (guilty == NULL)
+        guilty = seat_shown(child, board);
+    return guilty != NULL ? guilty : oldest(child);
 }
 
 static void charge(struct child *child, int status)

@@ -3,7 +3,7 @@
 #ifndef WORKER_CHILD_PROTOCOL_H
 #define WORKER_CHILD_PROTOCOL_H
 
-#include <async/scheduler.h>
+#include <async/loop.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -97,7 +97,8 @@ static inline struct child_label child_label_read(const struct task_label *label
 
 /* Shared memory, one for each child: what its parent reads when it has died. */
 struct child_page {
-    struct task_board board; /* the labels are struct child_label */
+    struct task_board board;                       /* of its loop; the labels are struct child_label */
+    struct task_board calls[LOOP_OFFLOAD_THREADS]; /* of the threads of its whippet_offload */
     /* For each slot the verdict of an attempt that has ended, in case the frame that says so did not come
      * through: its serial in the upper half, else 0. */
     _Atomic uint64_t ended[];

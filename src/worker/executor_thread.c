@@ -164,6 +164,7 @@ static struct pool_thread *thread_create(struct thread_pool *pool)
         loop_scheduler(thread->loop)->quota = &worker->spawned;
         loop_set_threads(thread->loop, 1); /* it is a thread for one attempt already */
         show_work(thread);
+        worker_watch_offload(worker, thread->loop);
     }
     if (thread->loop == NULL || start_thread(thread) != 0) {
         thread_free(thread);

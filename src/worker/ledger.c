@@ -99,7 +99,8 @@ void ledger_close(struct ledger *ledger)
         return;
     struct ledger_region *region = &ledger->image->regions[ledger->region];
     for (unsigned i = 0; i < LEDGER_SLOTS; i++)
-        ledger_slot_release(&region->slots[i]);
+        if (atomic_load(&region->slots[i].taken) != 0)
+            ledger_slot_release(&region->slots[i]);
     atomic_store(&region->in_use, 0);
     if (ledger_is_kept(ledger))
         ledger_file_close(ledger);

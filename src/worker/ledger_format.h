@@ -7,7 +7,7 @@
 #include <worker/ledger.h>
 
 enum {
-    LEDGER_VERSION = 1, /* a part of the file's name: another version has a file of its own */
+    LEDGER_VERSION = 2, /* a part of the file's name: another version has a file of its own */
     LEDGER_BOOT_SIZE = 40,
 };
 

@@ -93,6 +93,7 @@ static bool open_ledger(struct worker *worker)
                   why.text);
     worker->loop_slot = ledger_slot_acquire(worker->ledger);
     loop_scheduler(worker->loop)->board = ledger_slot_board(worker->loop_slot);
+    worker_watch_offload(worker, worker->loop);
     return true;
 }
 

@@ -124,6 +124,12 @@ struct worker {
     struct waiter progress; /* worker_stop's task waits here for deliveries and subscriptions to end */
 };
 
+/* --- offload_watch.c ------------------------------------------------------------------------------------*/
+
+/* Shows the ledger and the crash report what the loop's threads of whippet_offload are at. Before the first
+ * task runs there. */
+void worker_watch_offload(struct worker *worker, struct loop *loop);
+
 /* --- delivery.c: from delivery to outcome ---------------------------------------------------------------*/
 
 enum delivery_state {

@@ -123,6 +123,21 @@ static void send_numbered(const char *queue, unsigned count, const char *body)
     }
 }
 
+Test(child_crashes, in_what_a_processor_offloads_cost_the_guilty_message_alone)
+{
+    const char *queue = stage_name("offloaded");
+    struct worker *worker = start(queue, ", 'retry': {'delay': '100ms'}");
+
+    send_numbered(queue, 20, "sleep 5000");
+    await(10, records_count(stage_path("notes"), "begin", NULL) == 20, "20 at work");
+    client_send(stage_client(), queue, "20", "offexit 1");
+    await(40, records_ended_ids(stage_path("notes"), 21) == 21, "21 ends, found %zu",
+          records_ended_ids(stage_path("notes"), 21));
+    cr_assert_eq(records_count(stage_path("notes"), "begin", "20"), 2, "the guilty one, twice");
+    cr_assert_eq(charged_attempts(), 1, "%u attempts were charged", charged_attempts());
+    worker_stop(worker, 20);
+}
+
 Test(child_crashes, cost_the_guilty_message_one_attempt_and_the_others_none)
 {
     const char *queue = stage_name("guilty");

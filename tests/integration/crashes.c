@@ -190,6 +190,20 @@ Test(crashes, in_a_thread_end_in_quarantine)
     cr_expect_eq(worker_said(worker, "message-id=x attempt=1 crashed: SIGSEGV at address 0x10"), 3);
 }
 
+Test(crashes, in_what_a_processor_offloads_end_in_quarantine)
+{
+    struct worker *worker = assert_quarantined("classic", "x", "offload", SIGNALLED + SIGSEGV, "SIGSEGV");
+
+    cr_expect_eq(worker_said(worker, "message-id=x attempt=1 crashed: SIGSEGV at address 0x10"), 3);
+    cr_expect_geq(worker_said(worker, "crash.so+0x"), 3, "no frame of the processor was shown");
+}
+
+Test(crashes, in_what_a_thread_offloads_end_in_quarantine)
+{
+    run_mode = ", 'run': 'thread'";
+    assert_quarantined("classic", "x", "offload", SIGNALLED + SIGSEGV, "SIGSEGV");
+}
+
 Test(crashes, of_a_message_without_an_id_end_in_quarantine)
 {
     assert_quarantined("classic", NULL, "segfault, and nobody knows my name", SIGNALLED + SIGSEGV, "SIGSEGV");

@@ -118,11 +118,21 @@ static void perform(const struct state *state, const whippet_message *message)
     }
 }
 
+static int fault_in_a_thread(void *arg)
+{
+    (void)arg;
+    fault();
+    return 0;
+}
+
 static whippet_verdict process(whippet_task *task, const whippet_message *message, void *state)
 {
     note(state, message, "begin");
     if (begins_with(message, "wait") && whippet_sleep(task, 0.3) != 0) {
         return WHIPPET_RETRY;
+    }
+    if (begins_with(message, "offload")) {
+        whippet_offload(task, fault_in_a_thread, NULL);
     }
     perform(state, message);
     note(state, message, "end");

@@ -7,6 +7,7 @@
  *   block MS       holds up whatever it runs on
  *   spin           never comes back, whatever it is told
  *   segv, exit     takes its process down: always, or with a number only in so many attempts
+ *   offexit        the same, in a thread of whippet_offload
  *   limited MS     holds one of the processor's two permits for so long, and rejects when a third one is out
  *   put, get       through the processor's channel, which has room for one
  *   await, set     the processor's event
@@ -531,6 +532,12 @@ static void scribble(void)
     }
 }
 
+static int end_process(void *arg)
+{
+    (void)arg;
+    _exit(3);
+}
+
 static whippet_verdict perform(whippet_task *task, const whippet_message *message, struct modes *modes)
 {
     whippet_bytes body = whippet_body(message);
@@ -571,6 +578,9 @@ static whippet_verdict perform(whippet_task *task, const whippet_message *messag
     }
     if (strcmp(word, "exit") == 0 && so_often) {
         _exit(3);
+    }
+    if (strcmp(word, "offexit") == 0 && so_often) {
+        return whippet_offload(task, end_process, NULL) == 0 ? WHIPPET_ACK : WHIPPET_RETRY;
     }
     if (strcmp(word, "scribble") == 0 && so_often) {
         scribble();

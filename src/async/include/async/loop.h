@@ -132,4 +132,15 @@ enum {
     LOOP_OFFLOAD_THREADS = 4
 };
 
+/* Who looks on while threads of whippet_offload run processors' code. All is called in those threads. */
+struct offload_observer {
+    void *(*enter)(void *owner); /* a thread begins; gives what the others get as `seat` */
+    void (*leave)(void *seat);   /* it ends */
+    void (*begin)(void *seat, const whippet_task *task); /* a call for this task, which waits for its end */
+    void (*end)(void *seat);
+};
+
+/* The observer must outlive the loop, its owner the tasks. Before the first task runs. */
+void loop_observe_offload(struct loop *loop, const struct offload_observer *observer, void *owner);
+
 #endif

@@ -30,6 +30,9 @@ whippet_task *task_start(struct scheduler *scheduler, whippet_task_function *fun
  * belongs to it, runs; from the task itself, so at once. */
 void task_set_label(whippet_task *task, const struct task_label *label);
 
+/* The label of the task's root; NULL: none. */
+const struct task_label *task_label(const whippet_task *task);
+
 /* Whether `address` lies in the guard page below the task's stack: what faults there has overflowed it. Safe
  * in a signal's handler. */
 bool task_stack_overflowed(const whippet_task *task, const void *address);

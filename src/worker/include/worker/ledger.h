@@ -27,7 +27,7 @@ struct ledger_slot;
 
 enum {
     LEDGER_WORKERS = 32,   /* on one folder */
-    LEDGER_SLOTS = 64,     /* executors of one worker */
+    LEDGER_SLOTS = 776,    /* executors of one worker: a loop, 256 threads, and those of whippet_offload */
     LEDGER_SUSPECTS = 256, /* of all; the oldest makes room */
     LEDGER_TEXT = 40,      /* bytes kept of a queue's name and of a message's id, for people */
 };
@@ -52,7 +52,7 @@ void ledger_describe(const char *folder, char *text, size_t size);
 /* --- Executors ------------------------------------------------------------------------------------------*/
 
 /* A slot for an executor of this worker; NULL when all are taken, which costs that executor its protection.
- * Acquire and release on the loop's thread; mark and clear from the executor alone. A forked child goes on
+ * Acquire and release from any thread; mark and clear from the executor alone. A forked child goes on
  * with its parent's mapping. */
 struct ledger_slot *ledger_slot_acquire(struct ledger *ledger);
 void ledger_slot_release(struct ledger_slot *slot);
@@ -80,10 +80,10 @@ void ledger_note_stall(struct ledger *ledger, struct ledger_slot *slot, double s
 /* What the labels of all messages of a queue begin with. */
 void ledger_label_queue(struct task_label *label, const char *name);
 
-/* Makes the label of a message's attempt out of its queue's; `id` is what whippet_message_id says, which every
- * caller has at hand. The message is known by queue and message id; without an id by queue, routing key and
- * body. Of a large body without an id only samples are looked at, unless `thorough`: then all of it is read,
- * and the label also fits what only samples were known of. */
+/* Makes the label of a message's attempt out of its queue's; `id` is what whippet_message_id says, which
+ * every caller has at hand. The message is known by queue and message id; without an id by queue, routing key
+ * and body. Of a large body without an id only samples are looked at, unless `thorough`: then all of it is
+ * read, and the label also fits what only samples were known of. */
 void ledger_label_message(struct task_label *label, const whippet_message *message, whippet_bytes id,
                           bool thorough);
 
