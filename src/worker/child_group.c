@@ -13,8 +13,9 @@ static const double BACKOFF_MAX = 30;
 static const double STALL_GRACE = 1; /* beyond the timeout, in one stretch without an await */
 static const double STALL_LOOK_MIN = 0.05;
 static const double STALL_LOOK_MAX = 1;
-static const double TERM_SECONDS = 2; /* between SIGTERM and SIGKILL */
-static const double END_SECONDS = 5;  /* for teardown() */
+static const double TERM_SECONDS = 2;       /* between SIGTERM and SIGKILL */
+static const double LONGEST_DURATION = 1e8; /* seconds: three years is nobody's attempt */
+static const double END_SECONDS = 5;        /* for teardown() */
 
 static struct worker *worker_of(const struct child *child)
 {
@@ -171,6 +172,8 @@ static bool on_ended(struct child *child, const struct frame *frame, const uint8
              (const char *)delivery->message.content->body.data + delivery->message.content->body.len))
         return false;
     memcpy(&ended, payload, sizeof ended);
+    if (!(ended.duration >= 0 && ended.duration < LONGEST_DURATION))
+        return false;
     size_t reason = frame->length - sizeof ended;
     delivery->verdict = (whippet_verdict)ended.verdict;
     delivery->struck = ended.struck;
@@ -198,7 +201,7 @@ static bool take_frame(struct child *child, const struct frame *frame, const uin
     }
 }
 
-static void on_frame(void *owner, const struct frame *frame, const uint8_t *payload)
+void child_take_frame(void *owner, const struct frame *frame, const uint8_t *payload)
 {
     struct child *child = owner;
     if (!child->is_strange && !take_frame(child, frame, payload))
@@ -222,7 +225,7 @@ static void on_drained(void *owner)
 }
 
 static const struct frame_handlers HANDLERS = {
-    .frame = on_frame,
+    .frame = child_take_frame,
     .closed = on_closed,
     .drained = on_drained,
 };

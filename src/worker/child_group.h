@@ -59,6 +59,10 @@ bool child_group_is_up(const struct child_group *group);
  * are gone, whatever strikes the task; a second call returns at once. */
 void child_group_close(whippet_task *task, struct child_group *group, double until);
 
+/* What the child sends, whatever it is: what makes no sense is the child's end. A handler of frame_link;
+ * `child` is a struct child. */
+void child_take_frame(void *child, const struct frame *frame, const uint8_t *payload);
+
 /* There must be a free one. */
 struct seat *child_take_seat(struct child *child, struct delivery *delivery);
 void child_free_seat(struct child *child, struct seat *seat);
