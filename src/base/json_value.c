@@ -225,11 +225,11 @@ bool whippet_json_boolean(whippet_json_value value, bool *out)
 
 bool whippet_json_integer(whippet_json_value value, int64_t *out)
 {
+    if (value.kind != WHIPPET_JSON_NUMBER)
+        return false;
     const char *at = value.raw.data;
     const char *end = at + value.raw.len;
     int64_t number = 0;
-    if (value.kind != WHIPPET_JSON_NUMBER)
-        return false;
     bool negative = *at == '-';
     for (at += negative; at < end; at++) {
         int digit = *at - '0';
