@@ -1,8 +1,9 @@
-# The worker's image and two others; docs/containers.md tells how to use them. For amd64 and arm64.
+# The worker's image and some more; docs/containers.md tells how to use them. For amd64 and arm64.
 #
 #   docker build -t whippet --build-arg COMMIT="$(git describe --always --dirty --abbrev=12)" .
 #   docker build -t whippet-sdk --target sdk .            in which processors are built
 #   docker build -t whippet-debian --target debian .      the worker on Debian, for whoever needs apt-get in it
+#   docker build --target packages --output packages .    the .deb files
 #   docker build --build-arg BASE=debian:trixie-slim .
 ARG BASE=debian:bookworm-slim
 
@@ -52,6 +53,15 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["whippet", "healthcheck"]
 ENTRYPOINT ["whippet"]
 CMD ["run"]
+
+# Debian packages of the worker and of what processors are built with. With BuildKit they come out into a folder:
+#   docker build --target packages --output packages .
+FROM build AS packaging
+RUN scripts/setup package && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
+RUN cd build/release && cpack -G DEB -B /packages && rm -r /packages/_CPack_Packages
+
+FROM scratch AS packages
+COPY --from=packaging /packages /
 
 # For processors that need more than the worker's image has, an interpreter for exec's commands, say:
 #   FROM whippet-debian

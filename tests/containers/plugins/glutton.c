@@ -8,11 +8,12 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
 {
     whippet_bytes body = whippet_body(message);
     enum {
-        PIECE = 16 * 1024 * 1024
+        PIECE = 16 * 1024 * 1024,
+        PIECES = 64 /* 1 GiB: more than the container may have, and no harm to a machine that sets no limit */
     };
 
     (void)task, (void)state;
-    while (body.len == 6 && memcmp(body.data, "poison", 6) == 0) {
+    for (int i = 0; i < PIECES && body.len == 6 && memcmp(body.data, "poison", 6) == 0; i++) {
         char *piece = malloc(PIECE);
         if (piece != NULL) {
             memset(piece, 1, PIECE);
