@@ -175,7 +175,7 @@ job_tsan() {
 # Each of Criterion's tests is a process, and starting one takes Valgrind a second or two: so only where stacks are
 # switched, which is what Valgrind has to be told about.
 job_valgrind() {
-    if build valgrind debug "-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;--quiet;--trace-children=yes;--error-exitcode=9"; then
+    if build valgrind debug "-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;--quiet;--trace-children=yes;--error-exitcode=9" -DWHIPPET_TEST_TIMEOUT=1800; then
         run_unit_tests valgrind --tests-regex async
     else
         count_job 1 "the build for Valgrind"

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <under_valgrind.h>
 #include <unistd.h>
 
 static struct loop *loop;
@@ -345,6 +346,7 @@ static int sleeps(whippet_task *task, void *arg)
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
 Test(offloading, says_when_no_thread_can_be_had)
 {
+    skip_under_valgrind("it needs memory of its own");
     struct work work;
     init(&work);
     struct rlimit none = {.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
