@@ -43,14 +43,17 @@ static const char check_usage[] =
     "  whippet check --broker --management http://localhost:15672\n";
 
 static const char try_usage[] =
-    "Runs one attempt of a processor on one message, as the worker would; no broker needed.\n"
+    "Runs one attempt of a processor on a message, as the worker would; no broker needed.\n"
     "\n"
     "usage: whippet try [OPTIONS] PROCESSOR\n"
     "\n"
     "PROCESSOR is a name (see \"whippet processors\") or the path of a shared object.\n"
     "\n"
     "  -s, --settings JSON       its settings, as in the configuration: '{\"option\": value}'\n"
-    "  -m, --message FILE        the body; - is standard input; without it the body is empty\n"
+    "  -m, --message FILE        the body; - is standard input; without it the body is empty.\n"
+    "                            Given several times: as many messages, at once\n"
+    "      --lines FILE          a message for each line of FILE; - is standard input\n"
+    "  -r, --run MODE            loop, thread or process; without it, as the processor wishes\n"
     "  -H, --header NAME=VALUE   a header of the message; may be given several times\n"
     "      --content-type TYPE   properties of the message\n"
     "      --message-id ID\n"
@@ -70,12 +73,13 @@ static const char try_usage[] =
     "      --json                prints a line of JSON for each attempt\n"
     "\n"
     "Prints the verdict, its reason, the time taken, the deepest stack that was used, and what\n"
-    "it wanted to publish (nothing is published). Exits with 0 for ACK, 1 for RETRY and\n"
-    "REJECT, 78 when the processor cannot be loaded or its settings are wrong.\n"
+    "it wanted to publish (nothing is published). Exits with 0 for ACK, of all messages, 1 for\n"
+    "RETRY and REJECT, 78 when the processor cannot be loaded or its settings are wrong.\n"
     "\n"
     "  echo '{\"id\": 7}' | whippet try log --message -\n"
     "  whippet try ./build/orders.so -m order.json -s '{\"database\": \"test\"}' -k orders.new\n"
-    "  whippet try exec -s '{\"command\": [\"./send-mail\"]}' -m mail.json --all-attempts\n";
+    "  whippet try exec -s '{\"command\": [\"./send-mail\"]}' -m mail.json --all-attempts\n"
+    "  whippet try ./build/orders.so --run process --lines orders.jsonl\n";
 
 static const char publish_usage[] =
     "Publishes messages and waits until the broker has confirmed each of them.\n"
@@ -209,7 +213,7 @@ static const char help_usage[] = "Tells about whippet, or about one of its comma
 const struct command commands[] = {
     {"run", "consume the queues of the configuration (the default command)", run_usage, command_run},
     {"check", "check the configuration and print the memory it may take", check_usage, command_check},
-    {"try", "run a processor on one message, without a broker", try_usage, command_try},
+    {"try", "run a processor on messages, without a broker", try_usage, command_try},
     {"publish", "publish messages and wait for their confirms", publish_usage, command_publish},
     {"dead", "list, show, replay or purge dead letters", dead_usage, command_dead},
     {"processors", "list the processors there are, or the options of one", processors_usage,

@@ -1,207 +1,198 @@
 #include "exit_codes.h"
 #include "try.h"
 #include <async/loop.h>
-#include <async/task.h>
-#include <base/clock.h>
+#include <async/stack.h>
 #include <base/memory.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <worker/background.h>
-#include <worker/publication.h>
-#include <worker/publishing.h>
+#include <unistd.h>
+#include <worker/trial.h>
 
-enum {
-    STACK_SIZE = 256 * 1024, /* the worker's default */
-};
-
-struct attempt;
-
-/* The processor at work. */
 struct session {
-    const struct processor *processor;
+    const struct try_request *request;
     struct loop *loop;
-    struct background background;
-    struct log_fields background_fields;
-    struct attempt *attempt; /* that runs; NULL: none */
+    struct trial *trial;
+    size_t stack_size;
+    size_t messages;
+    size_t counts[3];              /* last attempts that ended with ACK, RETRY, REJECT */
+    struct message **publications; /* of the attempt that runs, where there is one message; owned */
+    size_t publication_count;
+    bool printed;     /* something */
+    bool interrupted; /* by a signal */
+    bool starved;     /* memory was short for what is to be printed */
 };
 
-struct attempt {
-    struct session *session;
-    struct whippet_message *message;
-    whippet_task *task; /* NULL when it does not run */
-    struct try_outcome outcome;
-};
+/* --- What it says ---------------------------------------------------------------------------------------*/
 
-/* --- Running --------------------------------------------------------------------------------------------*/
-
-/* Stands in for the publishing connection: remembers, and confirms. */
-static int remember_publication(void *owner, whippet_task *task, const whippet_publication *publication)
+static void separate(struct session *session)
 {
-    struct try_outcome *outcome = &((struct attempt *)owner)->outcome;
-    size_t count = outcome->publication_count;
-    struct message **grown = memory_resize(outcome->publications, (count + 1) * sizeof(struct message *));
-    if (grown == NULL)
-        return WHIPPET_E_MEMORY;
-    outcome->publications = grown;
-    int error = publication_deliver(publication, &grown[count]);
-    if (error != 0)
-        return error;
-    outcome->publication_count++;
-    return whippet_sleep(task, 0);
+    if (session->printed && !session->request->json)
+        printf("\n");
+    session->printed = true;
 }
 
-static void forget_publications(struct try_outcome *outcome)
+static void forget_publications(struct session *session)
 {
-    for (size_t i = 0; i < outcome->publication_count; i++)
-        message_destroy(outcome->publications[i]);
-    memory_free(outcome->publications);
+    for (size_t i = 0; i < session->publication_count; i++)
+        message_destroy(session->publications[i]);
+    memory_free(session->publications);
+    session->publications = NULL;
+    session->publication_count = 0;
 }
 
-static int process_message(whippet_task *task, void *arg)
+static void keep_publication(struct session *session, struct message *copy)
 {
-    struct attempt *attempt = arg;
-    const struct processor *processor = attempt->session->processor;
-    attempt->task = task;
-    task_set_message(task, attempt->message);
-    struct try_outcome *outcome = &attempt->outcome;
-    outcome->verdict = processor->plugin->descriptor.process(task, attempt->message, processor->state);
-    outcome->struck = task_struck(task);
-    strncpy(outcome->reason, task_reason(task), sizeof outcome->reason - 1);
-    return 0;
-}
-
-static void attempt_ended(void *arg, int result)
-{
-    struct attempt *attempt = arg;
-    (void)result;
-    attempt->task = NULL;
-    attempt->session->attempt = NULL;
-    loop_stop(attempt->session->loop);
-}
-
-static void interrupt(void *owner)
-{
-    struct attempt *attempt = ((struct session *)owner)->attempt;
-    if (attempt == NULL)
+    size_t count = session->publication_count;
+    struct message **grown = memory_resize(session->publications, (count + 1) * sizeof(struct message *));
+    if (grown == NULL) {
+        session->starved = true;
+        message_destroy(copy);
         return;
-    attempt->outcome.interrupted = true;
-    if (attempt->task != NULL)
-        task_cancel(attempt->task);
+    }
+    session->publications = grown;
+    grown[session->publication_count++] = copy;
 }
 
-/* False when memory is short. */
-static bool run_attempt(struct attempt *attempt, const struct log_fields *fields, double timeout)
+/* What one message publishes is shown with its attempt. */
+static void published(void *owner, struct message *copy)
 {
-    struct session *session = attempt->session;
-    struct scheduler *scheduler = loop_scheduler(session->loop);
-    bool started;
-    stack_pool_measure(scheduler->stacks);
-    double before = clock_monotonic();
-    session->attempt = attempt;
-    task_start(scheduler, process_message, attempt, loop_refresh_now(session->loop) + timeout, fields,
-               attempt_ended, &started);
-    if (!started)
-        return false;
-    while (session->attempt != NULL)
-        loop_run(session->loop);
-    attempt->outcome.seconds = clock_monotonic() - before;
-    attempt->outcome.stack_used = stack_pool_deepest(scheduler->stacks);
-    attempt->outcome.stack_size = STACK_SIZE;
-    return true;
+    struct session *session = owner;
+    if (session->messages == 1) {
+        keep_publication(session, copy);
+        return;
+    }
+    separate(session);
+    bool done = (session->request->json ? try_print_publication_json : try_print_publication_text)(copy);
+    session->starved = session->starved || !done;
+    message_destroy(copy);
 }
+
+static void count(struct session *session, whippet_verdict verdict)
+{
+    session->counts[verdict == WHIPPET_ACK ? 0 : verdict == WHIPPET_REJECT ? 2 : 1]++;
+}
+
+static void print_sum(const struct session *session)
+{
+    if (session->messages > 1 && !session->request->json)
+        printf("\n%zu messages: %zu ACK, %zu RETRY, %zu REJECT\n", session->messages, session->counts[0],
+               session->counts[1], session->counts[2]);
+}
+
+static bool ended(void *owner, const struct trial_attempt *attempt)
+{
+    struct session *session = owner;
+    const struct try_request *request = session->request;
+    struct stack_pool *stacks = loop_scheduler(session->loop)->stacks;
+    bool is_measured = trial_mode(session->trial) == RUN_LOOP;
+    struct try_outcome outcome = {
+        .message = attempt->message + 1,
+        .messages = session->messages,
+        .attempt = attempt->attempt,
+        .verdict = attempt->verdict,
+        .interrupted = session->interrupted,
+        .struck = attempt->struck,
+        .reason = attempt->reason,
+        .seconds = attempt->duration,
+        .stack_used = is_measured ? stack_pool_deepest(stacks) : 0,
+        .stack_size = is_measured ? session->stack_size : 0,
+        .publications = session->publications,
+        .publication_count = session->publication_count,
+    };
+    separate(session);
+    if (!(request->json ? try_print_json : try_print_text)(request, &outcome))
+        session->starved = true;
+    fflush(stdout);
+    forget_publications(session);
+    stack_pool_measure(stacks);
+    bool again = request->all_attempts && !session->interrupted && attempt->verdict != WHIPPET_ACK &&
+                 attempt->verdict != WHIPPET_REJECT && attempt->attempt < TRY_ATTEMPTS;
+    if (!again)
+        count(session, attempt->verdict);
+    return again;
+}
+
+static const struct trial_handlers HANDLERS = {.ended = ended, .published = published};
 
 /* --- The session ----------------------------------------------------------------------------------------*/
 
-static int out_of_memory(const char *text)
+/* Who asks twice does not want to wait for code that blocks. */
+static void interrupt(void *owner)
+{
+    struct session *session = owner;
+    if (session->interrupted)
+        _exit(EXIT_FAILED);
+    session->interrupted = true;
+    if (session->trial != NULL)
+        trial_cancel(session->trial);
+}
+
+static int fail(const char *text, int code)
 {
     fprintf(stderr, "whippet try: %s\n", text);
-    return EXIT_INTERNAL;
-}
-
-static void background_ended(void *owner)
-{
-    const struct session *session = owner;
-    loop_stop(session->loop);
-}
-
-/* A loop that ends the attempt on SIGINT and SIGTERM, with the processor's background() on it. False with the
- * failure filled. */
-static bool open_session(struct session *session, const struct try_request *request,
-                         struct whippet_failure *failure)
-{
-    session->loop = loop_create(STACK_SIZE, failure);
-    if (session->loop == NULL)
-        return false;
-    session->background_fields = (struct log_fields){
-        .queue = request->queue, .processor = session->processor->plugin->descriptor.name};
-    session->background.ended = background_ended;
-    session->background.owner = session;
-    if (loop_on_signal(session->loop, SIGINT, interrupt, session) &&
-        loop_on_signal(session->loop, SIGTERM, interrupt, session) &&
-        background_start(&session->background, loop_scheduler(session->loop), session->processor,
-                         &session->background_fields))
-        return true;
-    failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
-    loop_destroy(session->loop);
-    return false;
-}
-
-static void close_session(struct session *session)
-{
-    background_cancel(&session->background);
-    while (background_runs(&session->background))
-        loop_run(session->loop);
-    loop_destroy(session->loop);
-}
-
-/* --- Attempts -------------------------------------------------------------------------------------------*/
-
-/* Runs the attempt that the message says it is. Returns an exit code. */
-static int one_attempt(const struct try_request *request, struct session *session,
-                       struct whippet_message *message, bool *again)
-{
-    struct attempt attempt = {.session = session, .message = message, .outcome.attempt = message->attempt};
-    struct try_outcome *outcome = &attempt.outcome;
-    struct log_fields fields = {.queue = request->queue,
-                                .processor = session->processor->plugin->descriptor.name,
-                                .message_id = request->properties.message_id,
-                                .attempt = message->attempt};
-    publishing_install(remember_publication, &attempt);
-    bool ran = run_attempt(&attempt, &fields, request->timeout);
-    publishing_install(NULL, NULL);
-    bool printed = ran && (request->json ? try_print_json : try_print_text)(request, outcome);
-    forget_publications(outcome);
-    if (!printed)
-        return out_of_memory("out of memory");
-    *again = outcome->verdict != WHIPPET_ACK && outcome->verdict != WHIPPET_REJECT && !outcome->interrupted;
-    return outcome->verdict == WHIPPET_ACK ? EXIT_DONE : EXIT_FAILED;
-}
-
-static int every_attempt(const struct try_request *request, struct session *session, struct message *content)
-{
-    struct whippet_message message = {.content = content, .queue = request->queue, .attempts = TRY_ATTEMPTS};
-    int code = EXIT_FAILED;
-    bool again = true;
-    for (unsigned attempt = request->attempt; again && attempt <= TRY_ATTEMPTS; attempt++) {
-        message.attempt = attempt;
-        if (attempt > request->attempt && !request->json)
-            printf("\n");
-        code = one_attempt(request, session, &message, &again);
-        fflush(stdout);
-        again = again && request->all_attempts && code != EXIT_INTERNAL;
-    }
     return code;
 }
 
-int try_attempts(const struct try_request *request, const struct processor *processor,
-                 struct message *content)
+static int open_trial(struct session *session, const struct config *config)
+{
+    struct config_errors errors = {0};
+    loop_set_threads(session->loop, config->threads);
+    if (!loop_on_signal(session->loop, SIGINT, interrupt, session) ||
+        !loop_on_signal(session->loop, SIGTERM, interrupt, session))
+        return fail("out of memory", EXIT_INTERNAL);
+    session->trial = trial_create(session->loop, config, &HANDLERS, session, &errors);
+    try_errors_print(session->request, &errors);
+    config_errors_destroy(&errors);
+    return session->trial != NULL ? EXIT_DONE : EXIT_CONFIGURATION;
+}
+
+static int run_messages(struct session *session, struct message **messages)
+{
+    for (size_t i = 0; i < session->messages; i++) {
+        if (!trial_add(session->trial, messages[i], session->request->attempt))
+            return fail("out of memory", EXIT_INTERNAL);
+        messages[i] = NULL;
+    }
+    stack_pool_measure(loop_scheduler(session->loop)->stacks);
+    const char *why = trial_run(session->trial);
+    if (why != NULL)
+        return fail(why, EXIT_CONFIGURATION);
+    print_sum(session);
+    if (session->starved)
+        return fail("out of memory", EXIT_INTERNAL);
+    return session->counts[0] == session->messages ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int try_all(struct session *session, const struct config *config, struct message **messages)
+{
+    int code = open_trial(session, config);
+    if (code != EXIT_DONE)
+        return code;
+    code = run_messages(session, messages);
+    if (!trial_destroy(session->trial)) {
+        fail("the processor did not come to its end", code);
+        fflush(stdout);
+        _exit(EXIT_FAILED);
+    }
+    forget_publications(session);
+    return code;
+}
+
+int try_attempts(const struct try_request *request, const struct config *config, struct message **messages,
+                 size_t count)
 {
     struct whippet_failure failure;
-    struct session session = {.processor = processor};
-    if (!open_session(&session, request, &failure))
-        return out_of_memory(failure.text);
-    int code = every_attempt(request, &session, content);
-    close_session(&session);
+    struct session session = {.request = request, .messages = count, .stack_size = config->stack_size};
+    int code = EXIT_INTERNAL;
+    session.loop = loop_create(config->stack_size, &failure);
+    if (session.loop != NULL)
+        code = try_all(&session, config, messages);
+    else
+        fail(failure.text, code);
+    if (session.loop != NULL)
+        loop_destroy(session.loop);
+    for (size_t i = 0; i < count; i++)
+        if (messages[i] != NULL)
+            message_destroy(messages[i]);
     return code;
 }

@@ -118,18 +118,8 @@ static bool add_verdict(cJSON *object, const struct try_outcome *outcome)
     return added && add_bytes(object, "reason", (whippet_bytes){reason, strlen(reason)});
 }
 
-bool try_print_json(const struct try_request *request, const struct try_outcome *outcome)
+static bool print(cJSON *object, bool complete)
 {
-    (void)request;
-    cJSON *object = cJSON_CreateObject();
-    bool complete =
-        object != NULL && add_integer(object, "attempt", outcome->attempt) &&
-        add_integer(object, "attempts", TRY_ATTEMPTS) && add_verdict(object, outcome) &&
-        cJSON_AddBoolToObject(object, "timed_out", outcome->struck == WHIPPET_E_TIMEOUT) != NULL &&
-        cJSON_AddNumberToObject(object, "seconds", outcome->seconds) != NULL &&
-        add_integer(object, "stack_used", (long long)outcome->stack_used) &&
-        add_integer(object, "stack_size", (long long)outcome->stack_size) &&
-        add_publications(object, outcome);
     char *text = complete ? cJSON_PrintUnformatted(object) : NULL;
     cJSON_Delete(object);
     if (text == NULL)
@@ -137,4 +127,35 @@ bool try_print_json(const struct try_request *request, const struct try_outcome 
     puts(text);
     cJSON_free(text);
     return true;
+}
+
+static bool add_stack(cJSON *object, const struct try_outcome *outcome)
+{
+    if (outcome->stack_size == 0)
+        return cJSON_AddNullToObject(object, "stack_used") != NULL &&
+               cJSON_AddNullToObject(object, "stack_size") != NULL;
+    return add_integer(object, "stack_used", (long long)outcome->stack_used) &&
+           add_integer(object, "stack_size", (long long)outcome->stack_size);
+}
+
+bool try_print_json(const struct try_request *request, const struct try_outcome *outcome)
+{
+    (void)request;
+    cJSON *object = cJSON_CreateObject();
+    bool is_one = outcome->messages == 1;
+    bool complete =
+        object != NULL && (is_one || add_integer(object, "message", (long long)outcome->message)) &&
+        add_integer(object, "attempt", outcome->attempt) && add_integer(object, "attempts", TRY_ATTEMPTS) &&
+        add_verdict(object, outcome) &&
+        cJSON_AddBoolToObject(object, "timed_out", outcome->struck == WHIPPET_E_TIMEOUT) != NULL &&
+        cJSON_AddNumberToObject(object, "seconds", outcome->seconds) != NULL && add_stack(object, outcome) &&
+        (!is_one || add_publications(object, outcome));
+    return print(object, complete);
+}
+
+bool try_print_publication_json(struct message *publication)
+{
+    cJSON *object = cJSON_CreateObject();
+    cJSON *array = object != NULL ? cJSON_AddArrayToObject(object, "published") : NULL;
+    return print(object, array != NULL && add_publication(array, publication));
 }

@@ -20,11 +20,14 @@ enum {
     TYPE,
     APP_ID,
     JSON,
+    LINES,
 };
 
 static const struct option long_options[] = {
     {"settings", required_argument, NULL, 's'},
     {"message", required_argument, NULL, 'm'},
+    {"lines", required_argument, NULL, LINES},
+    {"run", required_argument, NULL, 'r'},
     {"header", required_argument, NULL, 'H'},
     {"content-type", required_argument, NULL, CONTENT_TYPE},
     {"message-id", required_argument, NULL, MESSAGE_ID},
@@ -44,7 +47,7 @@ static const struct option long_options[] = {
     {0},
 };
 
-static const struct options options = {"try", "s:m:H:e:k:q:n:at:p:v", long_options};
+static const struct options options = {"try", "s:m:r:H:e:k:q:n:at:p:v", long_options};
 
 /* Each of these is false after it has explained what is wrong. */
 
@@ -88,6 +91,27 @@ static bool read_folder(struct try_request *request, const char *text)
     return false;
 }
 
+static bool read_body(struct try_request *request, const char *text)
+{
+    if (request->body_count < TRY_BODIES_MOST) {
+        request->bodies[request->body_count++] = text;
+        return true;
+    }
+    usage_error(options.command, "--message is given more than %d times; --lines takes any number of them",
+                TRY_BODIES_MOST);
+    return false;
+}
+
+static bool read_run(struct try_request *request, const char *text)
+{
+    request->run = text;
+    if (strcmp(text, "loop") == 0 || strcmp(text, "thread") == 0 || strcmp(text, "process") == 0)
+        return true;
+    usage_error(options.command, "--run: expected \"loop\", \"thread\" or \"process\", found \"%.100s\"",
+                text);
+    return false;
+}
+
 /* The member that a property's option sets; NULL for other options. */
 static whippet_bytes *property_of(struct properties_draft *properties, int code)
 {
@@ -106,7 +130,7 @@ static const char **text_of(struct try_request *request, int code)
 {
     switch (code) {
     case 's': return &request->settings;
-    case 'm': return &request->body_file;
+    case LINES: return &request->lines;
     case 'e': return &request->exchange;
     case 'k': return &request->routing_key;
     default: return &request->queue;
@@ -128,6 +152,8 @@ static bool read_option(struct try_request *request, int code)
     if (property != NULL)
         return read_property(property, optarg);
     switch (code) {
+    case 'm': return read_body(request, optarg);
+    case 'r': return read_run(request, optarg);
     case 'H': return read_header(request, optarg);
     case 'n': return read_attempt(request, optarg);
     case 't': return read_timeout(request, optarg);

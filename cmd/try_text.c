@@ -124,6 +124,8 @@ bool try_print_text(const struct try_request *request, const struct try_outcome 
 {
     char text[UNITS_TEXT_SIZE], size[UNITS_TEXT_SIZE];
     const char *verdict = try_verdict_name(outcome->verdict);
+    if (outcome->messages > 1)
+        printf("message    %zu of %zu\n", outcome->message, outcome->messages);
     if (outcome->attempt > 1)
         printf("attempt    %u of %u\n", outcome->attempt, TRY_ATTEMPTS);
     printf("verdict    %s\n", verdict != NULL ? verdict : "RETRY (it returned no verdict that there is)");
@@ -139,8 +141,15 @@ bool try_print_text(const struct try_request *request, const struct try_outcome 
     size_format(outcome->stack_used, text);
     size_format(outcome->stack_size, size);
     printf("time       %.3f ms\n", outcome->seconds * 1000);
-    printf("stack      %s of %s\n", text, size);
+    if (outcome->stack_size > 0)
+        printf("stack      %s of %s\n", text, size);
     for (size_t i = 0; i < outcome->publication_count; i++)
         print_publication(outcome->publications[i]);
+    return true;
+}
+
+bool try_print_publication_text(struct message *publication)
+{
+    print_publication(publication);
     return true;
 }

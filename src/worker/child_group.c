@@ -359,6 +359,8 @@ static void on_exit_event(void *owner, int events)
     child->state = CHILD_DOWN;
     explain(child, before, process, status);
     child_recall_all(child);
+    if (before == CHILD_STARTING && group->subscription->worker->trial != NULL)
+        trial_fail(group->subscription->worker->trial, &child->failure);
     if (!group->closing)
         start_later(child);
     child_settle(child, status);

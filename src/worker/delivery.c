@@ -236,9 +236,27 @@ static void attempt_failed(struct delivery *delivery, enum attempt_result result
         failed_for_good(delivery, last_reason(result));
 }
 
+/* Without a broker: whoever tries it says whether it goes on. */
+static void attempt_tried(struct delivery *delivery)
+{
+    struct subscription *subscription = delivery->subscription;
+    if (trial_attempt_ended(subscription->worker->trial, delivery)) {
+        memory_free(delivery->reason);
+        delivery->reason = NULL;
+        move_to(delivery, DELIVERY_WAITING, &subscription->waiting);
+    } else {
+        delivery_end(delivery, OUTCOME_RETURNED);
+    }
+    release_slot(subscription);
+}
+
 void delivery_attempt_ended(struct delivery *delivery)
 {
     struct subscription *subscription = delivery->subscription;
+    if (subscription->worker->trial != NULL) {
+        attempt_tried(delivery);
+        return;
+    }
     enum attempt_result result = result_of(delivery);
     queue_counters_attempted(&subscription->stats.counters, result, delivery->duration);
     if (result == ATTEMPT_OK) {
@@ -257,8 +275,9 @@ void delivery_attempt_ended(struct delivery *delivery)
 void delivery_attempt_undone(struct delivery *delivery)
 {
     struct subscription *subscription = delivery->subscription;
+    bool goes_on = subscription->worker->trial != NULL || delivery_is_current(delivery);
     delivery->message.attempt--;
-    if (subscription_is_leaving(subscription) || !delivery_is_current(delivery)) {
+    if (subscription_is_leaving(subscription) || !goes_on) {
         delivery_end(delivery, OUTCOME_RETURNED);
     } else {
         move_to(delivery, DELIVERY_WAITING, &subscription->waiting);

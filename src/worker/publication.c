@@ -8,6 +8,8 @@
 int publication_send(struct worker *worker, whippet_task *task, const struct publishing *publishing)
 {
     struct whippet_failure failure;
+    if (worker->trial != NULL)
+        return trial_publish(worker->trial, task, publishing);
     int error = publisher_publish(task, worker->publications, publishing, INFINITY, &failure);
     sending_stats_count(&worker->stats.sent[SENDING_PUBLICATION], error == 0);
     return error;

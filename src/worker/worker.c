@@ -83,10 +83,10 @@ static bool open_ledger(struct worker *worker)
 {
     struct whippet_failure why;
     bool is_wanted = worker->config->state_dir != NULL;
-    worker->ledger = ledger_open(ledger_folder(worker->config), &why);
+    worker->ledger = ledger_open(worker->trial == NULL ? ledger_folder(worker->config) : NULL, &why);
     if (worker->ledger == NULL)
         return false;
-    if (why.error != 0)
+    if (why.error != 0 && worker->trial == NULL)
         log_event(is_wanted ? WHIPPET_WARNING : WHIPPET_INFO, NULL,
                   "no ledger is kept: %s. A message that crashes the worker will not be recognised when it "
                   "comes again, so max_crashes does nothing",
@@ -125,8 +125,8 @@ static void open_connections(struct worker *worker, struct config_errors *errors
     }
 }
 
-struct worker *worker_create(struct loop *loop, const struct config *config, const char *version,
-                             struct config_errors *errors)
+static struct worker *create(struct loop *loop, const struct config *config, const char *version,
+                             struct trial *trial, struct config_errors *errors)
 {
     struct worker *worker = memory_allocate_zeroed(sizeof *worker);
     if (worker == NULL) {
@@ -134,6 +134,7 @@ struct worker *worker_create(struct loop *loop, const struct config *config, con
         return NULL;
     }
     worker->loop = loop;
+    worker->trial = trial;
     worker->config = config_retain(config);
     worker->started_with = config_retain(config);
     list_init(&worker->subscriptions);
@@ -159,6 +160,18 @@ struct worker *worker_create(struct loop *loop, const struct config *config, con
     }
     publishing_install(publish_for_processor, worker);
     return worker;
+}
+
+struct worker *worker_create(struct loop *loop, const struct config *config, const char *version,
+                             struct config_errors *errors)
+{
+    return create(loop, config, version, NULL, errors);
+}
+
+struct worker *worker_create_for_trial(struct loop *loop, const struct config *config, struct trial *trial,
+                                       struct config_errors *errors)
+{
+    return create(loop, config, "", trial, errors);
 }
 
 void worker_destroy(struct worker *worker)

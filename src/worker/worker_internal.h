@@ -122,6 +122,7 @@ struct worker {
     bool stopping;
     bool ended;
     struct waiter progress; /* worker_stop's task waits here for deliveries and subscriptions to end */
+    struct trial *trial;    /* what it is for, where it has no broker; NULL: it has one */
 };
 
 /* --- offload_watch.c ------------------------------------------------------------------------------------*/
@@ -450,5 +451,20 @@ void worker_progressed(struct worker *worker);
 
 /* Something changed that any of them may wait for. */
 void worker_wake_subscriptions(struct worker *worker);
+
+/* --- trial.c: attempts without a broker ------------------------------------------------------------------*/
+
+/* A worker that is never started, and keeps no ledger. */
+struct worker *worker_create_for_trial(struct loop *loop, const struct config *config, struct trial *trial,
+                                       struct config_errors *errors);
+
+/* In the place of what follows from an attempt: true when the message is to have another. */
+bool trial_attempt_ended(struct trial *trial, const struct delivery *delivery);
+
+/* In the place of publishing. */
+int trial_publish(struct trial *trial, whippet_task *task, const struct publishing *publishing);
+
+/* No attempt can run. */
+void trial_fail(struct trial *trial, const struct whippet_failure *failure);
 
 #endif

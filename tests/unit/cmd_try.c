@@ -2,14 +2,19 @@
 
 TestSuite(try, .timeout = 60);
 
+static const char *test_plugins(void)
+{
+    const char *folder = getenv("WHIPPET_TEST_PLUGINS");
+    cr_assert_not_null(folder, "WHIPPET_TEST_PLUGINS is not set: run the tests with ctest");
+    return folder;
+}
+
 /* Has the processor tests/plugins/deeds.c do `deed`, with further words, the last of which is NULL. */
 __attribute__((sentinel)) static void try_deed(const char *deed, ...)
 {
-    const char *words[MOST_ARGUMENTS] = {
-        "whippet", "try", "deeds", "-m", "-", "-p", getenv("WHIPPET_TEST_PLUGINS")};
+    const char *words[MOST_ARGUMENTS] = {"whippet", "try", "deeds", "-m", "-", "-p", test_plugins()};
     va_list arguments;
     int in = file_with(deed), out = file_with(""), error = file_with(""), count = 7;
-    cr_assert_not_null(words[6], "WHIPPET_TEST_PLUGINS is not set: run the tests with ctest");
     va_start(arguments, deed);
     while ((words[count] = va_arg(arguments, const char *)) != NULL)
         count++;
@@ -214,6 +219,134 @@ Test(try, says_which_file_cannot_be_read)
     assert_contains(result.error, "/usr: Is a directory");
 }
 
+/* --- Run modes ------------------------------------------------------------------------------------------*/
+
+static const char *const modes[] = {"loop", "thread", "process"};
+
+Test(try, runs_in_every_mode)
+{
+    for (size_t i = 0; i < 3; i++) {
+        try_deed("nothing", "--run", modes[i], NULL);
+        assert_code(0);
+        assert_contains(result.output, "verdict    ACK\ntime       ");
+        try_deed("reject", "--run", modes[i], NULL);
+        assert_code(1);
+        assert_contains(result.output, "verdict    REJECT\nreason     not ?[31mthis\nway\n");
+        try_deed("third", "--run", modes[i], "--all-attempts", NULL);
+        assert_code(0);
+        assert_contains(result.output, "\n\nattempt    3 of 5\nverdict    ACK\n");
+        try_deed("sleep", "--run", modes[i], "--timeout", "100ms", NULL);
+        assert_code(1);
+        assert_contains(result.output, "reason     timed out\ntimeout    it took longer than 0.1s\n");
+    }
+}
+
+Test(try, shows_what_would_be_published_in_every_mode)
+{
+    for (size_t i = 0; i < 3; i++) {
+        try_deed("announce", "--run", modes[i], NULL);
+        assert_code(0);
+        assert_contains(result.output, "published  2 bytes to the exchange \"events\" with the routing key "
+                                       "\"orders.new\" (not really)\n");
+        assert_contains(result.output, "           header n: 9007199254740993\n");
+    }
+}
+
+Test(try, measures_the_stack_only_in_the_loop)
+{
+    for (size_t i = 0; i < 3; i++) {
+        try_deed("nothing", "--run", modes[i], NULL);
+        cr_assert_eq(strstr(result.output, "\nstack      ") != NULL, i == 0, "%s: %s", modes[i],
+                     result.output);
+    }
+    try_deed("nothing", "--run", "process", "--json", NULL);
+    assert_contains(result.output, "\"stack_used\":null,\"stack_size\":null,");
+}
+
+Test(try, tells_of_a_crash_in_a_child_process_and_goes_on)
+{
+    whippet("segv 1", "try", "modes", "-p", test_plugins(), "-s", "{\"path\": \"/dev/null\"}", "-m", "-",
+            "--run", "process", "--all-attempts", NULL);
+    assert_code(0);
+    assert_contains(result.output, "verdict    RETRY\nreason     the child process ");
+    assert_contains(result.output, "\n\nattempt    2 of 5\nverdict    ACK\n");
+}
+
+Test(try, says_why_no_child_process_comes_up)
+{
+    whippet("", "try", "log", "-s", "{\"level\": \"loud\"}", "--run", "process", NULL);
+    assert_code(78);
+    assert_contains(result.error, "\"log\" could not be set up: level: expected \"debug\", \"info\", ");
+}
+
+Test(try, ends_in_order_when_interrupted_in_every_mode)
+{
+    for (size_t i = 0; i < 3; i++) {
+        char settings[200];
+        const char *words[] = {"whippet", "try", "exec", "--run", modes[i], "-s", settings, NULL};
+        snprintf(settings, sizeof settings, "{\"command\": [\"sh\", \"-c\", \"kill -INT %s; sleep 1000\"]}",
+                 i == 2 ? "$(cut -d' ' -f4 /proc/$$PPID/stat)" : "$$PPID");
+        int in = file_with(""), out = file_with(""), error = file_with("");
+        cr_assert_eq(wait_for(start(in, out, error, words)), 1);
+        read_back(out, result.output);
+        assert_contains(result.output, "verdict    RETRY\nreason     the command sh was ended: cancelled\n");
+        close(in);
+        close(error);
+    }
+}
+
+/* --- Several messages -----------------------------------------------------------------------------------*/
+
+Test(try, runs_several_messages_at_once)
+{
+    for (size_t i = 0; i < 3; i++) {
+        whippet("sleep\n\nnothing\nreject\nthird", "try", "deeds", "-p", test_plugins(), "--lines", "-",
+                "--run", modes[i], "--timeout", "1s", NULL);
+        assert_code(1);
+        const char *slow =
+            strstr(result.output, "message    1 of 4\nverdict    RETRY\nreason     timed out\n");
+        const char *quick = strstr(result.output, "message    2 of 4\nverdict    ACK\n");
+        cr_assert(slow != NULL && quick != NULL && quick < slow, "%s", result.output);
+        assert_contains(result.output, "message    3 of 4\nverdict    REJECT\n");
+        assert_contains(result.output, "\n4 messages: 1 ACK, 2 RETRY, 1 REJECT\n");
+    }
+}
+
+Test(try, takes_a_message_of_each_file)
+{
+    char first[] = "/tmp/whippet-body-XXXXXX", second[] = "/tmp/whippet-body-XXXXXX";
+    int one = mkstemp(first), other = mkstemp(second);
+    cr_assert(write(one, "one", 3) == 3 && write(other, "other", 5) == 5);
+    close(one);
+    close(other);
+    whippet("", "try", "log", "-m", first, "-m", second, "--json", NULL);
+    unlink(first);
+    unlink(second);
+    assert_code(0);
+    assert_contains(result.error, "body=one\n");
+    assert_contains(result.error, "body=other\n");
+    assert_contains(result.output, "{\"message\":1,\"attempt\":1,\"attempts\":5,\"verdict\":\"ACK\"");
+    assert_contains(result.output, "{\"message\":2,\"attempt\":1,\"attempts\":5,\"verdict\":\"ACK\"");
+}
+
+Test(try, shows_what_several_messages_publish_apart)
+{
+    whippet("announce\nannounce\n", "try", "deeds", "-p", test_plugins(), "--lines", "-", NULL);
+    assert_code(0);
+    assert_contains(result.output, "published  2 bytes to the exchange \"events\" with the routing key ");
+    assert_contains(result.output, "\n2 messages: 2 ACK, 0 RETRY, 0 REJECT\n");
+    whippet("announce\nannounce\n", "try", "deeds", "-p", test_plugins(), "--lines", "-", "--json", NULL);
+    assert_code(0);
+    assert_contains(result.output, "{\"published\":[{\"exchange\":\"events\",\"routing_key\":\"orders.new\"");
+}
+
+Test(try, says_when_there_is_no_line)
+{
+    whippet("\n\n", "try", "log", "--lines", "-", NULL);
+    assert_code(1);
+    assert_contains(result.error, "whippet try: --lines: there is no line in -\n");
+}
+
 /* --- What is wrong with the command line ----------------------------------------------------------------*/
 
 Test(try, refuses_a_command_line_that_makes_no_sense)
@@ -229,6 +362,7 @@ Test(try, refuses_a_command_line_that_makes_no_sense)
         {{"log", "-n", "2x"}, "--attempt: expected a number from 1 to 5, found \"2x\""},
         {{"log", "-t", "soon"}, "--timeout: expected a duration such as \"30s\", found \"soon\""},
         {{"log", "-t", "0"}, "--timeout: expected a duration such as \"30s\", found \"0\""},
+        {{"log", "-r", "fork"}, "--run: expected \"loop\", \"thread\" or \"process\", found \"fork\""},
         {{"log", "-H", "name"}, "expected NAME=VALUE"},
         {{"log", "-H", "=value"}, "expected NAME=VALUE"},
     };
@@ -309,6 +443,6 @@ Test(try, refuses_a_processor_whose_setup_fails)
     whippet("", "try", "log", "-s", "{\"level\": \"loud\"}", NULL);
     assert_code(78);
     cr_assert_str_eq(result.error,
-                     "whippet try: the processor log does not start: level: expected \"debug\", \"info\", "
+                     "whippet try: \"log\" could not be set up: level: expected \"debug\", \"info\", "
                      "\"warning\" or \"error\", found \"loud\"\n");
 }
