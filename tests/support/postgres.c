@@ -88,17 +88,34 @@ void postgres_kill(const struct postgres *postgres)
     run_script("kill", postgres->folder);
 }
 
-const char *postgres_ask(const struct postgres *postgres, const char *format, ...)
+static char statement[8192];
+
+__attribute__((format(printf, 2, 0))) static const char *run_statement(const struct postgres *postgres,
+                                                                       const char *format, va_list arguments)
 {
     static char answer[4096];
-    char statement[8192];
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(statement, sizeof statement, format, arguments);
-    va_end(arguments);
     const char *psql[] = {"psql", "-XqAt",   "-v", "ON_ERROR_STOP=1", "-d", postgres->url,
                           "-c",   statement, NULL};
     answer[0] = '\0';
-    cr_assert_eq(command_run(psql, answer, sizeof answer), 0, "psql failed: %s", statement);
+    return command_run(psql, answer, sizeof answer) == 0 ? answer : NULL;
+}
+
+const char *postgres_try(const struct postgres *postgres, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const char *answer = run_statement(postgres, format, arguments);
+    va_end(arguments);
+    return answer;
+}
+
+const char *postgres_ask(const struct postgres *postgres, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const char *answer = run_statement(postgres, format, arguments);
+    va_end(arguments);
+    cr_assert_not_null(answer, "psql failed: %s", statement);
     return answer;
 }

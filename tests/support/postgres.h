@@ -32,4 +32,8 @@ void postgres_kill(const struct postgres *postgres);
 const char *postgres_ask(const struct postgres *postgres, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The same, but NULL when it fails, for servers that come and go. */
+const char *postgres_try(const struct postgres *postgres, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 #endif
