@@ -87,7 +87,7 @@ class Whippet:
         configuration = {
             "amqp": {"url": broker.url, **({"tls": {"ca": str(broker.ca)}} if broker.ca else {})},
             "admin": {"listen": "off"},
-            "processor_path": [str(self.build.plugins)],
+            "processor_path": [str(self.build.plugins), str(self.build.processors)],
             "queues": [{
                 "name": broker.queue, "processor": self.plugin, "declare": "passive", "type": "classic",
                 "prefetch": prefetch, "settings": {"count": count, "report": str(report)}, **self.queue_keys,

@@ -38,6 +38,7 @@ class Build:
         self.folder = Path(folder).resolve()
         self.programs = self.folder / "bench"
         self.plugins = self.programs / "plugins"
+        self.processors = self.folder / "processors"
         self.whippet = self.folder / "cmd" / "whippet"
         self.node_modules = self.programs / "node" / "node_modules"
         self.results = self.programs / "results"

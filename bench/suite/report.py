@@ -4,7 +4,7 @@ import re
 import time
 
 from .programs import ROOT, Failure
-from .rows import ROWS, WHIPPET, value_of
+from .rows import ROWS, value_of
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 
@@ -52,7 +52,7 @@ def goals(results):
     """Every goal there is a result for: row, what, wanted, found, met."""
     for row in ROWS:
         for goal in row.goals if row.name in results else []:
-            value = value_of(goal.column, results[row.name]["samples"], WHIPPET, row.reference)
+            value = value_of(goal.column, results[row.name]["samples"], goal.title, row.reference)
             if value is not None:
                 yield row, goal, value
 

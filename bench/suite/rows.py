@@ -3,8 +3,9 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Callable
 
-from . import work
+from . import modes, work
 from .consumers import Whippet
+from .programs import PYTHON
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Goal:
     column: Column
     relation: str  # ≤ or ≥
     limit: float
+    title: str = "Whippet"  # whose number
 
     def met(self, value):
         return value <= self.limit if self.relation == "≤" else value >= self.limit
@@ -141,6 +143,46 @@ def measure_callgrind(session):
                               work.instructions(session, session.count(20_000), session.count(120_000)), rounds=1)
 
 
+def measure_modes(session):
+    """Run modes of one processor that acknowledges at once."""
+    samples = session.interleave(
+        [modes.summing(title, session.build, mode, session.folder) for title, mode in MODES.items()],
+        modes.each(session, session.count(10_000), session.count(110_000)))
+    for own in samples.values():
+        for sample, reference in zip(own, samples["loop"]):
+            sample["over_us"] = sample["cpu_us"] - reference["cpu_us"]
+    return samples
+
+
+def measure_exec(session):
+    """The command `true` for each message, beside the same without Whippet."""
+    few, many = session.count(500), session.count(5_500)
+    bare = modes.Bare(session.build, ["true"])
+    consumer = modes.named(EXEC, session.build, "exec", concurrency=8, settings={"command": ["true"]})
+    take = modes.each(session, few, many, 50)
+    return session.interleave([bare, consumer], lambda each: bare.take(many) if each is bare else take(each))
+
+
+def measure_pipe(session):
+    """A child that acknowledges whatever comes: in C, and in Python as in processors/pipe/examples."""
+    build = session.build
+    children = {"pipe, a child in C": [str(build.programs / "answer")],
+                "pipe, a child in Python": [PYTHON, "-c", ANSWER_IN_PYTHON]}
+    consumers = [modes.summing("loop", build, "loop", session.folder)]
+    consumers += [modes.named(title, build, "pipe", settings={"command": command, "in_flight": 64})
+                  for title, command in children.items()]
+    return session.interleave(consumers, modes.each(session, session.count(5_000), session.count(55_000)))
+
+
+MODES = {"loop": "loop", "process, one child": "process", "thread, four": "thread"}
+EXEC = "exec"
+ANSWER_IN_PYTHON = """import json, sys
+for line in sys.stdin:
+    print(json.dumps({"id": json.loads(line)["id"], "verdict": "ack"}), flush=True)
+"""
+MODE_OVER = Column("CPU µs/message over loop", "over_us")
+EXEC_RATIO = Column("CPU, of the bare spawn's", "cpu_us", ratio=True)
+
 SLEEP_PEAK = Column("peak MiB", "peak_mib", "{:.1f}")
 SLEEP_SECONDS = Column("seconds", "seconds")
 SLEEP_ALL_SECONDS = Column("seconds at the scripted broker, to the last ack", "all_seconds")
@@ -176,6 +218,11 @@ ROWS = [
     Row("retry", "10,000 messages that wait for a retry", measure_retry,
         [Column("idle MiB", "idle_mib", "{:.1f}"), Column("waiting MiB", "waiting_mib", "{:.1f}"), RETRY_OVER], [
         Goal("MiB over idle", RETRY_OVER, "≤", 16)]),
+    Row("modes", "run modes, RabbitMQ, 100,000 × 100 B, prefetch 500", measure_modes, [CPU, MODE_OVER, RATE], [
+        Goal("CPU µs per message over loop, in a process", MODE_OVER, "≤", 6, "process, one child")]),
+    Row("exec", "a command for each of 5,000 messages", measure_exec, [CPU, EXEC_RATIO, RATE], [
+        Goal("CPU per message, of bare posix_spawn and wait", EXEC_RATIO, "≤", 1.3, EXEC)], modes.Bare.title),
+    Row("pipe", "50,000 messages through one child", measure_pipe, [CPU, RATE]),
     Row("idle", "idle for 10 s", measure_idle, [IDLE_RESIDENT, IDLE_WAKE_UPS], [
         Goal("resident MiB", IDLE_RESIDENT, "≤", 8),
         Goal("wake-ups in 10 s: a tick a second, and heartbeats both ways", IDLE_WAKE_UPS, "≤", 16)]),
