@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <elf.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,32 @@ Test(plugin, is_taken_as_far_as_it_is_known)
     cr_assert_not_null(plugin, "%s", failure.text);
     cr_assert_str_eq(plugin->descriptor.name, "larger");
     cr_assert_gt(plugin->descriptor.size, sizeof(whippet_processor));
+    plugin_unload(plugin);
+}
+
+static whippet_verdict acknowledge(whippet_task *task, const whippet_message *message, void *state)
+{
+    (void)task, (void)message, (void)state;
+    return WHIPPET_ACK;
+}
+
+static int never_called(whippet_task *task, void *state)
+{
+    (void)task, (void)state;
+    abort();
+}
+
+/* What lies behind an older descriptor in its plugin's memory may be anything. */
+Test(plugin, that_was_built_before_there_was_background_has_none)
+{
+    static const whippet_processor OLD = {.abi = WHIPPET_ABI,
+                                          .size = offsetof(whippet_processor, background),
+                                          .name = "old",
+                                          .process = acknowledge,
+                                          .background = never_called};
+    struct plugin *plugin = plugin_adopt(&OLD, &failure);
+    cr_assert_not_null(plugin, "%s", failure.text);
+    cr_assert_null(plugin->descriptor.background);
     plugin_unload(plugin);
 }
 
