@@ -80,16 +80,21 @@ static bool is_one_value(const char *text)
     return json != NULL;
 }
 
-/* What the other options have put there; all else can only come of the settings. */
-static bool is_of_another_option(const char *path)
+/* What the other options have put there: the option's name, "" where the error says it all; NULL for all
+ * else, which can only come of the settings. */
+static const char *option_of(const char *path)
 {
-    static const char *const paths[] = {"queues[0].name", "queues[0].processor", "queues[0].run",
-                                        "queues[0].timeout", "processor_path"};
-    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        if (strncmp(path, paths[i], strlen(paths[i])) == 0)
-            return true;
+    static const struct {
+        const char *path, *option;
+    } places[] = {
+        {"queues[0].name", "--queue: "},      {"queues[0].processor", ""},    {"queues[0].run", "--run: "},
+        {"queues[0].timeout", "--timeout: "}, {"processor_path", "--path: "},
+    };
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (strncmp(path, places[i].path, strlen(places[i].path)) == 0)
+            return places[i].option;
     }
-    return false;
+    return NULL;
 }
 
 static void print_settings_error(const struct config_error *error, bool many_lines)
@@ -109,8 +114,9 @@ void try_errors_print(const struct try_request *request, const struct config_err
     bool many_lines = strchr(request->settings, '\n') != NULL, is_sound = is_one_value(request->settings);
     for (size_t i = 0; i < errors->count; i++) {
         const struct config_error *error = &errors->items[i];
-        if (is_sound && is_of_another_option(error->path))
-            fprintf(stderr, "whippet try: %s\n", error->text);
+        const char *option = is_sound ? option_of(error->path) : NULL;
+        if (option != NULL)
+            fprintf(stderr, "whippet try: %s%s\n", option, error->text);
         else
             print_settings_error(error, many_lines);
     }

@@ -145,14 +145,16 @@ Test(pipe_processor, a_child_that_hangs_is_killed_at_its_messages_timeout)
 {
     const char *queue = stage_name("hanging");
     struct worker *worker = start("loop", queue, ", 'children': 2, 'in_flight': 1",
-                                  ", 'timeout': '500ms', 'retry': {'attempts': 2, 'delay': '20ms'}");
+                                  ", 'timeout': '1s', 'retry': {'attempts': 2, 'delay': '20ms'}");
 
+    client_send_many(stage_client(), queue, 10);
+    await(30, client_ready(stage_client(), queue) == 0 && worker_in_flight(worker) == 0, "all done");
     client_send(stage_client(), queue, "1", "hang");
     assert_dead_letter(dead_queue(queue), "timeout", "the child that had it did not answer, and was killed");
     client_send(stage_client(), queue, "2", "ack");
     await(30, client_ready(stage_client(), queue) == 0 && worker_in_flight(worker) == 0, "all done");
     worker_stop(worker, 30);
-    cr_assert_eq(worker_counts(worker, queue).acked, 1);
+    cr_assert_eq(worker_counts(worker, queue).acked, 11);
 }
 
 Test(pipe_processor, a_stop_waits_for_what_children_have_begun)

@@ -1,6 +1,6 @@
 #include "cmd_testing.h"
 
-TestSuite(try, .timeout = 60);
+TestSuite(try, .timeout = 180);
 
 static const char *test_plugins(void)
 {
@@ -417,6 +417,13 @@ Test(try, tells_the_line_of_settings_that_have_several)
     cr_assert_str_eq(result.error,
                      "whippet try: --settings: line 3: levle: the processor log has no such option; did "
                      "you mean \"level\"?\n");
+}
+
+Test(try, says_which_option_holds_what_no_configuration_may)
+{
+    whippet("", "try", "log", "--queue", "", NULL);
+    assert_code(78);
+    cr_assert_str_eq(result.error, "whippet try: --queue: must not be empty\n");
 }
 
 Test(try, refuses_settings_that_are_no_object)
