@@ -61,7 +61,7 @@ void account_draw_up(struct account *account)
 /* How many may have been handled twice. */
 static unsigned most_duplicates(const struct account *account)
 {
-    return account->in_flight * account->faults;
+    return (account->in_flight + account->copying) * account->faults;
 }
 
 static unsigned lost(const struct account *account)
@@ -84,9 +84,10 @@ static void print_to(const struct account *account, FILE *file)
         fprintf(file, " + unreadable %u (damaged by %u corrupted bytes: %llu)", account->unreadable,
                 account->damages, (unsigned long long)account->journal->damaged_lines);
     }
-    fprintf(file, "; lost %u; duplicates %u of at most %u (prefetch %u x %u faults); queues empty",
+    fprintf(file,
+            "; lost %u; duplicates %u of at most %u (prefetch %u and %u copies, x %u faults); queues empty",
             lost(account), account->duplicates, most_duplicates(account), account->in_flight,
-            account->faults);
+            account->copying, account->faults);
     fprintf(file, "; worker: consumed %lu = acked %lu + dead-lettered %lu + returned %lu", worker->consumed,
             worker->acked, worker->dead_lettered, worker->returned);
     if (account->kills) {

@@ -12,6 +12,8 @@ struct account {
     const char *name;
     unsigned published;
     unsigned in_flight; /* the most that can be at a time: prefetch, over all queues */
+    unsigned copying;   /* of these the most that can be on their way to a dead-letter queue: a copy whose
+                         * confirm the fault swallows is made once more, besides what comes again */
     unsigned faults;    /* after each of them what was in flight may come again */
     unsigned kills;     /* workers whose counters are lost */
     unsigned destroyed; /* by the broker together with their queue, as it says */

@@ -212,9 +212,10 @@ void trial_await_all_but(unsigned count)
 void trial_await_settled(void)
 {
     trial_await_all_but(trial.account.destroyed + trial.account.damages);
-    await(PATIENCE, held_by_broker() == 0, "the broker to have all messages settled; %ld are not",
-          held_by_broker());
     await(PATIENCE, worker_in_flight(trial.worker) == 0, "the worker to have nothing in flight");
+    await(PATIENCE, held_by_broker() == 0,
+          "the broker to have all messages settled; %ld are not, of which %ld are ready", held_by_broker(),
+          client_ready(stage_client(), trial_queue(0)));
     trial_handled();
 }
 
@@ -292,6 +293,7 @@ void trial_close(void)
     worker_stop(trial.worker, 30);
     account->name = trial.plan.name;
     account->in_flight = trial.plan.prefetch * trial.plan.queues;
+    account->copying = trial.plan.reject_every ? account->in_flight / trial.plan.reject_every + 1 : 0;
     account->worker = workers_counts();
     account->journal = &trial.journal;
     if (trial.plan.alone) {
