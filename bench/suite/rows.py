@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Callable
 
-from . import modes, work
+from . import modes, postgres, work
 from .consumers import Whippet
 from .programs import PYTHON
 
@@ -183,12 +183,20 @@ for line in sys.stdin:
 MODE_OVER = Column("CPU µs/message over loop", "over_us")
 EXEC_RATIO = Column("CPU, of the bare spawn's", "cpu_us", ratio=True)
 
+
+def measure_postgres(session):
+    with postgres.Server() as server:
+        return session.interleave([postgres.Postgres(session.build), postgres.PgBench()],
+                                  postgres.writing(session, server, session.count(40_000)))
+
+
 SLEEP_PEAK = Column("peak MiB", "peak_mib", "{:.1f}")
 SLEEP_SECONDS = Column("seconds", "seconds")
 SLEEP_ALL_SECONDS = Column("seconds at the scripted broker, to the last ack", "all_seconds")
 RETRY_OVER = Column("MiB over idle", "over_mib", "{:.1f}")
 IDLE_RESIDENT = Column("resident MiB", "resident_mib", "{:.1f}")
 IDLE_WAKE_UPS = Column("wake-ups in 10 s", "wake_ups", "{:.0f}")
+PGBENCH_RATIO = Column("messages/s, of pgbench's", "rate", ratio=True)
 START_BEYOND = Column("ms beyond rabbitmq-c's handshake", "beyond_ms", "{:.1f}")
 
 ROWS = [
@@ -229,6 +237,9 @@ ROWS = [
     Row("start", "start to first message", measure_start,
         [Column("ms from exec to the first message", "first_ms", "{:.1f}"), START_BEYOND], [
         Goal("ms beyond the broker's handshake", START_BEYOND, "≤", 100)]),
+    Row("postgres", "PostgreSQL, 40,000 rows, each once by its inbox, 4 connections", measure_postgres,
+        [RATE, CPU, PGBENCH_RATIO], [
+        Goal("messages per second, of pgbench's with the same statement", PGBENCH_RATIO, "≥", 0.8)], "pgbench"),
     Row("callgrind", "instructions per message, scripted broker", measure_callgrind,
         [Column("instructions/message", "instructions", "{:,.0f}"),
          Column("of rabbitmq-c's", "instructions", ratio=True)], [], RABBITMQC),
