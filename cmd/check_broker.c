@@ -5,7 +5,7 @@
 #include "configuration.h"
 #include "exit_codes.h"
 #include "findings.h"
-#include "management.h"
+#include "management_access.h"
 #include <base/bytes.h>
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -271,13 +271,11 @@ static void compare_limits(struct check *check, const struct queue_config *confi
             limit, config->retry.attempts);
 }
 
-static void compare_with_management(struct check *check)
+static void compare_with_management(struct check *check, const struct management_access *access)
 {
-    struct management management = {.url = check->request->management,
-                                    .endpoint = &check->link->brokers->endpoints[0]};
     struct whippet_failure failure;
-    cJSON *overview = management_get(&management, "/api/overview", &failure);
-    cJSON *queues = overview != NULL ? management_get(&management, "/api/queues/%s", &failure) : NULL;
+    cJSON *overview = management_get(access, "/api/overview", &failure);
+    cJSON *queues = overview != NULL ? management_get(access, "/api/queues/%s", &failure) : NULL;
     if (queues == NULL) {
         findings_add(&check->findings, FINDING_UNCHECKED, NULL, NULL,
                      "delivery limits and consumer timeouts: %s", failure.text);
@@ -299,6 +297,23 @@ static void compare_with_management(struct check *check)
     cJSON_Delete(overview);
 }
 
+/* The command line's API, else the configuration's. */
+static void check_management(struct check *check)
+{
+    struct management_access access;
+    if (check->request->management != NULL) {
+        access = management_access_at(check->request->management, &check->link->brokers->endpoints[0]);
+    } else if (check->config->management.url != NULL) {
+        access = management_access_configured(check->config);
+    } else {
+        findings_add(&check->findings, FINDING_UNCHECKED, NULL, NULL,
+                     "delivery limits and consumer timeouts of policies: only the management API tells them "
+                     "(management.url, or --management http://HOST:15672)");
+        return;
+    }
+    compare_with_management(check, &access);
+}
+
 /* --- All of it ------------------------------------------------------------------------------------------*/
 
 static int compare(whippet_task *task, struct broker_link *link, void *arg)
@@ -314,12 +329,7 @@ static int compare(whippet_task *task, struct broker_link *link, void *arg)
     }
     check_may_publish(task, check);
     channel_abandon(&check->channel);
-    if (check->request->management != NULL)
-        compare_with_management(check);
-    else
-        findings_add(&check->findings, FINDING_UNCHECKED, NULL, NULL,
-                     "delivery limits and consumer timeouts of policies: only the management API tells them "
-                     "(--management http://HOST:15672)");
+    check_management(check);
     return link->lost || link->interrupted || check->findings.short_of_memory ? EXIT_BROKER : EXIT_DONE;
 }
 

@@ -1,7 +1,7 @@
 /* whippet dead list: dead-letter queues, how many letters are in each, and of a sample why and since when. */
 #include "dead.h"
 #include "exit_codes.h"
-#include "management.h"
+#include "management_access.h"
 #include "safe_print.h"
 #include <base/bytes.h>
 #include <base/memory.h>
@@ -252,9 +252,9 @@ static int find_queues(struct listing *listing, cJSON **found)
     for (size_t i = 0; i < request->queue_count && added; i++)
         added = add(listing, request->queues[i]);
     if (request->management != NULL) {
-        struct management management = {.url = request->management,
-                                        .endpoint = &request->brokers->endpoints[0]};
-        *found = management_get(&management, "/api/queues/%s?columns=name", &failure);
+        struct management_access access =
+            management_access_at(request->management, &request->brokers->endpoints[0]);
+        *found = management_get(&access, "/api/queues/%s?columns=name", &failure);
         if (*found == NULL)
             return report(failure.text, failure.error == WHIPPET_E_UNAVAILABLE ? EXIT_BROKER : EXIT_FAILED);
         added = added && add_found(listing, *found);

@@ -3,11 +3,13 @@
 #include "configuration.h"
 #include "exit_codes.h"
 #include "guard.h"
+#include "management_access.h"
 #include "options.h"
 #include "service_manager.h"
 #include <admin/admin.h>
 #include <async/loop.h>
 #include <base/log.h>
+#include <management/poller.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,6 +132,22 @@ static struct admin *start_admin(struct worker *worker, const struct config *con
     return admin;
 }
 
+/* NULL where nobody looks at what it would tell, or asks for it. The configuration that the worker was
+ * started with must outlive it. */
+static struct management_poller *start_poller(struct worker *worker, const struct config *config,
+                                              struct config_errors *errors)
+{
+    struct whippet_failure failure;
+    if (config->management.url == NULL || config->admin_listen.host == NULL)
+        return NULL;
+    const struct management_access access = management_access_configured(config);
+    struct management_poller *poller =
+        management_poller_start(&access, config->management.interval, worker_stats(worker), &failure);
+    if (poller == NULL)
+        config_errors_add(errors, config, "management", "%s", failure.text);
+    return poller;
+}
+
 static int run(const struct config *config, const char *file)
 {
     struct whippet_failure failure;
@@ -141,6 +159,7 @@ static int run(const struct config *config, const char *file)
     int code = EXIT_CONFIGURATION;
     struct worker *worker = worker_create(loop, config, WHIPPET_VERSION, &errors);
     struct admin *admin = worker != NULL ? start_admin(worker, config, &errors) : NULL;
+    struct management_poller *poller = admin != NULL ? start_poller(worker, config, &errors) : NULL;
     if (errors.count > 0) {
         configuration_report(&errors, config->file);
     } else {
@@ -148,6 +167,7 @@ static int run(const struct config *config, const char *file)
                   WHIPPET_COMMIT, config->queue_count, config->queue_count == 1 ? "" : "s", (long)getpid());
         code = serve(loop, worker, file, config->stall_limit);
     }
+    management_poller_stop(poller);
     admin_stop(admin);
     worker_destroy(worker);
     if (loop_offloaded(loop) > 0) {

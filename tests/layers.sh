@@ -9,6 +9,7 @@ declare -A may_use=(
     [base]=""
     [stats]="base"
     [admin]="base stats"
+    [management]="base stats"
     [async]="base"
     [amqp]="base"
     [io]="base async amqp"

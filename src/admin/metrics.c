@@ -171,6 +171,47 @@ static void write_last_delivery(struct page *page)
     }
 }
 
+static uint64_t broker_ready(const struct queue_view *view)
+{
+    return view->broker.ready;
+}
+
+static uint64_t broker_unacknowledged(const struct queue_view *view)
+{
+    return view->broker.unacknowledged;
+}
+
+static uint64_t broker_consumers(const struct queue_view *view)
+{
+    return view->broker.consumers;
+}
+
+/* What the management API does not tell, or is not asked, has no sample. */
+static void write_broker_figure(struct page *page, const char *name, const char *help, queue_figure *figure)
+{
+    metrics_begin(&page->metrics, name, "gauge", help);
+    each_queue(view, labels, page)
+    {
+        if (view->broker_is_known)
+            metrics_unsigned(&page->metrics, "", labels, NULL, figure(view));
+    }
+}
+
+static void write_broker(struct page *page, const struct stats *stats)
+{
+    write_broker_figure(page, "whippet_broker_messages_ready", "Messages that wait in the broker.",
+                        broker_ready);
+    write_broker_figure(page, "whippet_broker_messages_unacknowledged",
+                        "Messages that the broker has handed to any consumer.", broker_unacknowledged);
+    write_broker_figure(page, "whippet_broker_consumers", "Consumers that the queue has, of anybody.",
+                        broker_consumers);
+    metrics_begin(&page->metrics, "whippet_management_up", "gauge",
+                  "Whether the broker's management API answers.");
+    if (atomic_load_explicit(&stats->management.asked, memory_order_acquire))
+        metrics_unsigned(&page->metrics, "", "", NULL,
+                         atomic_load_explicit(&stats->management.up, memory_order_acquire));
+}
+
 static void write_queues(struct page *page)
 {
     write_figures(page, "messaging_client_consumed_messages", "counter",
@@ -277,6 +318,8 @@ void metrics_write(struct text *text, struct stats *stats, const char *commit, e
         text->failed = true;
     else
         write_queues(&page);
+    if (!text->failed)
+        write_broker(&page, stats);
     write_connections(&page.metrics, stats);
     write_sent(&page.metrics, stats);
     metrics_begin(&page.metrics, "whippet_loop_lag_seconds", "gauge",

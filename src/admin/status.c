@@ -2,6 +2,7 @@
 #include <base/clock.h>
 #include <base/memory.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* --- Moments --------------------------------------------------------------------------------------------*/
@@ -197,16 +198,24 @@ static void put_totals(struct text *text, const struct queue_totals *totals)
     put_durations(text, totals);
 }
 
-static void put_queues(struct text *text, struct stats *stats)
+static void put_broker(struct text *text, const struct queue_view *view)
 {
-    struct queue_views views;
-    if (!stats_view_queues(stats, &views)) {
-        text->failed = true;
+    if (!view->broker_is_known) {
+        json_null(text, "broker");
         return;
     }
+    json_open(text, "broker", '{');
+    json_unsigned(text, "ready", view->broker.ready);
+    json_unsigned(text, "unacknowledged", view->broker.unacknowledged);
+    json_unsigned(text, "consumers", view->broker.consumers);
+    json_close(text, '}');
+}
+
+static void put_queues(struct text *text, const struct queue_views *views)
+{
     json_open(text, "queues", '[');
-    for (size_t i = 0; i < views.count; i++) {
-        const struct queue_view *view = &views.items[i];
+    for (size_t i = 0; i < views->count; i++) {
+        const struct queue_view *view = &views->items[i];
         json_open(text, NULL, '{');
         json_text(text, "queue", view->queue);
         json_text(text, "processor", view->processor);
@@ -217,10 +226,28 @@ static void put_queues(struct text *text, struct stats *stats)
         json_unsigned(text, "prefetch", view->prefetch);
         put_totals(text, &view->totals);
         put_error(text, "last_error", view->last_error, view->last_error_at);
+        put_broker(text, view);
         json_close(text, '}');
     }
     json_close(text, ']');
-    queue_views_destroy(&views);
+}
+
+/* Null where nobody is to ask it. */
+static void put_management(struct text *text, const struct stats *stats)
+{
+    const struct management_stats *management = &stats->management;
+    char value[SHARED_TEXT_SIZE];
+    if (!atomic_load_explicit(&management->asked, memory_order_acquire)) {
+        json_null(text, "management");
+        return;
+    }
+    json_open(text, "management", '{');
+    shared_text_get(&management->where, value);
+    json_text(text, "url", value);
+    json_boolean(text, "up", atomic_load_explicit(&management->up, memory_order_acquire));
+    shared_text_get(&management->error, value);
+    put_error(text, "error", value, 0);
+    json_close(text, '}');
 }
 
 static void put_connections(struct text *text, const struct stats *stats)
@@ -309,24 +336,65 @@ static void put_process(struct text *text, const struct stats *stats, const char
     json_boolean(text, "stopping", atomic_load_explicit(&stats->stopping, memory_order_relaxed));
 }
 
-static void put_loop(struct text *text, const struct stats *stats, double now)
+/* The mark has the beginning of a queue's name: the first that begins so. */
+static const struct queue_view *find_blocker(const struct queue_views *views,
+                                             const struct loop_blocked *blocked)
+{
+    size_t length = strlen(blocked->queue);
+    for (size_t i = 0; i < views->count; i++) {
+        const char *queue = views->items[i].queue;
+        if (blocked->queue_is_cut ? strncmp(queue, blocked->queue, length) == 0
+                                  : strcmp(queue, blocked->queue) == 0)
+            return &views->items[i];
+    }
+    return NULL;
+}
+
+/* Null while it turns; without a queue where it is no message's code that blocks it. */
+static void put_blocked(struct text *text, const struct stats *stats, const struct queue_views *views)
+{
+    struct loop_blocked blocked;
+    if (stats->look_who_blocks == NULL || !stats->look_who_blocks(stats->looks, &blocked)) {
+        json_null(text, "blocked");
+        return;
+    }
+    const struct queue_view *view = blocked.by_task ? find_blocker(views, &blocked) : NULL;
+    json_open(text, "blocked", '{');
+    put_seconds(text, "seconds", blocked.seconds);
+    json_text(text, "queue", view != NULL ? view->queue : blocked.by_task ? blocked.queue : NULL);
+    json_text(text, "processor", view != NULL ? view->processor : NULL);
+    json_text(text, "message_id", blocked.message_id[0] != '\0' ? blocked.message_id : NULL);
+    json_unsigned(text, "attempt", blocked.by_task ? blocked.attempt : 0);
+    json_close(text, '}');
+}
+
+static void put_loop(struct text *text, const struct stats *stats, const struct queue_views *views,
+                     double now)
 {
     json_open(text, "loop", '{');
     json_boolean(text, "live", silence_of(stats) < STATUS_LIVE_SECONDS);
     put_seconds(text, "lag_seconds", loop_stats_lag(&stats->loop, now));
     put_seconds(text, "lag_max_seconds", atomic_load_explicit(&stats->loop.lag_max, memory_order_relaxed));
+    put_blocked(text, stats, views);
     json_close(text, '}');
 }
 
 void status_write(struct text *text, struct stats *stats, const char *commit)
 {
     double now = clock_monotonic();
+    struct queue_views views;
+    if (!stats_view_queues(stats, &views)) {
+        text->failed = true;
+        return;
+    }
     json_open(text, NULL, '{');
     put_process(text, stats, commit, now);
-    put_loop(text, stats, now);
+    put_loop(text, stats, &views, now);
     put_connections(text, stats);
-    put_queues(text, stats);
+    put_queues(text, &views);
+    put_management(text, stats);
     put_sent(text, stats);
     put_in_flight(text, stats, now);
     json_close(text, '}');
+    queue_views_destroy(&views);
 }

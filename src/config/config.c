@@ -15,6 +15,7 @@
 #define DEFAULT_RECONNECT_MIN    0.5     /* seconds */
 #define DEFAULT_RECONNECT_MAX    30.0    /* seconds */
 #define DEFAULT_CONSUMER_TIMEOUT 1800.0  /* seconds; RabbitMQ's own since 3.8.17 */
+#define SHORTEST_ROUND           0.1     /* seconds */
 #define LONGEST_HEARTBEAT        65535.0 /* seconds; 16 bits of AMQP */
 
 enum {
@@ -35,7 +36,8 @@ static const struct choice formats[] = {
     {"json", CONFIG_LOG_JSON},
 };
 
-static key_read read_urls, read_heartbeat, read_stack_size, read_folders, read_listen, read_stall_limit;
+static key_read read_urls, read_heartbeat, read_stack_size, read_folders, read_listen, read_stall_limit,
+    read_management_url;
 
 #define CONFIG(member) offsetof(struct config, member)
 
@@ -75,6 +77,16 @@ static const struct key admin_keys[] = {
     KEY("listen", read_listen, CONFIG(admin_listen)),
 };
 
+static const struct key management_keys[] = {
+    KEY("url", read_management_url, CONFIG(management.url), .lowest = 1, .highest = LONGEST_TEXT),
+    KEY("user", key_read_string, CONFIG(management.user), .lowest = 1, .highest = LONGEST_TEXT),
+    KEY("password", key_read_string, CONFIG(management.password), .lowest = 0, .highest = LONGEST_TEXT),
+    KEY("password_file", key_read_string, CONFIG(management.password_file), .lowest = 1,
+        .highest = LONGEST_TEXT),
+    KEY("interval", key_read_duration, CONFIG(management.interval), .lowest = SHORTEST_ROUND,
+        .highest = LONGEST_TIME),
+};
+
 static const struct key root_keys[] = {
     KEY("amqp", key_read_section, 0, KEY_SECTION(amqp_keys)),
     KEY("queues", key_read_queues, 0),
@@ -89,6 +101,7 @@ static const struct key root_keys[] = {
     KEY("stall_limit", read_stall_limit, CONFIG(stall_limit), .lowest = SHORTEST_STALL,
         .highest = LONGEST_TIME),
     KEY("admin", key_read_section, 0, KEY_SECTION(admin_keys)),
+    KEY("management", key_read_section, 0, KEY_SECTION(management_keys)),
     KEY("log", key_read_section, 0, KEY_SECTION(log_keys)),
     KEY("$schema", key_read_ignored, 0),
 };
@@ -104,6 +117,7 @@ static const struct config defaults = {
     .stack_size = 256 << 10,
     .shutdown_timeout = 25,
     .admin_listen = {.host = "127.0.0.1", .port = 9464},
+    .management = {.interval = 10},
     .stall_limit = 30,
     .log_level = WHIPPET_INFO,
     .log_format = CONFIG_LOG_AUTO,
@@ -199,6 +213,42 @@ static void read_listen(struct reader *reader, const struct place *place, cJSON 
         errors_out_of_memory(reader->errors);
     else if (result != 0)
         reader_fault(reader, place, value, "%s", failure.text);
+}
+
+/* What is found is not shown: it may hold a password. */
+static void read_management_url(struct reader *reader, const struct place *place, cJSON *value,
+                                const struct key *key, void *target)
+{
+    const char *text = cJSON_GetStringValue(value);
+    const char *host = text == NULL                        ? NULL
+                       : strncmp(text, "http://", 7) == 0  ? text + 7
+                       : strncmp(text, "https://", 8) == 0 ? text + 8
+                                                           : NULL;
+    if (host == NULL || *host == '\0' || strpbrk(text, "?# \t\r\n") != NULL)
+        reader_fault(reader, place, value,
+                     "expected the URL of RabbitMQ's management API, such as \"http://rabbitmq:15672\"");
+    else
+        key_read_string(reader, place, value, key, target);
+}
+
+/* Who names one user names him once. */
+static void settle_management(struct reader *reader, const cJSON *section, const struct config *config)
+{
+    static const struct place place = {.key = "management"};
+    static const char *const KEYS[] = {"user", "password", "password_file"};
+    const struct management_config *management = &config->management;
+    for (size_t i = 0; i < COUNT(KEYS); i++) {
+        if (!reader_has(section, KEYS[i]))
+            continue;
+        if (!reader_has(section, "url"))
+            reader_fault_key(reader, &place, section, KEYS[i], "goes with management.url, which is missing");
+        else if (management->url != NULL && strchr(management->url, '@') != NULL)
+            reader_fault_key(reader, &place, section, KEYS[i],
+                             "and the URL both say as whom to ask; leave one of them out");
+    }
+    if (reader_has(section, "password") && reader_has(section, "password_file"))
+        reader_fault_key(reader, &place, section, "password_file",
+                         "and password both give the password; leave one of them out");
 }
 
 static void read_stall_limit(struct reader *reader, const struct place *place, cJSON *value,
@@ -328,6 +378,7 @@ static void read_root(struct reader *reader, struct config *config)
     settle_addresses(reader, cJSON_GetObjectItemCaseSensitive(root, "amqp"), config);
     settle_tls(reader, cJSON_GetObjectItemCaseSensitive(root, "amqp"), config);
     settle_reconnect(reader, cJSON_GetObjectItemCaseSensitive(root, "amqp"), config);
+    settle_management(reader, cJSON_GetObjectItemCaseSensitive(root, "management"), config);
     settle_log_level(reader, cJSON_GetObjectItemCaseSensitive(root, "log"), config);
     check_feasible(reader, config);
 }

@@ -3,9 +3,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum {
-    WORDS = SHARED_TEXT_SIZE / sizeof(uint64_t)
+    WORDS = SHARED_TEXT_SIZE / sizeof(uint64_t),
+    YIELDS = 100,
+    TRIES = 3000,
 };
 
 void shared_text_set(struct shared_text *shared, const char *text)
@@ -29,13 +32,22 @@ static bool copy(const struct shared_text *shared, uint64_t *words)
     return before % 2 == 0 && atomic_load_explicit(&shared->sequence, memory_order_relaxed) == before;
 }
 
+/* The writer may be off the CPU in the middle of it. */
+static void give_way(int tries)
+{
+    const struct timespec nap = {.tv_nsec = 100000};
+    if (tries < YIELDS)
+        sched_yield();
+    else
+        nanosleep(&nap, NULL);
+}
+
 /* A text that changes all the time is not worth waiting for: a torn one is shown then. */
 void shared_text_get(const struct shared_text *shared, char *text)
 {
     uint64_t words[WORDS];
-    int tries = 1000;
-    while (!copy(shared, words) && --tries > 0)
-        sched_yield();
+    for (int tries = 0; !copy(shared, words) && tries < TRIES; tries++)
+        give_way(tries);
     memcpy(text, words, sizeof words);
     text[SHARED_TEXT_SIZE - 1] = '\0';
 }

@@ -171,6 +171,39 @@ void connection_stats_closed(struct connection_stats *connection, double now)
     connection->was_lost = false;
 }
 
+static void set_figures(struct broker_figures *figures, const struct broker_numbers *numbers)
+{
+    if (numbers != NULL) {
+        atomic_store_explicit(&figures->ready, numbers->ready, memory_order_relaxed);
+        atomic_store_explicit(&figures->unacknowledged, numbers->unacknowledged, memory_order_relaxed);
+        atomic_store_explicit(&figures->consumers, numbers->consumers, memory_order_relaxed);
+    }
+    atomic_store_explicit(&figures->known, numbers != NULL, memory_order_release);
+}
+
+void stats_set_broker(struct stats *stats, const char *queue, const struct broker_numbers *numbers)
+{
+    pthread_mutex_lock(&stats->lock);
+    list_each (link, &stats->queues) {
+        struct queue_stats *entry = list_entry(link, struct queue_stats, link);
+        if (strcmp(entry->queue, queue) == 0)
+            set_figures(&entry->broker, numbers);
+    }
+    pthread_mutex_unlock(&stats->lock);
+}
+
+void stats_set_management(struct stats *stats, const char *error)
+{
+    shared_text_set(&stats->management.error, error != NULL ? error : "");
+    atomic_store_explicit(&stats->management.up, error == NULL, memory_order_release);
+    if (error == NULL)
+        return;
+    pthread_mutex_lock(&stats->lock);
+    list_each (link, &stats->queues)
+        set_figures(&list_entry(link, struct queue_stats, link)->broker, NULL);
+    pthread_mutex_unlock(&stats->lock);
+}
+
 void loop_stats_tick(struct loop_stats *loop, double now, double lag)
 {
     store(&loop->lag, lag);
@@ -186,6 +219,14 @@ void sending_stats_count(struct sending_stats *sending, bool confirmed)
 
 /* --- Reading --------------------------------------------------------------------------------------------*/
 
+static void view_broker(const struct broker_figures *figures, struct queue_view *view)
+{
+    view->broker_is_known = atomic_load_explicit(&figures->known, memory_order_acquire);
+    view->broker = (struct broker_numbers){.ready = counter_get(&figures->ready),
+                                           .unacknowledged = counter_get(&figures->unacknowledged),
+                                           .consumers = counter_get(&figures->consumers)};
+}
+
 static void view_queue(const struct queue_stats *queue, struct queue_view *view)
 {
     queue_counters_read(&queue->counters, &view->totals);
@@ -196,6 +237,7 @@ static void view_queue(const struct queue_stats *queue, struct queue_view *view)
     shared_text_get(&queue->failure, view->failure);
     shared_text_get(&queue->last_error, view->last_error);
     view->last_error_at = load(&queue->last_error_at);
+    view_broker(&queue->broker, view);
 }
 
 /* The newer of the two speaks for the state. */

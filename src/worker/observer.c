@@ -3,6 +3,9 @@
 #include <async/task.h>
 #include <base/clock.h>
 #include <stdio.h>
+#include <string.h>
+
+static const double BLOCKED_SECONDS = 0.5; /* a turn that takes longer keeps others waiting */
 
 /* Deliveries looked at for the board, in all: so that it takes well below a millisecond, whatever there is.
  */
@@ -103,6 +106,23 @@ static void write_board(struct worker *worker, double now)
     for (size_t i = 0; i < oldest.count; i++)
         write_row(&board->rows[i], oldest.deliveries[i]);
     in_flight_board_end(board, now);
+}
+
+/* --- Who blocks the loop --------------------------------------------------------------------------------*/
+
+/* From the admin's thread: through the ledger's mark, which is right at any moment. */
+bool observer_look_who_blocks(void *owner, struct loop_blocked *blocked)
+{
+    const struct worker *worker = owner;
+    char queue[LEDGER_TEXT + 1] = "", id[LEDGER_TEXT + 1] = "";
+    *blocked = (struct loop_blocked){.seconds = loop_busy_for(worker->loop)};
+    if (blocked->seconds < BLOCKED_SECONDS)
+        return false;
+    blocked->by_task = ledger_slot_look(worker->loop_slot, queue, id, &blocked->attempt);
+    blocked->queue_is_cut = strlen(queue) == LEDGER_TEXT;
+    snprintf(blocked->queue, sizeof blocked->queue, "%s", queue);
+    snprintf(blocked->message_id, sizeof blocked->message_id, "%s", id);
+    return true;
 }
 
 /* --- Ticking --------------------------------------------------------------------------------------------*/

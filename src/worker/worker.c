@@ -140,6 +140,8 @@ static struct worker *create(struct loop *loop, const struct config *config, con
     list_init(&worker->subscriptions);
     worker->version = version;
     stats_init(&worker->stats, version);
+    worker->stats.looks = worker;
+    worker->stats.look_who_blocks = observer_look_who_blocks;
     list_init(&worker->relays);
     waiter_init(&worker->progress);
     waiter_init(&worker->retirement);

@@ -404,6 +404,7 @@ void observer_connection_up(struct worker *worker, enum connection_role role,
 void observer_connection_down(struct worker *worker, enum connection_role role,
                               const struct connection *connection); /* or it could not be had */
 void observer_connection_blocked(struct worker *worker, enum connection_role role, bool blocked);
+bool observer_look_who_blocks(void *owner, struct loop_blocked *blocked); /* for stats->look_who_blocks */
 
 /* --- connections.c --------------------------------------------------------------------------------------*/
 

@@ -134,6 +134,22 @@ test("shows a connection that is down", async () => {
   await page.getByRole("listitem").filter({ hasText: "Consuming down" }).waitFor();
 });
 
+test("names the message that blocks the loop", async () => {
+  const queue = queueName("computing");
+  const worker = await startWorker([{ name: queue, processor: "record", settings: { block: "60s" } }]);
+  await worker.awaitConsuming();
+  await open(worker);
+  await publish(queue, "--body", "x", "--message-id", "stone");
+  await awaitNotice(new RegExp(`The event loop is blocked for .* by processor record on queue ${queue}, message stone`));
+});
+
+test("says that the management API does not answer", async () => {
+  const worker = await startWorker([{ name: queueName("orders"), processor: "counting" }], { management: { url: "http://127.0.0.1:1" } });
+  await open(worker);
+  await awaitNotice(/No figures of the broker: the management API at http:\/\/127\.0\.0\.1:1 can't be asked/);
+  await page.getByText("Ready in broker").waitFor();
+});
+
 test("takes names and errors for what they are, and never for markup", async () => {
   const hostile = `<img src=x onerror=alert(1)>"'&amp;${queueName("")}`;
   const reason = "<script>alert(2)</script><b>bold</b>";

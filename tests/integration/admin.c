@@ -244,6 +244,10 @@ Test(admin, answers_while_a_processor_blocks_the_loop)
     cr_assert_eq(sample_now(port, "whippet_running", queue, "record", ""), 1);
     cr_assert_lt(patience_now() - started, 19, "the answers came when the loop was free again");
     await(18, lag(port) > 1, "the lag that goes on");
+    char blocker[300];
+    snprintf(blocker, sizeof(blocker),
+             "\"queue\":\"%s\",\"processor\":\"record\",\"message_id\":\"stone\",\"attempt\":1}", queue);
+    cr_assert(says(port, "/api/status", blocker), "the status does not name who blocks the loop");
     worker_signal(worker, SIGKILL);
     worker_await_end(worker, 10, WORKER_ANY_STATUS);
 }

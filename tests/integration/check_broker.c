@@ -2,13 +2,11 @@
 #include "stage.h"
 
 #include "command.h"
-#include <arpa/inet.h>
+#include "management.h"
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 TestSuite(check_broker, .init = stage_open, .fini = stage_close, .timeout = 120);
@@ -22,6 +20,7 @@ enum {
 };
 
 static char output[OUTPUT_SIZE];
+static const char *options = ""; /* further top-level members of configurations, each led by a comma */
 
 /* Writes a configuration with one queue of that name; `more` are its further members, with ' for ". */
 static void configure(const char *url, const char *queue, const char *more)
@@ -29,8 +28,9 @@ static void configure(const char *url, const char *queue, const char *more)
     char text[2048];
     FILE *file = fopen(stage_path("config"), "w");
 
-    snprintf(text, sizeof text, "{'amqp': {'url': '%s'}, 'queues': [{'name': '%s', 'processor': 'log'%s%s}]}",
-             url, queue, *more != '\0' ? ", " : "", more);
+    snprintf(text, sizeof text,
+             "{'amqp': {'url': '%s'}%s, 'queues': [{'name': '%s', 'processor': 'log'%s%s}]}", url, options,
+             queue, *more != '\0' ? ", " : "", more);
     for (char *at = text; *at != '\0'; at++)
         if (*at == '\'')
             *at = '"';
@@ -157,48 +157,6 @@ Test(check_broker, says_what_it_could_not_look_at_without_the_management_api)
 
 /* --- With the management API ----------------------------------------------------------------------------*/
 
-static unsigned free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    cr_assert_eq(bind(descriptor, (struct sockaddr *)&address, size), 0);
-    cr_assert_eq(getsockname(descriptor, (struct sockaddr *)&address, &size), 0);
-    close(descriptor);
-    return ntohs(address.sin_port);
-}
-
-/* Has the broker serve the management API, without a restart; returns the port of 127.0.0.1 that it took. */
-static unsigned enable_management(void)
-{
-    enum {
-        TRIES = 3 /* somebody else may take the port meanwhile */
-    };
-    const char *said = "";
-    char path[512];
-    FILE *file;
-
-    snprintf(path, sizeof path, "%s/enabled_plugins", stage_broker()->folder);
-    file = fopen(path, "w");
-    cr_assert_not_null(file, "%s", path);
-    fputs("[rabbitmq_management].\n", file);
-    fclose(file);
-    for (unsigned i = 0; i < TRIES; i++) {
-        unsigned port = free_port();
-        said = broker_eval(
-            stage_broker(),
-            "application:set_env(rabbitmq_management, tcp_config, [{port, %u}, {ip, \"127.0.0.1\"}]), "
-            "{ok, _, _} = rabbit_plugins:ensure(\"%s\"), ok",
-            port, path);
-        if (strstr(said, "ok") != NULL) {
-            return port;
-        }
-    }
-    cr_assert_fail("the management plugin did not start: %s", said);
-    return 0;
-}
-
 /* `whippet dead list` finds the queue by the management API. */
 static void assert_lists(const char *url, const char *password_file, const char *management,
                          const char *queue)
@@ -224,11 +182,11 @@ Test(check_broker_alone, compares_limits_that_only_the_management_api_tells)
 {
     const char *queue = stage_name("orders"), *letters = stage_name("letters");
     unsigned port;
-    char management[64], url[64], dead_queue[128];
+    char management[64], configured[128], url[64], dead_queue[128];
     FILE *file;
 
     stage_start_broker();
-    port = enable_management();
+    port = management_enable(stage_broker());
     snprintf(management, sizeof management, "http://127.0.0.1:%u", port);
 
     broker_eval(
@@ -241,6 +199,11 @@ Test(check_broker_alone, compares_limits_that_only_the_management_api_tells)
     await(60,
           check("--management", management) == FOUND && strstr(output, "fewer than the 5 attempts") != NULL,
           "a finding about the delivery limit: %s", output);
+    snprintf(configured, sizeof configured, ", 'management': {'url': '%s'}", management);
+    options = configured;
+    configure(stage_broker()->url, queue, "");
+    assert_check(FOUND, NULL, NULL);
+    assert_says("fewer than the 5 attempts");
 
     snprintf(dead_queue, sizeof dead_queue, "%s.dead", letters);
     client_declare(stage_client(), dead_queue, "classic");

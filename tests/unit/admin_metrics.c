@@ -36,6 +36,27 @@ static void assert_line(const char *text, const char *line)
               "there is no line %s in\n%s", line, text);
 }
 
+Test(metrics, tell_what_the_management_api_says)
+{
+    const struct broker_numbers numbers = {.ready = 318, .unacknowledged = 41, .consumers = 3};
+    stats.management.asked = true;
+    stats_set_management(&stats, NULL);
+    stats_set_broker(&stats, "orders", &numbers);
+    const char *text = write_page(METRICS_PROMETHEUS);
+    assert_line(text, "whippet_management_up 1");
+    assert_line(text, "whippet_broker_messages_ready{queue=\"orders\",processor=\"log\"} 318");
+    assert_line(text, "whippet_broker_messages_unacknowledged{queue=\"orders\",processor=\"log\"} 41");
+    assert_line(text, "whippet_broker_consumers{queue=\"orders\",processor=\"log\"} 3");
+    cr_assert_null(strstr(text, "whippet_broker_consumers{queue=\"emails\""), "nothing is known of it");
+}
+
+Test(metrics, are_silent_about_a_management_api_that_nobody_asks)
+{
+    const char *text = write_page(METRICS_PROMETHEUS);
+    cr_assert_null(strstr(text, "\nwhippet_management_up "));
+    cr_assert_null(strstr(text, "whippet_broker_messages_ready{"));
+}
+
 Test(metrics, have_the_promised_names_and_labels)
 {
     registry_deliver(&orders, ATTEMPT_OK, 0.03, OUTCOME_ACKED);

@@ -168,6 +168,91 @@ Test(status, tells_everything_of_a_queue)
     cJSON_Delete(root);
 }
 
+static bool blocked_by_a_task(void *owner, struct loop_blocked *blocked)
+{
+    *blocked = (struct loop_blocked){.seconds = 3, .by_task = true, .attempt = 2, .message_id = "stone"};
+    snprintf(blocked->queue, sizeof blocked->queue, "%s", (const char *)owner);
+    return true;
+}
+
+Test(status, names_the_task_that_blocks_the_loop)
+{
+    stats.look_who_blocks = blocked_by_a_task;
+    stats.looks = (void *)(uintptr_t) "emails";
+    status_write(&page, &stats, "abcdef");
+    cJSON *root = parse();
+    assert_number(root, "loop.blocked.seconds", 3);
+    assert_text(root, "loop.blocked.queue", "emails");
+    assert_text(root, "loop.blocked.processor", "exec");
+    assert_text(root, "loop.blocked.message_id", "stone");
+    assert_number(root, "loop.blocked.attempt", 2);
+    cJSON_Delete(root);
+}
+
+static bool blocked_by_a_long_name(void *owner, struct loop_blocked *blocked)
+{
+    (void)owner;
+    *blocked = (struct loop_blocked){.seconds = 1, .by_task = true, .queue = "ema", .queue_is_cut = true};
+    return true;
+}
+
+Test(status, finds_the_queue_by_the_beginning_of_its_name)
+{
+    stats.look_who_blocks = blocked_by_a_long_name;
+    status_write(&page, &stats, "abcdef");
+    cJSON *root = parse();
+    assert_text(root, "loop.blocked.queue", "emails");
+    cr_assert(cJSON_IsNull(at(root, "loop.blocked.message_id")));
+    cJSON_Delete(root);
+}
+
+static bool blocked_by_the_worker(void *owner, struct loop_blocked *blocked)
+{
+    (void)owner;
+    *blocked = (struct loop_blocked){.seconds = 1};
+    return true;
+}
+
+Test(status, names_nobody_where_no_message_blocks_the_loop)
+{
+    stats.look_who_blocks = blocked_by_the_worker;
+    status_write(&page, &stats, "abcdef");
+    cJSON *root = parse();
+    cr_assert(cJSON_IsNull(at(root, "loop.blocked.queue")));
+    cr_assert(cJSON_IsNull(at(root, "loop.blocked.processor")));
+    cJSON_Delete(root);
+}
+
+Test(status, tells_what_the_management_api_says)
+{
+    const struct broker_numbers numbers = {.ready = 318, .unacknowledged = 41, .consumers = 3};
+    status_write(&page, &stats, "abcdef");
+    cJSON *root = parse();
+    cr_assert(cJSON_IsNull(at(root, "management")), "nobody asks it");
+    cJSON_Delete(root);
+    text_destroy(&page);
+    stats.management.asked = true;
+    shared_text_set(&stats.management.where, "http://rabbit:15672");
+    stats_set_management(&stats, NULL);
+    stats_set_broker(&stats, "orders", &numbers);
+    status_write(&page, &stats, "abcdef");
+    root = parse();
+    assert_text(root, "management.url", "http://rabbit:15672");
+    cr_assert(cJSON_IsTrue(at(root, "management.up")));
+    assert_number(root, "queues.0.broker.ready", 318);
+    assert_number(root, "queues.0.broker.unacknowledged", 41);
+    assert_number(root, "queues.0.broker.consumers", 3);
+    cr_assert(cJSON_IsNull(at(root, "queues.1.broker")));
+    cJSON_Delete(root);
+    text_destroy(&page);
+    stats_set_management(&stats, "it refuses this user");
+    status_write(&page, &stats, "abcdef");
+    root = parse();
+    assert_text(root, "management.error.text", "it refuses this user");
+    cr_assert(cJSON_IsNull(at(root, "queues.0.broker")), "it is old news");
+    cJSON_Delete(root);
+}
+
 Test(status, lists_the_oldest_in_flight)
 {
     double now = clock_monotonic();

@@ -83,7 +83,7 @@ Test(errors, list_the_keys_there_are_when_none_is_near)
     assert_error(
         WITH_KEYS("\"zzz\": 1"),
         "zzz: unknown key; the keys here are amqp, queues, processor_path, max_tasks, threads, stack_size, "
-        "shutdown_timeout, state_dir, stall_limit, admin, log, $schema\n");
+        "shutdown_timeout, state_dir, stall_limit, admin, management, log, $schema\n");
     assert_error(WITH_KEYS("\"log\": { \"colour\": true }"),
                  "log.colour: unknown key; the keys here are level, format\n");
 }

@@ -98,6 +98,7 @@ Test(schema, has_the_keys_that_the_parser_has)
     assert_same_keys(NULL, NULL, WITH_KEYS("\"zzz\": 1"));
     assert_same_keys("amqp", NULL, WITH_KEYS("\"amqp\": { \"zzz\": 1 }"));
     assert_same_keys("admin", NULL, WITH_KEYS("\"admin\": { \"zzz\": 1 }"));
+    assert_same_keys("management", NULL, WITH_KEYS("\"management\": { \"zzz\": 1 }"));
     assert_same_keys("amqp", "reconnect", WITH_KEYS("\"amqp\": { \"reconnect\": { \"zzz\": 1 } }"));
     assert_same_keys("tls", NULL, WITH_KEYS("\"amqp\": { \"tls\": { \"zzz\": 1 } }"));
     assert_same_keys("queue", NULL, WITH_QUEUE_KEYS("\"zzz\": 1"));
@@ -157,6 +158,7 @@ static void assert_same_config(const struct config *a, const struct config *b)
     cr_assert_str_eq(a->admin_listen.host, b->admin_listen.host);
     cr_assert_eq(a->admin_listen.port, b->admin_listen.port);
     cr_assert_eq(a->stall_limit, b->stall_limit);
+    cr_assert_eq(a->management.interval, b->management.interval);
     cr_assert_eq(a->log_level, b->log_level);
     cr_assert_eq(a->log_format, b->log_format);
     assert_same_queue(&a->queues[0], &b->queues[0]);
@@ -165,7 +167,7 @@ static void assert_same_config(const struct config *a, const struct config *b)
 Test(schema, has_the_defaults_that_the_parser_has)
 {
     static char root[1000], amqp[1000], reconnect[1000], queue[1000], retry[1000], binding[1000], log[1000],
-        admin[1000], text[10000];
+        admin[1000], management[1000], text[10000];
     write_defaults(find_object(NULL, NULL), root);
     write_defaults(find_object("amqp", NULL), amqp);
     write_defaults(find_object("amqp", "reconnect"), reconnect);
@@ -174,13 +176,15 @@ Test(schema, has_the_defaults_that_the_parser_has)
     write_defaults(find_object("binding", NULL), binding);
     write_defaults(find_object("log", NULL), log);
     write_defaults(find_object("admin", NULL), admin);
+    write_defaults(find_object("management", NULL), management);
     snprintf(
         text, sizeof text,
-        "{ %s, \"amqp\": { %s, \"reconnect\": { %s } }, \"log\": { %s }, \"admin\": { %s }, \"queues\": [{ "
+        "{ %s, \"amqp\": { %s, \"reconnect\": { %s } }, \"log\": { %s }, \"admin\": { %s }, \"management\": "
+        "{ %s }, \"queues\": [{ "
         "\"name\": "
         "\"orders\", "
         "\"processor\": \"log\", %s, \"retry\": { %s }, \"bindings\": [{ \"exchange\": \"x\", %s }] }] }",
-        root, amqp, reconnect, log, admin, queue, retry, binding);
+        root, amqp, reconnect, log, admin, management, queue, retry, binding);
     struct config *given = parse(text);
     struct config *defaults = parse(WITH_QUEUE_KEYS("\"bindings\": [{ \"exchange\": \"x\" }]"));
     assert_same_config(given, defaults);
@@ -218,7 +222,7 @@ Test(schema, every_key_is_documented)
         {"queue", NULL, ""},        {"amqp", "reconnect", "amqp.reconnect."},
         {"tls", NULL, "amqp.tls."}, {"retry", NULL, "retry."},
         {"log", NULL, "log."},      {"admin", NULL, "admin."},
-        {"binding", NULL, ""},
+        {"binding", NULL, ""},      {"management", NULL, "management."},
     };
     char *page = read_document("configuration.md");
     for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++) {
@@ -231,7 +235,8 @@ Test(schema, every_key_is_documented)
                 cJSON_GetObjectItem(property, "properties") != NULL ||
                 strcmp(property->string, "amqp") == 0 || strcmp(property->string, "queues") == 0 ||
                 strcmp(property->string, "tls") == 0 || strcmp(property->string, "retry") == 0 ||
-                strcmp(property->string, "admin") == 0 || strcmp(property->string, "log") == 0;
+                strcmp(property->string, "admin") == 0 || strcmp(property->string, "management") == 0 ||
+                strcmp(property->string, "log") == 0;
             snprintf(row, sizeof row, "\n| `%s%s` |", objects[i].prefix, property->string);
             cr_assert(is_section || strstr(page, row) != NULL, "docs/configuration.md has no row%s", row);
         }

@@ -98,6 +98,15 @@ struct listen_address {
     uint16_t port;    /* 0: the kernel picks one */
 };
 
+/* RabbitMQ's management API. */
+struct management_config {
+    const char *url;      /* "http://host:15672", with or without user and password; NULL: it is not asked */
+    const char *user;     /* NULL, as the next two: those of the broker's first address */
+    const char *password; /* never printed */
+    const char *password_file; /* holds it */
+    double interval;           /* seconds between two rounds */
+};
+
 struct config {
     const char *file;
     struct broker_address *addresses; /* at least one, tried in turn */
@@ -118,6 +127,7 @@ struct config {
     size_t processor_path_count;
     double shutdown_timeout;
     struct listen_address admin_listen;
+    struct management_config management;
     const char *state_dir; /* where the ledger is kept; NULL: the file names none */
     double stall_limit;    /* seconds; INFINITY: off */
     enum whippet_log_level log_level;

@@ -25,6 +25,14 @@ enum subscription_state {
 
 const char *subscription_state_name(enum subscription_state state);
 
+/* What the management API says of a queue. */
+struct broker_figures {
+    _Atomic bool known;
+    counter ready;
+    counter unacknowledged; /* of all consumers */
+    counter consumers;
+};
+
 struct queue_stats {
     struct queue_counters counters;
     _Atomic int state;          /* enum subscription_state */
@@ -34,6 +42,7 @@ struct queue_stats {
     struct shared_text failure;    /* why it did not consume, the last time it did not; "": it always has */
     struct shared_text last_error; /* of an attempt, or of a dead letter on its way */
     _Atomic double last_error_at;  /* clock_monotonic; 0: there was none */
+    struct broker_figures broker;  /* the management thread's */
 
     struct list link; /* in stats->queues */
     char *queue;      /* owned, and constant between stats_add_queue and stats_remove_queue */
@@ -71,6 +80,25 @@ struct loop_stats {
     _Atomic double lag_max;   /* the most there ever was */
 };
 
+/* Who keeps the loop from turning. */
+struct loop_blocked {
+    double seconds; /* for how long it has not turned */
+    bool by_task;   /* and then by which message's code; else by the worker's own */
+    char queue[64]; /* the beginning of its name */
+    bool queue_is_cut;
+    char message_id[64]; /* the beginning of it; "": it has none */
+    unsigned attempt;
+};
+
+/* --- The management API ---------------------------------------------------------------------------------*/
+
+struct management_stats {
+    _Atomic bool asked; /* it is configured */
+    _Atomic bool up;    /* it answers */
+    struct shared_text where;
+    struct shared_text error; /* why it did not answer the last time; "": it did, or it was not asked yet */
+};
+
 /* --- Messages that we send ------------------------------------------------------------------------------*/
 
 enum sending {
@@ -98,6 +126,11 @@ struct stats {
     struct sending_stats sent[SENDING_COUNT];
     _Atomic bool stopping;
     struct in_flight_board board;
+    struct management_stats management;
+
+    /* Whether the loop is blocked at the moment, and by whom. Asked by other threads; takes no lock. */
+    bool (*look_who_blocks)(void *owner, struct loop_blocked *blocked);
+    void *looks; /* its owner */
 
     pthread_mutex_t lock; /* of the list, and of the names in it */
     struct list queues;   /* struct queue_stats, in the order they were added */
@@ -114,6 +147,17 @@ bool stats_add_queue(struct stats *stats, struct queue_stats *queue, const char 
 /* Ends that. What it counted goes on in another entry of the same queue and processor where there is one, so
  * that a subscription that was replaced loses nothing. Safe for one that was never added. */
 void stats_remove_queue(struct stats *stats, struct queue_stats *queue);
+
+/* For the management thread. What it says of every entry of that queue; NULL: nothing is known. */
+struct broker_numbers {
+    uint64_t ready;
+    uint64_t unacknowledged;
+    uint64_t consumers;
+};
+void stats_set_broker(struct stats *stats, const char *queue, const struct broker_numbers *numbers);
+
+/* The API did or did not answer; `error` is NULL or says why not, and then nothing is known of any queue. */
+void stats_set_management(struct stats *stats, const char *error);
 
 /* For the loop. `now` is clock_monotonic. */
 void queue_stats_enter(struct queue_stats *queue, enum subscription_state state, double now);
@@ -141,6 +185,8 @@ struct queue_view {
     char failure[SHARED_TEXT_SIZE];
     char last_error[SHARED_TEXT_SIZE];
     double last_error_at;
+    bool broker_is_known;
+    struct broker_numbers broker;
 };
 
 struct queue_views {

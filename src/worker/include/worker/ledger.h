@@ -65,6 +65,11 @@ struct task_board *ledger_slot_board(struct ledger_slot *slot);
 void ledger_slot_mark(struct ledger_slot *slot, const struct task_label *label);
 void ledger_slot_clear(struct ledger_slot *slot);
 
+/* Whose label the slot shows at the moment: the beginnings of its queue's name and of its id, NUL-terminated,
+ * and the attempt. False when it shows none, or another by the time it was read. From any thread. */
+bool ledger_slot_look(const struct ledger_slot *slot, char queue[LEDGER_TEXT + 1], char id[LEDGER_TEXT + 1],
+                      unsigned *attempt);
+
 /* --- Causes ---------------------------------------------------------------------------------------------*/
 
 /* What this process is about to die of: a signal's number, in `slot`'s executor (NULL: in code of ours). What

@@ -1,7 +1,7 @@
 /* libcurl, loaded when it is first asked for: with it come some thirty libraries, which a worker never needs.
  */
-#ifndef CMD_CURL_LIBRARY_H
-#define CMD_CURL_LIBRARY_H
+#ifndef MANAGEMENT_CURL_LIBRARY_H
+#define MANAGEMENT_CURL_LIBRARY_H
 
 #include <base/failure.h>
 #include <curl/curl.h>
