@@ -1,6 +1,6 @@
 /* The worker's events, for as long as the page is open: whatever happens, it tries again. */
 
-const SILENCE = 5000; // ms without an event after which the worker counts as gone; one comes each second
+const SILENCE = 10_000; // ms without an event after which the worker counts as gone; one comes each second
 const PAUSE = 1000; // ms between two tries
 
 /**
