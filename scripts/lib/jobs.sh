@@ -214,7 +214,7 @@ job_containers() {
 
 # The most telling ones, where root can start an engine.
 job_containers_short() {
-    run_containers 1200 --if-possible --short
+    run_containers 1800 --if-possible --short
 }
 
 # Where clang's fuzzer is installed, a moment of each. What was ever found is replayed by the job sanitized in any case.

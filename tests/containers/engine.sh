@@ -26,7 +26,7 @@ engine_lacks() {
 engine_start_own() {
     local until=$((SECONDS + 60))
     command -v dockerd >/dev/null || engine_lacks "dockerd is not installed; scripts/setup containers installs it" || return
-    mkdir -p "$engine_folder" || return
+    mkdir -p "$engine_folder" || engine_lacks "cannot make $engine_folder" || return
     export DOCKER_HOST=unix://$engine_folder/docker.sock
     docker info >/dev/null 2>&1 && return
     dockerd --host "$DOCKER_HOST" --data-root "$engine_folder/data" --exec-root "$engine_folder/exec" \
