@@ -4,9 +4,11 @@
 #include <base/buffer.h>
 #include <base/memory.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <whippet/task.h>
 
 enum {
     PORT_DEFAULT = 5432,
@@ -106,33 +108,56 @@ static int add_addresses(struct lists *lists, const char *name, int port, const 
     return error;
 }
 
-static int add_host(whippet_task *task, struct lists *lists, const char *name, int port,
+struct lookup {
+    const char *name;
+    int port;
+    struct addrinfo *addresses; /* what came of it */
+    struct whippet_failure *failure;
+};
+
+static int look_up(whippet_task *task, void *arg)
+{
+    struct lookup *lookup = arg;
+    return resolve(task, lookup->name, (uint16_t)lookup->port, &lookup->addresses, lookup->failure);
+}
+
+/* In `seconds` at most. */
+static int add_host(whippet_task *task, struct lists *lists, const char *name, int port, double seconds,
                     struct whippet_failure *failure)
 {
-    struct addrinfo *addresses;
+    struct lookup lookup = {.name = name, .port = port, .failure = failure};
     if (is_socket(name))
         return lists_add(lists, name, "", port, failure);
-    int error = resolve(task, name, (uint16_t)port, &addresses, failure);
+    int error =
+        isfinite(seconds) ? whippet_with_timeout(task, seconds, look_up, &lookup) : look_up(task, &lookup);
     if (error != 0)
         return error;
-    error = add_addresses(lists, name, port, addresses, failure);
-    freeaddrinfo(addresses);
+    error = add_addresses(lists, name, port, lookup.addresses, failure);
+    freeaddrinfo(lookup.addresses);
     return error;
+}
+
+/* Whether the other hosts may do without this one. */
+static bool may_be_left_out(whippet_task *task, int error)
+{
+    return error == WHIPPET_E_SYSTEM || (error == WHIPPET_E_TIMEOUT && task_struck(task) == 0);
 }
 
 static int add_hosts(whippet_task *task, struct lists *lists, const char *names, const char *ports,
                      struct whippet_failure *failure)
 {
+    size_t count = list_length(names);
     int error = 0;
-    for (size_t i = 0; i < list_length(names) && (error == 0 || error == WHIPPET_E_SYSTEM); i++) {
+    for (size_t i = 0; i < count && (error == 0 || may_be_left_out(task, error)); i++) {
         const char *entry = list_at(names, i);
         char *name = memory_copy_span(entry, strcspn(entry, ","));
         if (name == NULL)
             return failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
-        error = add_host(task, lists, name, port_at(ports, i), failure);
+        error = add_host(task, lists, name, port_at(ports, i), whippet_time_left(task) / (double)(count - i),
+                         failure);
         memory_free(name);
     }
-    return error == WHIPPET_E_SYSTEM && lists->count > 0 ? 0 : error;
+    return may_be_left_out(task, error) && lists->count > 0 ? 0 : error;
 }
 
 static char *buffer_text(const struct buffer *list)

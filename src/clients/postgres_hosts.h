@@ -18,8 +18,9 @@ struct hosts {
 int hosts_check(const char *names, const char *ports, struct whippet_failure *failure);
 
 /* Looks the names up, one after the other; suspends. A name with several addresses stands in the lists once
- * for each. Names without an address are left out where others have one. 0, and the lists are the caller's;
- * else the last name's error, with the failure filled. */
+ * for each. Each name has its even share of the time that is left; those without an address are left out
+ * where others have one. 0, and the lists are the caller's; else the last name's error, with the failure
+ * filled. */
 int hosts_resolve(whippet_task *task, const char *names, const char *ports, struct hosts *hosts,
                   struct whippet_failure *failure);
 

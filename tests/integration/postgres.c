@@ -193,7 +193,7 @@ Test(postgres_processor, cancels_on_the_server_what_hangs_past_the_timeout)
     char statement[256];
     snprintf(statement, sizeof statement, ", 'statement': 'SELECT pg_sleep(1000) /* %s */'", queue);
     struct worker *worker = start(&server, "loop", queue, statement,
-                                  ", 'timeout': '1s', 'retry': {'attempts': 2, 'delay': '10ms'}");
+                                  ", 'timeout': '3s', 'retry': {'attempts': 2, 'delay': '10ms'}");
     client_send(stage_client(), queue, "1", "");
     assert_dead_letter(queue, "timeout", "the statement was cut short: timed out");
     await(10, running(&server, queue) == 0, "the statement to end on the server");

@@ -305,7 +305,10 @@ static int lose_server(whippet_task *task, void *pool)
     ask(task, pool, "CREATE TABLE kept (a int)");
     ask(task, pool, "INSERT INTO kept VALUES (1)");
     whippet_task *child = whippet_spawn(task, occupy, pool);
-    cr_assert_eq(whippet_sleep(task, 0.1), 0);
+    while (*postgres_ask(&server,
+                         "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(1000)' "
+                         "AND state = 'active'") == '0')
+        cr_assert_eq(whippet_sleep(task, 0.02), 0);
     postgres_kill(&server);
     int error;
     cr_assert_eq(whippet_join(task, child, &error), 0);

@@ -315,22 +315,15 @@ Test(postgres_processor, retries_where_a_migration_may_be_under_way)
     assert_acknowledged("some", "{\"id\": 1}");
 }
 
-Test(postgres_processor, retries_conflicts_between_transactions)
+/* Runs so many at the same time, and again those that are to be retried. Returns how often that was. */
+static unsigned run_until_done(unsigned waiting)
 {
-    whippet_test_message messages[8];
+    whippet_test_message messages[8] = {{.text = ""}};
     whippet_test_result results[8];
-    unsigned conflicts = 0, waiting = 8;
-    make_counter();
-    snprintf(server.url + strlen(server.url), sizeof server.url - strlen(server.url),
-             " options='-c default_transaction_isolation=serializable'");
-    start("'statement': 'UPDATE SCHEMA.counter SET n = (SELECT n FROM SCHEMA.counter) + 1 + 0 * "
-          "length(pg_sleep(0.05)::text)', "
-          "'inbox': '', 'connections': 8");
+    unsigned conflicts = 0;
     while (waiting > 0) {
-        for (unsigned i = 0; i < waiting; i++)
-            messages[i] = (whippet_test_message){.text = ""};
-        whippet_test_run_together(test, messages, waiting, results);
         unsigned left = 0;
+        whippet_test_run_together(test, messages, waiting, results);
         for (unsigned i = 0; i < waiting; i++) {
             left += results[i].verdict == WHIPPET_RETRY;
             cr_assert(results[i].verdict == WHIPPET_ACK ||
@@ -340,8 +333,19 @@ Test(postgres_processor, retries_conflicts_between_transactions)
         conflicts += left;
         waiting = left;
     }
-    cr_assert_gt(conflicts, 0, "there was no conflict");
-    assert_answer("8", "SELECT n FROM counter");
+    return conflicts;
+}
+
+Test(postgres_processor, retries_conflicts_between_transactions)
+{
+    make_counter();
+    snprintf(server.url + strlen(server.url), sizeof server.url - strlen(server.url),
+             " options='-c default_transaction_isolation=serializable'");
+    start("'statement': 'UPDATE SCHEMA.counter SET n = (SELECT n FROM SCHEMA.counter) + 1 + 0 * "
+          "length(pg_sleep(0.05)::text)', 'inbox': '', 'connections': 8");
+    run_until_done(8); /* all connections are there from here on, so that the next ones meet */
+    cr_assert_gt(run_until_done(8), 0, "there was no conflict");
+    assert_answer("16", "SELECT n FROM counter");
 }
 
 /* --- Seeing is believing --------------------------------------------------------------------------------*/
@@ -394,12 +398,12 @@ Test(postgres_processor, says_why_a_row_can_not_be_looked_for)
 
 Test(postgres_processor, retries_a_statement_that_takes_too_long_and_has_it_cancelled)
 {
-    start("'statement': 'SELECT pg_sleep(1000) /* SCHEMA */', 'inbox': ''");
+    start("'statement': 'SELECT pg_sleep($1) /* SCHEMA */', 'parameters': ['seconds'], 'inbox': ''");
+    assert_acknowledged("m1", "{\"seconds\": 0}"); /* there is a connection from here on */
     whippet_test_set_timeout(test, 0.5);
-    assert_ends(WHIPPET_RETRY, "", "the statement was cut short: timed out");
-    assert_answer("0",
-                  "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(1000) /* ' || "
-                  "current_schema || ' */' AND state = 'active'");
+    assert_ends(WHIPPET_RETRY, "{\"seconds\": 1000}", "the statement was cut short: timed out");
+    assert_answer("0", "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep($1) /* ' || "
+                       "current_schema || ' */' AND state = 'active'");
 }
 
 /* --- Settings -------------------------------------------------------------------------------------------*/
