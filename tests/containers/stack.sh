@@ -59,6 +59,7 @@ stack_configure() {
 
 stack_end() {
     [ -n "${project:-}" ] || return 0
+    containers machine | xargs -r docker rm --force >/dev/null
     compose --profile demo --profile cluster down --volumes --timeout 1 >/dev/null
     docker network rm "${project}_default" >/dev/null 2>&1
     docker volume ls --quiet --filter label=com.docker.compose.project="$project" | xargs -r docker volume rm >/dev/null
