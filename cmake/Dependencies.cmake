@@ -17,6 +17,15 @@ if(WHIPPET_POSTGRES)
   endif()
 endif()
 
+# Without it `whippet top` draws on no terminal, and prints once.
+if(WHIPPET_CURSES)
+  pkg_check_modules(curses ncursesw>=6.2)
+  if(NOT curses_FOUND)
+    message(WARNING "ncurses's headers are missing (Debian's package libncurses-dev): whippet top will not be live")
+    set(WHIPPET_CURSES OFF)
+  endif()
+endif()
+
 # libev ships no pkg-config file.
 find_path(EV_INCLUDE_DIR ev.h REQUIRED)
 find_library(EV_LIBRARY ev REQUIRED)

@@ -158,6 +158,33 @@ static const char dead_usage[] =
     "  whippet dead replay orders.dead --reason timeout --rate 50\n"
     "  whippet dead purge orders.dead --match '\"tenant\":\"test\"' --yes\n";
 
+static const char top_usage[] =
+    "Shows a worker at work: each queue's state, rate, messages in flight, waiting, retrying and\n"
+    "dead-lettered, how long attempts take, its last error; the slowest tasks; the connections;\n"
+    "what is not ready, and why. On a terminal once a second; elsewhere once.\n"
+    "\n"
+    "usage: whippet top [--admin URL | -c FILE] [--sort COLUMN] [--once | --json]\n"
+    "\n"
+    "  -a, --admin URL     the worker's admin port: http://host:port; without it, what the\n"
+    "                      configuration says, or http://127.0.0.1:9464\n"
+    "  -c, --config FILE   the worker's configuration\n"
+    "  -s, --sort COLUMN   name, state, rate, flight, wait, retry, dead, latency (95 %) or\n"
+    "                      broker (messages ready there, where they are known)\n"
+    "  -1, --once          once and in full, on a terminal too\n"
+    "  -j, --json          once, as a line of JSON: what /api/status, /readyz and /api/history\n"
+    "                      say, as \"status\", \"ready\" and \"history\"\n"
+    "\n"
+    "Keys: q ends it; n s r f w e d l b sort by a column, and once more the other way round;\n"
+    "t shows the tasks alone; the arrows, j k, space, page up and down, g G scroll.\n"
+    "It waits for a worker that is away. Rates are of the last 5 s, percentiles of the last ten\n"
+    "minutes. NO_COLOR=1 leaves colours out.\n"
+    "\n"
+    "Exits with 1 when there is nothing to show once, 78 when the configuration is wrong.\n"
+    "\n"
+    "  whippet top\n"
+    "  ssh -t host docker compose exec worker whippet top --sort rate\n"
+    "  whippet top --json | jq '.status.queues[] | select(.state != \"consuming\")'\n";
+
 static const char processors_usage[] =
     "Lists the processors there are, or tells what one of them takes as its settings.\n"
     "\n"
@@ -217,6 +244,7 @@ const struct command commands[] = {
     {"try", "run a processor on messages, without a broker", try_usage, command_try},
     {"publish", "publish messages and wait for their confirms", publish_usage, command_publish},
     {"dead", "list, show, replay or purge dead letters", dead_usage, command_dead},
+    {"top", "show a worker at work, live", top_usage, command_top},
     {"processors", "list the processors there are, or the options of one", processors_usage,
      command_processors},
     {"new", "make a folder for a new processor, with tests", new_usage, command_new},

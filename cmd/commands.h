@@ -26,6 +26,7 @@ int command_check(int argc, char **argv);
 int command_try(int argc, char **argv);
 int command_publish(int argc, char **argv);
 int command_dead(int argc, char **argv);
+int command_top(int argc, char **argv);
 int command_processors(int argc, char **argv);
 int command_new(int argc, char **argv);
 int command_healthcheck(int argc, char **argv);

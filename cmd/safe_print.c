@@ -4,16 +4,6 @@
 
 static const char INDENT[] = "    ";
 
-/* The code point of the valid sequence at `at`. */
-static unsigned code_point(const uint8_t *at, size_t length)
-{
-    static const uint8_t LEAD[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    unsigned code = at[0] & LEAD[length];
-    for (size_t i = 1; i < length; i++)
-        code = code << 6 | (at[i] & 0x3f);
-    return code;
-}
-
 /* Whether a terminal, or a reader's eye, could be led by it: C0, DEL, C1, line separators, direction marks.
  */
 static bool is_control(unsigned code)
@@ -36,33 +26,47 @@ bool safe_is_text(whippet_bytes bytes)
 
 /* --- For people -----------------------------------------------------------------------------------------*/
 
-static void print_control(FILE *stream, unsigned code)
+static void write_escape(char piece[SAFE_PIECE_SIZE], unsigned code)
 {
     switch (code) {
-    case '\n': fputs("\\n", stream); break;
-    case '\r': fputs("\\r", stream); break;
-    case '\t': fputs("\\t", stream); break;
-    default: fprintf(stream, code < 0x80 ? "\\x%02x" : "\\u{%x}", code);
+    case '\n': strcpy(piece, "\\n"); break;
+    case '\r': strcpy(piece, "\\r"); break;
+    case '\t': strcpy(piece, "\\t"); break;
+    default: snprintf(piece, SAFE_PIECE_SIZE, code < 0x80 ? "\\x%02x" : "\\u{%x}", code);
     }
+}
+
+size_t safe_piece(whippet_bytes text, char piece[SAFE_PIECE_SIZE])
+{
+    const uint8_t *at = text.data;
+    size_t length = utf8_sequence(at, text.len);
+    if (length == 0) {
+        snprintf(piece, SAFE_PIECE_SIZE, "\\x%02x", *at);
+        return 1;
+    }
+    unsigned code = utf8_code_point(at, length);
+    if (is_control(code)) {
+        write_escape(piece, code);
+    } else {
+        memcpy(piece, at, length);
+        piece[length] = '\0';
+    }
+    return length;
 }
 
 /* `breaks`: what stands for a line break; NULL: its escape. */
 static void print_text(FILE *stream, whippet_bytes text, const char *breaks)
 {
-    const uint8_t *at = text.data;
+    char piece[SAFE_PIECE_SIZE];
+    const char *at = text.data;
     for (size_t left = text.len, length; left > 0; at += length, left -= length) {
-        length = utf8_sequence(at, left);
-        unsigned code = length > 0 ? code_point(at, length) : 0;
-        if (length == 0) {
-            fprintf(stream, "\\x%02x", *at);
-            length = 1;
-        } else if (breaks != NULL && code == '\n') {
+        length = safe_piece(bytes_of(at, left), piece);
+        if (breaks != NULL && *at == '\n')
             fputs(breaks, stream);
-        } else if (is_control(code) && !(breaks != NULL && code == '\t')) {
-            print_control(stream, code);
-        } else {
-            fwrite(at, 1, length, stream);
-        }
+        else if (breaks != NULL && *at == '\t')
+            fputc('\t', stream);
+        else
+            fputs(piece, stream);
     }
 }
 
@@ -127,7 +131,7 @@ void safe_print_json(FILE *stream, whippet_bytes text)
     fputc('"', stream);
     for (size_t left = text.len, length; left > 0; at += length, left -= length) {
         length = utf8_sequence(at, left);
-        unsigned code = length > 0 ? code_point(at, length) : 0xfffd;
+        unsigned code = length > 0 ? utf8_code_point(at, length) : 0xfffd;
         if (length == 0) {
             fputs("\xef\xbf\xbd", stream);
             length = 1;
@@ -138,6 +142,21 @@ void safe_print_json(FILE *stream, whippet_bytes text)
         }
     }
     fputc('"', stream);
+}
+
+void safe_print_document(FILE *stream, whippet_bytes json)
+{
+    const uint8_t *at = json.data;
+    for (size_t left = json.len, length; left > 0; at += length, left -= length) {
+        length = utf8_sequence(at, left);
+        unsigned code = utf8_code_point(at, length);
+        if (code < 0x20) /* between values: within strings it is escaped already */
+            fputc(' ', stream);
+        else if (is_control(code))
+            fprintf(stream, "\\u%04x", code);
+        else
+            fwrite(at, 1, length, stream);
+    }
 }
 
 void safe_print_base64(FILE *stream, whippet_bytes bytes)

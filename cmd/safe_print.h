@@ -10,11 +10,23 @@
  * is told. */
 void safe_print(FILE *stream, whippet_bytes text, size_t limit);
 
+enum {
+    SAFE_PIECE_SIZE = 16
+};
+
+/* The first character of `text`, which is not empty, as safe_print shows it: itself, or its escape, which is
+ * ASCII. With a NUL, into `piece`. Returns how many bytes of `text` it stands for. */
+size_t safe_piece(whippet_bytes text, char piece[SAFE_PIECE_SIZE]);
+
 /* A body in indented lines: text as above, with its own line breaks; anything else as a hex dump. */
 void safe_print_body(FILE *stream, whippet_bytes body, size_t limit);
 
 /* As a JSON string; bytes that are no UTF-8 become U+FFFD. */
 void safe_print_json(FILE *stream, whippet_bytes text);
+
+/* A text that is JSON, which json_check has seen, in one line; control characters in its strings become
+ * escapes of the same meaning. */
+void safe_print_document(FILE *stream, whippet_bytes json);
 
 /* The bytes in base64 as a JSON string. */
 void safe_print_base64(FILE *stream, whippet_bytes bytes);

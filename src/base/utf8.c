@@ -50,6 +50,16 @@ size_t utf8_sequence(const void *text, size_t length)
     return announced;
 }
 
+unsigned utf8_code_point(const void *text, size_t length)
+{
+    static const uint8_t FIRST_BITS[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    const uint8_t *bytes = text;
+    unsigned code = bytes[0] & FIRST_BITS[length];
+    for (size_t i = 1; i < length; i++)
+        code = code << 6 | (bytes[i] & 0x3f);
+    return code;
+}
+
 size_t utf8_cut(const void *text, size_t length, size_t limit)
 {
     enum {
