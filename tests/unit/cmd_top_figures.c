@@ -132,8 +132,9 @@ Test(top_figures, live_with_buckets_and_a_history_that_are_nonsense)
         "[]",
         "{\"queues\":7}",
         "{\"queues\":[7,{\"queue\":[]}]}",
-        "{\"step_seconds\":0,\"queues\":[{\"queue\":\"orders\","
-        "\"processor\":\"log\",\"settled\":[1],\"durations_before\":{}}]}"};
+        "{\"step_seconds\":0,\"queues\":[{\"queue\":\"orders\",\"processor\":\"log\",\"settled\":[1]}]}",
+        "{\"queues\":[{\"queue\":\"orders\",\"processor\":\"log\",\"durations_before\":{}}]}",
+    };
     char many[1000] = "7";
     for (int i = 0; i < 100; i++)
         strcat(many, ",7");
