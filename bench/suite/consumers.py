@@ -68,11 +68,12 @@ class Peer:
 class Whippet:
     """`whippet run` with one of the plugins of bench/plugins."""
 
-    def __init__(self, build, plugin="sum", gathering=True, **queue_keys):
-        self.title = "Whippet" if gathering else "Whippet, reads not gathered"
+    def __init__(self, build, plugin="sum", gathering=True, title=None, admin="off", **queue_keys):
+        self.title = title or ("Whippet" if gathering else "Whippet, reads not gathered")
         self.command = [build.whippet if gathering else build.programs / "whippet_ungathered"]
         self.build = build
         self.plugin = plugin
+        self.admin = admin
         self.queue_keys = queue_keys
 
     def under(self, wrapper):
@@ -86,7 +87,7 @@ class Whippet:
         report.unlink(missing_ok=True)
         configuration = {
             "amqp": {"url": broker.url, **({"tls": {"ca": str(broker.ca)}} if broker.ca else {})},
-            "admin": {"listen": "off"},
+            "admin": {"listen": self.admin},
             "processor_path": [str(self.build.plugins), str(self.build.processors)],
             "queues": [{
                 "name": broker.queue, "processor": self.plugin, "declare": "passive", "type": "classic",

@@ -137,6 +137,14 @@ def measure_start(session):
     return samples
 
 
+ADMIN_OFF = "Whippet, admin port off"
+
+
+def measure_admin(session):
+    return session.interleave([Whippet(session.build, admin="127.0.0.1:0"), Whippet(session.build, title=ADMIN_OFF)],
+                              work.from_scripted(session, session.count(1_000_000), 100, 500))
+
+
 def measure_callgrind(session):
     cast = session.cast
     return session.interleave([cast.whippet, cast.rabbitmqc, cast.bare],
@@ -190,6 +198,7 @@ def measure_postgres(session):
                                   postgres.writing(session, server, session.count(40_000)))
 
 
+ADMIN_CPU = Column("CPU, of that with the admin port off", "cpu_us", ratio=True)
 SLEEP_PEAK = Column("peak MiB", "peak_mib", "{:.1f}")
 SLEEP_SECONDS = Column("seconds", "seconds")
 SLEEP_ALL_SECONDS = Column("seconds at the scripted broker, to the last ack", "all_seconds")
@@ -240,6 +249,8 @@ ROWS = [
     Row("postgres", "PostgreSQL, 40,000 rows, each once by its inbox, 4 connections", measure_postgres,
         [RATE, CPU, PGBENCH_RATIO], [
         Goal("messages per second, of pgbench's with the same statement", PGBENCH_RATIO, "≥", 0.8)], "pgbench"),
+    Row("admin", "the admin port, scripted broker, 1,000,000 × 100 B", measure_admin, [RATE, CPU, PEAK, ADMIN_CPU], [
+        Goal("CPU per message, of that with the admin port off", ADMIN_CPU, "≤", 1.1)], ADMIN_OFF),
     Row("callgrind", "instructions per message, scripted broker", measure_callgrind,
         [Column("instructions/message", "instructions", "{:,.0f}"),
          Column("of rabbitmq-c's", "instructions", ratio=True)], [], RABBITMQC),

@@ -243,6 +243,20 @@ for (const colorScheme of ["light", "dark"]) {
   });
 }
 
+test("says so where it was built without charts, and is whole otherwise", async () => {
+  const queue = queueName("orders");
+  const worker = await startWorker([{ name: queue, processor: "counting" }]);
+  await worker.awaitConsuming();
+  page = await openPage(browser);
+  // What CMake puts in place of uPlot where there is none.
+  await page.route("**/uplot.js", (route) => route.fulfill({ contentType: "text/javascript", body: "/* This build has no charts. */\n" }));
+  await page.goto(worker.url);
+  await page.getByText("This build has no charts").waitFor();
+  await publish(queue, "--body", "x");
+  await awaitFigure(queue, "Acked", /^1$/);
+  assert.equal(await page.locator("canvas").count(), 0);
+});
+
 test("draws the last ten minutes", async () => {
   const queue = queueName("orders");
   const worker = await startWorker([{ name: queue, processor: "counting" }]);
