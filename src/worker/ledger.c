@@ -5,6 +5,7 @@
 #include <base/memory.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* --- Opening --------------------------------------------------------------------------------------------*/
@@ -62,8 +63,11 @@ static bool open_kept(struct ledger *ledger, const char *folder, struct whippet_
         ledger_sweep(ledger);
         ledger_unlock_suspects(ledger);
     }
-    if (find_region(ledger, why))
+    if (find_region(ledger, why)) {
+        /* Looking for it has mapped pages around each region that none of ours will touch. */
+        madvise(ledger->image, sizeof *ledger->image, MADV_DONTNEED);
         return true;
+    }
     ledger_file_close(ledger);
     return false;
 }
