@@ -54,7 +54,7 @@ set(CPACK_DEBIAN_WHIPPET_PACKAGE_NAME whippet)
 set(CPACK_DEBIAN_WHIPPET_PACKAGE_SECTION net)
 # Two libraries are loaded when they are needed, which the linker knows nothing of. libcurl has a name in Debian 13, and
 # one in 12.
-set(CPACK_DEBIAN_WHIPPET_PACKAGE_RECOMMENDS "ca-certificates, libcurl4t64 | libcurl4, libpq5")
+set(CPACK_DEBIAN_WHIPPET_PACKAGE_RECOMMENDS "ca-certificates, libcurl4t64 | libcurl4, libncursesw6, libpq5")
 set(CPACK_DEBIAN_WHIPPET_PACKAGE_SUGGESTS "rabbitmq-server, whippet-dev")
 set(CPACK_DEBIAN_WHIPPET_DESCRIPTION
 "Whippet subscribes to many RabbitMQ queues from one event loop and runs each

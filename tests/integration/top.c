@@ -4,11 +4,14 @@
 #include "stage.h"
 #include "terminal.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 TestSuite(top, .init = stage_open, .fini = stage_close, .timeout = 120);
@@ -172,6 +175,46 @@ Test(top, says_in_a_sentence_that_nobody_answers)
     cr_assert_eq(status, 1);
     cr_assert_not_null(strstr(error, "whippet top: no connection to 127.0.0.1 port "), "%s", error);
     cr_assert_not_null(strstr(error, "Connection refused"), "%s", error);
+}
+
+/* Answers the first question on a port of the kernel's with `text`; on a process of its own. */
+static pid_t answer_once(const char *text, unsigned *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    char question[1000];
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    cr_assert(bind(listener, (struct sockaddr *)&address, size) == 0 && listen(listener, 5) == 0);
+    getsockname(listener, (struct sockaddr *)&address, &size);
+    *port = ntohs(address.sin_port);
+    pid_t child = fork();
+    if (child == 0) {
+        int peer = accept(listener, NULL, NULL);
+        _exit(read(peer, question, sizeof(question)) < 0 || write(peer, text, strlen(text)) < 0);
+    }
+    close(listener);
+    return child;
+}
+
+Test(top, says_that_another_server_is_no_worker)
+{
+    static const char *const ANSWERS[] = {"HTTP/1.0 404 Not Found\r\n\r\nno",
+                                          "HTTP/1.0 200 OK\r\n\r\n<html>hello</html>",
+                                          "HTTP/1.0 200 OK\r\n\r\n{\"queues\": 7}"};
+    static const char *const WORDS[] = {"HTTP status 404: is that a worker's admin port?",
+                                        "HTTP status 200 and no JSON", "is it of another version?"};
+    char error[500];
+    int status;
+
+    for (size_t i = 0; i < 3; i++) {
+        unsigned port;
+        pid_t server = answer_once(ANSWERS[i], &port);
+        free(RUN_TOP(&status, error, "--admin", url_of(port)));
+        cr_assert_eq(status, 1);
+        cr_assert_not_null(strstr(error, WORDS[i]), "%s", error);
+        command_wait(server);
+    }
 }
 
 Test(top, refuses_what_it_does_not_take)
@@ -340,4 +383,64 @@ Test(top, says_that_it_does_not_know_a_terminal)
     terminal_await(terminal, 20, "TERM=nonsense");
     await_restored(terminal, "ended with 1");
     terminal_close(terminal);
+}
+
+/* --- The picture in the README --------------------------------------------------------------------------*/
+
+/* Writes what the terminal shows as docs/images/top.svg, where $WHIPPET_PICTURES names that folder; else it
+ * is only made. Its size in bytes. */
+static long draw(struct terminal *terminal, const char *columns, const char *rows)
+{
+    const char *folder = getenv("WHIPPET_PICTURES"), *screen_path = stage_path("screen");
+    const char *arguments[] = {"python3", TERMINAL_PICTURE, columns, rows, "whippet top", NULL};
+    char *screen = terminal_look(terminal, true), path[500];
+    FILE *file = fopen(screen_path, "we");
+
+    snprintf(path, sizeof(path), "%s%s", folder ? folder : stage_path("picture"), folder ? "/top.svg" : "");
+    fputs(screen, file);
+    fclose(file);
+    free(screen);
+    int input = open(screen_path, O_RDONLY | O_CLOEXEC);
+    int output = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    cr_assert_eq(command_wait(command_start(arguments, input, output, -1)), 0);
+    long size = lseek(output, 0, SEEK_END);
+    close(input);
+    close(output);
+    return size;
+}
+
+Test(top, is_pictured)
+{
+    const char *path = stage_path("record");
+    struct client *client = stage_client();
+
+    client_declare(client, "shop.orders", "classic");
+    client_declare(client, "shop.invoices", "classic");
+    client_declare(client, "shop.mails", "classic");
+    struct worker *worker = worker_start(
+        ANY_PORT,
+        "[{'name': 'shop.orders', 'processor': 'counting'},"
+        " {'name': 'shop.mails', 'processor': 'record', 'concurrency': 8, 'prefetch': 12, 'settings': "
+        "{'path': '%s', "
+        "'delay': '4m'}},"
+        " {'name': 'shop.invoices', 'processor': 'record',"
+        "  'settings': {'path': '%s', 'verdict': 'reject', 'reason': 'the printer is out of paper'}},"
+        " {'name': 'shop.returns', 'processor': 'counting', 'declare': 'passive'}]",
+        path, path);
+    struct terminal *terminal = open_top(80, 24, port_of(worker), "TERM=screen");
+    terminal_await(terminal, 20, "NOT READY shop.returns (failed)");
+    client_send_many(client, "shop.orders", 1500);
+    client_send_many(client, "shop.invoices", 3);
+    client_send_many(client, "shop.mails", 12);
+    terminal_await(terminal, 20, "12 in flight");
+    terminal_await(terminal, 20, "the printer is out of paper");
+    terminal_await(terminal, 20, "waiting for its turn");
+    long size = draw(terminal, "80", "24");
+    cr_assert(size > 1000 && size < 40 * 1024, "the picture has %ld bytes", size);
+    terminal_close(terminal);
+    worker_signal(worker, SIGKILL);
+    worker_await_end(worker, 10, WORKER_ANY_STATUS);
+    client_delete(client, "shop.orders");
+    client_delete(client, "shop.invoices");
+    client_delete(client, "shop.mails");
 }

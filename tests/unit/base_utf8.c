@@ -52,3 +52,11 @@ Test(utf8, cuts_garbage_somewhere_near)
     size_t found = utf8_cut("\x80\x80\x80\x80\x80\x80\x80\x80", 8, 7);
     cr_assert(found >= 4 && found <= 7, "cut to %zu", found);
 }
+
+Test(utf8, tells_the_code_point_of_each_length)
+{
+    cr_assert_eq(utf8_code_point("A", 1), 0x41);
+    cr_assert_eq(utf8_code_point("é", 2), 0xe9);
+    cr_assert_eq(utf8_code_point("世", 3), 0x4e16);
+    cr_assert_eq(utf8_code_point("🐇", 4), 0x1f407);
+}

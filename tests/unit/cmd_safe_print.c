@@ -88,3 +88,16 @@ Test(safe_print, writes_base64)
     safe_print_base64(stream, bytes_of_text("abc"));
     assert_printed("\"YQ==\"\"YWI=\"\"YWJj\"");
 }
+
+Test(safe_print, leaves_a_json_document_as_it_is)
+{
+    static const char TEXT[] = "{\"a\":[1.50,true,null,\"Grüße \\u001b\\n\"]}";
+    safe_print_document(stream, bytes_of_text(TEXT));
+    assert_printed(TEXT);
+}
+
+Test(safe_print, prints_a_json_document_in_one_line_that_commands_no_terminal)
+{
+    safe_print_document(stream, bytes_of_text("[\r\n\t\"\177\302\233\342\200\256\"]"));
+    assert_printed("[   \"\\u007f\\u009b\\u202e\"]");
+}
