@@ -6,6 +6,7 @@
 #include "management_access.h"
 #include "options.h"
 #include "service_manager.h"
+#include "tracing.h"
 #include <admin/admin.h>
 #include <async/loop.h>
 #include <base/log.h>
@@ -157,6 +158,7 @@ static int run(const struct config *config, const char *file)
         return fail_internally(failure.text);
     loop_set_threads(loop, config->threads);
     int code = EXIT_CONFIGURATION;
+    bool traces_ended = true;
     struct worker *worker = worker_create(loop, config, WHIPPET_VERSION, &errors);
     struct admin *admin = worker != NULL ? start_admin(worker, config, &errors) : NULL;
     struct management_poller *poller = admin != NULL ? start_poller(worker, config, &errors) : NULL;
@@ -165,10 +167,15 @@ static int run(const struct config *config, const char *file)
     } else {
         log_event(WHIPPET_INFO, NULL, "whippet %s (%s) starts: %zu queue%s, process %ld", WHIPPET_VERSION,
                   WHIPPET_COMMIT, config->queue_count, config->queue_count == 1 ? "" : "s", (long)getpid());
+        struct tracing tracing;
+        tracing_begin(&tracing, worker);
         code = serve(loop, worker, file, config->stall_limit);
+        traces_ended = tracing_end(&tracing);
     }
     management_poller_stop(poller);
     admin_stop(admin);
+    if (!traces_ended)
+        _exit(code);
     worker_destroy(worker);
     if (loop_offloaded(loop) > 0) {
         /* A resolver that hangs can't be told to end, and is not worth waiting for. */

@@ -10,13 +10,14 @@ declare -A may_use=(
     [stats]="base"
     [admin]="base stats"
     [management]="base stats"
+    [trace]="base stats"
     [async]="base"
     [amqp]="base"
     [io]="base async amqp"
     [config]="base"
     [clients]="base async"
-    [worker]="base stats async amqp io config clients"
-    [testing]="base async amqp config worker"
+    [worker]="base stats trace async amqp io config clients"
+    [testing]="base async amqp config trace worker"
 )
 
 # sources FOLDER…: the C files below.

@@ -75,9 +75,11 @@ class Whippet:
         self.plugin = plugin
         self.admin = admin
         self.queue_keys = queue_keys
+        self.environment = None
 
     def under(self, wrapper):
         wrapped = Whippet(self.build, self.plugin, **self.queue_keys)
+        wrapped.environment = self.environment
         wrapped.command = [*wrapper, *self.command]
         return wrapped
 
@@ -97,7 +99,7 @@ class Whippet:
         file = folder / "whippet.json"
         file.write_text(json.dumps(configuration, indent=2), encoding="utf-8")
         started = time.monotonic()
-        return Running(Child([*self.command, "run", "-c", file], folder), started, report)
+        return Running(Child([*self.command, "run", "-c", file], folder, self.environment), started, report)
 
 
 class Cast:

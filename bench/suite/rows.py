@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Callable
 
-from . import modes, postgres, work
+from . import modes, postgres, traces, work
 from .consumers import Whippet
 from .programs import PYTHON
 
@@ -199,6 +199,7 @@ def measure_postgres(session):
 
 
 ADMIN_CPU = Column("CPU, of that with the admin port off", "cpu_us", ratio=True)
+TRACE_CPU_RATIO = Column("CPU, of that without traces", "cpu_us", ratio=True)
 SLEEP_PEAK = Column("peak MiB", "peak_mib", "{:.1f}")
 SLEEP_SECONDS = Column("seconds", "seconds")
 SLEEP_ALL_SECONDS = Column("seconds at the scripted broker, to the last ack", "all_seconds")
@@ -251,6 +252,11 @@ ROWS = [
         Goal("messages per second, of pgbench's with the same statement", PGBENCH_RATIO, "≥", 0.8)], "pgbench"),
     Row("admin", "the admin port, scripted broker, 1,000,000 × 100 B", measure_admin, [RATE, CPU, PEAK, ADMIN_CPU], [
         Goal("CPU per message, of that with the admin port off", ADMIN_CPU, "≤", 1.1)], ADMIN_OFF),
+    Row("traces", "traces of a tenth, RabbitMQ, 200,000 × 100 B, prefetch 500", traces.measure, [CPU, TRACE_CPU_RATIO, RATE], [
+        Goal("CPU per message, of the same without traces", TRACE_CPU_RATIO, "≤", 1.15, traces.TENTH)], traces.UNTRACED),
+    Row("traces-instructions", "instructions per message with traces, scripted broker", traces.count_instructions,
+        [Column("instructions/message", "instructions", "{:,.0f}"),
+         Column("of those without traces", "instructions", ratio=True)], [], traces.UNTRACED),
     Row("callgrind", "instructions per message, scripted broker", measure_callgrind,
         [Column("instructions/message", "instructions", "{:,.0f}"),
          Column("of rabbitmq-c's", "instructions", ratio=True)], [], RABBITMQC),

@@ -24,6 +24,7 @@
 #include <whippet/retry.h>
 #include <whippet/sync.h>
 #include <whippet/task.h>
+#include <whippet/trace.h>
 #include <whippet/types.h>
 
 #ifdef __cplusplus

@@ -292,6 +292,19 @@ static void write_sent(struct metrics *metrics, const struct stats *stats)
     }
 }
 
+static void write_traces(struct metrics *metrics, const struct trace_stats *traces)
+{
+    metrics_begin(metrics, "whippet_trace_spans_exported", "counter", "Spans that the collector has taken.");
+    metrics_unsigned(metrics, "_total", "", NULL, counter_get(&traces->exported));
+    metrics_begin(metrics, "whippet_trace_spans_dropped", "counter",
+                  "Spans that never came to the collector, by why.");
+    for (int i = 0; i < TRACE_DROP_COUNT; i++) {
+        char label[48];
+        snprintf(label, sizeof label, "reason=\"%s\"", trace_drop_label(i));
+        metrics_unsigned(metrics, "_total", label, NULL, counter_get(&traces->dropped[i]));
+    }
+}
+
 static void write_build(struct metrics *metrics, const struct stats *stats, const char *commit)
 {
     struct text labels;
@@ -322,6 +335,7 @@ void metrics_write(struct text *text, struct stats *stats, const char *commit, e
         write_broker(&page, stats);
     write_connections(&page.metrics, stats);
     write_sent(&page.metrics, stats);
+    write_traces(&page.metrics, &stats->traces);
     metrics_begin(&page.metrics, "whippet_loop_lag_seconds", "gauge",
                   "How late the event loop is, in seconds.");
     metrics_double(&page.metrics, "", "", NULL, loop_stats_lag(&stats->loop, clock_monotonic()));

@@ -17,7 +17,7 @@ static uint64_t seed(void)
 }
 
 /* SplitMix64, one state for each thread. */
-static uint64_t next_bits(void)
+uint64_t random_bits(void)
 {
     static _Thread_local bool seeded;
     static _Thread_local uint64_t state;
@@ -37,5 +37,5 @@ double random_unit(void)
     enum {
         MANTISSA_BITS = 53
     };
-    return (double)(next_bits() >> (64 - MANTISSA_BITS)) / (double)(UINT64_C(1) << MANTISSA_BITS);
+    return (double)(random_bits() >> (64 - MANTISSA_BITS)) / (double)(UINT64_C(1) << MANTISSA_BITS);
 }

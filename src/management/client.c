@@ -1,9 +1,9 @@
-#include "curl_library.h"
 #include <base/buffer.h>
 #include <base/memory.h>
 #include <base/secret.h>
 #include <cjson/cJSON.h>
 #include <management/client.h>
+#include <management/curl_library.h>
 #include <stdio.h>
 #include <string.h>
 

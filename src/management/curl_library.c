@@ -1,5 +1,7 @@
-#include "curl_library.h"
 #include <dlfcn.h>
+#include <management/curl_library.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
 static const char LIBRARY[] = "libcurl.so.4";
@@ -12,19 +14,30 @@ static bool find(void *handle, const char *name, void *function)
     return address != NULL;
 }
 
-const struct curl_library *curl_library_load(struct whippet_failure *failure)
+static struct curl_library library;
+static bool is_loaded;
+
+static void load(struct whippet_failure *failure)
 {
-    static struct curl_library library;
     void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    bool found = handle != NULL;
-#define CURL_FIND(result, name, parameters) found = found && find(handle, "curl_" #name, &library.name);
+    is_loaded = handle != NULL;
+#define CURL_FIND(result, name, parameters)                                                                  \
+    is_loaded = is_loaded && find(handle, "curl_" #name, &library.name);
     CURL_FUNCTIONS(CURL_FIND)
 #undef CURL_FIND
-    if (found)
-        return &library;
-    failure_set(
-        failure, WHIPPET_E_UNAVAILABLE,
-        "libcurl, which asks the management API, can't be loaded: %s; install it (Debian's package libcurl4)",
-        dlerror());
-    return NULL;
+    if (!is_loaded)
+        failure_set(failure, WHIPPET_E_UNAVAILABLE,
+                    "libcurl, which speaks HTTP, can't be loaded: %s; install it (Debian's package libcurl4)",
+                    dlerror());
+}
+
+const struct curl_library *curl_library_load(struct whippet_failure *failure)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&mutex);
+    if (!is_loaded)
+        load(failure);
+    bool loaded = is_loaded;
+    pthread_mutex_unlock(&mutex);
+    return loaded ? &library : NULL;
 }

@@ -36,6 +36,16 @@ const char *sending_name(enum sending sending)
     return NAMES[sending];
 }
 
+const char *trace_drop_label(enum trace_drop reason)
+{
+    static const char *const LABELS[] = {
+#define TRACE_DROP_TEXT(name, label) label,
+        TRACE_DROPS(TRACE_DROP_TEXT)
+#undef TRACE_DROP_TEXT
+    };
+    return LABELS[reason];
+}
+
 /* --- Coming and going -----------------------------------------------------------------------------------*/
 
 void stats_init(struct stats *stats, const char *version)

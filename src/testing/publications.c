@@ -38,8 +38,10 @@ static int wait_in_vain(whippet_task *task)
     return waiter_wait(task, &waiter, INFINITY, "publishing");
 }
 
-int publications_take(void *owner, whippet_task *task, const whippet_publication *publication)
+int publications_take(void *owner, whippet_task *task, const whippet_publication *publication,
+                      const struct publish_span *span)
 {
+    (void)span;
     whippet_test *test = owner;
     int error = whippet_sleep(task, 0); /* others run meanwhile, as with a broker */
     if (error == 0)

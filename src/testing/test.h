@@ -8,6 +8,7 @@
 #include <whippet/testing.h>
 #include <worker/background.h>
 #include <worker/message.h>
+#include <worker/publishing.h>
 #include <worker/plugin.h>
 
 struct publication; /* one that was captured */
@@ -43,7 +44,8 @@ void test_check(const whippet_test *test, const char *function);
 void *test_allocate(whippet_test *test, size_t size);
 
 /* Takes a publication in place of the broker: a publish_function. */
-int publications_take(void *test, whippet_task *task, const whippet_publication *publication);
+int publications_take(void *test, whippet_task *task, const whippet_publication *publication,
+                      const struct publish_span *span);
 void publications_clear(whippet_test *test);
 
 /* The message that it describes, to be given to message_destroy. */

@@ -163,7 +163,8 @@ static void on_deliver(struct child *child, const struct frame *frame, const uin
                     .queue = child->queue,
                     .is_retry = deliver.is_retry != 0,
                     .attempt = deliver.attempt,
-                    .attempts = deliver.attempts},
+                    .attempts = deliver.attempts,
+                    .trace = deliver.trace},
         .fields = {.queue = child->queue,
                    .processor = child->queue + child->setup.queue,
                    .attempt = deliver.attempt},
@@ -197,7 +198,8 @@ static void on_cancel(struct child *child, const struct frame *frame)
 
 /* False when memory is short. */
 static bool send_publication(struct child *child, const whippet_publication *publication,
-                             whippet_bytes properties, double deadline, uint32_t serial)
+                             const struct publish_span *span, whippet_bytes properties, double deadline,
+                             uint32_t serial)
 {
     whippet_bytes exchange = bytes_of_text(publication->exchange);
     whippet_bytes routing_key = bytes_of_text(publication->routing_key);
@@ -207,6 +209,7 @@ static bool send_publication(struct child *child, const whippet_publication *pub
         .exchange = (uint32_t)exchange.len,
         .routing_key = (uint32_t)routing_key.len,
         .properties = (uint32_t)properties.len,
+        .span = *span,
     };
     const whippet_bytes parts[] = {bytes_of(&head, sizeof head), exchange, routing_key, properties,
                                    publication->body};
@@ -233,7 +236,8 @@ static int await_confirm(whippet_task *task, struct child *child, struct publica
     return error;
 }
 
-static int publish(void *owner, whippet_task *task, const whippet_publication *publication)
+static int publish(void *owner, whippet_task *task, const whippet_publication *publication,
+                   const struct publish_span *span)
 {
     struct child *child = owner;
     struct publication entry = {.serial = ++child->publication_serial};
@@ -244,9 +248,9 @@ static int publish(void *owner, whippet_task *task, const whippet_publication *p
     buffer_init(&properties);
     waiter_init(&entry.done);
     error = publication_write_properties(publication, &properties);
-    if (error == 0 &&
-        !send_publication(child, publication, bytes_of(buffer_begin(&properties), buffer_length(&properties)),
-                          task_deadline(task), entry.serial))
+    if (error == 0 && !send_publication(child, publication, span,
+                                        bytes_of(buffer_begin(&properties), buffer_length(&properties)),
+                                        task_deadline(task), entry.serial))
         error = WHIPPET_E_MEMORY;
     buffer_destroy(&properties);
     if (error != 0)

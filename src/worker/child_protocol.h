@@ -6,6 +6,7 @@
 #include <async/loop.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <worker/publishing.h>
 
 /* The descriptors that a child finds open beside the standard three. */
 enum child_descriptor {
@@ -61,6 +62,7 @@ struct deliver_frame {
     uint32_t attempts;
     uint16_t redelivered;
     uint16_t is_retry;
+    struct trace_context trace;
 };
 
 struct ended_frame {
@@ -75,6 +77,7 @@ struct publish_frame {
     uint64_t body;
     uint32_t exchange, routing_key, properties;
     uint32_t unused;
+    struct publish_span span;
 };
 
 /* The label of an attempt in a child. */

@@ -10,6 +10,7 @@ struct errand {
     struct child *child; /* NULL: it has ended, or awaits this no more */
     uint32_t serial;
     whippet_task *task;
+    struct publish_span span;
     struct publishing publishing; /* its parts are in `storage` */
     char storage[];
 };
@@ -17,7 +18,7 @@ struct errand {
 static int run_errand(whippet_task *task, void *arg)
 {
     struct errand *errand = arg;
-    return publication_send(errand->group->subscription->worker, task, &errand->publishing);
+    return publication_send(errand->group->subscription->worker, task, &errand->publishing, &errand->span);
 }
 
 static void errand_ended(void *arg, int result)
@@ -68,7 +69,8 @@ bool child_publish(struct child *child, const struct frame *frame, const uint8_t
     }
     char *at = errand->storage;
     payload += sizeof head;
-    *errand = (struct errand){.group = child->group, .child = child, .serial = frame->serial};
+    *errand =
+        (struct errand){.group = child->group, .child = child, .serial = frame->serial, .span = head.span};
     errand->publishing.exchange = keep(&at, &payload, head.exchange).data;
     errand->publishing.routing_key = keep(&at, &payload, head.routing_key).data;
     errand->publishing.properties = keep(&at, &payload, head.properties);

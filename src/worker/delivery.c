@@ -38,6 +38,8 @@ struct delivery *delivery_create(struct subscription *subscription, struct messa
     };
     delivery->fields.message_id = whippet_message_id(&delivery->message);
     retry_queue_recognise(&delivery->message);
+    if (subscription->worker->tracer != NULL)
+        delivery_trace_begin(delivery);
     list_init(&delivery->link);
     return delivery;
 }
@@ -109,6 +111,8 @@ void delivery_end(struct delivery *delivery, enum delivery_outcome outcome)
     struct subscription *subscription = delivery->subscription;
     list_remove(&delivery->link);
     outcome = settle(delivery, outcome);
+    if (delivery_is_traced(delivery))
+        delivery_trace_end(delivery, outcome);
     queue_counters_ended(&subscription->stats.counters, phase_of(delivery->state), outcome);
     delivery_acquit(delivery, outcome);
     timer_stop(timers_of(subscription), &delivery->retry);
@@ -199,6 +203,8 @@ void delivery_retry_in_memory(struct delivery *delivery)
     log_limited(subscription, LOG_ATTEMPT_FAILED, &fields, "attempt %u of %u failed; next in %s",
                 delivery->message.attempt, delivery->message.attempts, next);
     move_to(delivery, DELIVERY_RETRYING, &subscription->retrying);
+    if (delivery_is_traced(delivery))
+        delivery_trace_wait(delivery);
     /* The turn's own time lies before the attempt's end, and the pause is never shorter than promised. */
     double ended_at = fmax(subscription->worker->clock, loop_now(subscription->worker->loop));
     if (!timer_start(timers_of(subscription), &delivery->retry, ended_at + delay))
@@ -259,6 +265,8 @@ void delivery_attempt_ended(struct delivery *delivery)
     }
     enum attempt_result result = result_of(delivery);
     queue_counters_attempted(&subscription->stats.counters, result, delivery->duration);
+    if (delivery_is_traced(delivery))
+        delivery_trace_attempted(delivery, result);
     if (result == ATTEMPT_OK) {
         delivery_end(delivery, OUTCOME_ACKED);
         release_slot(subscription);
@@ -335,6 +343,8 @@ static void delivery_start(struct delivery *delivery)
     delivery->verdict = WHIPPET_RETRY;
     delivery->struck = 0;
     delivery->crashed = false;
+    if (delivery_is_traced(delivery))
+        delivery_trace_attempt(delivery);
     if (!subscription->executor->start(delivery))
         put_back(delivery);
 }

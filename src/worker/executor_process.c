@@ -52,6 +52,7 @@ static bool send_delivery(struct child *child, const struct seat *seat, const st
         .attempts = delivery->message.attempts,
         .redelivered = content->redelivered,
         .is_retry = delivery->message.is_retry,
+        .trace = delivery->message.trace,
     };
     uint8_t *at = frame_link_begin(&child->link, FRAME_DELIVER, (uint32_t)(seat - child->seats), seat->serial,
                                    sizeof head + content->exchange.len + content->routing_key.len +

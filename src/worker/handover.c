@@ -30,9 +30,12 @@ static int publish_copy(whippet_task *task, const struct handover *handover, boo
             .properties = bytes_of(buffer_begin(&properties), buffer_length(&properties)),
             .body = handover->delivery->message.content->body,
         };
+        double begun_at = loop_now(worker_of(handover)->loop);
         /* Without a limit: each further copy would be a duplicate once the broker gets round to them. */
         error = publisher_publish(task, worker_of(handover)->dead_letters, &publishing, INFINITY, failure);
         sending_stats_count(&worker_of(handover)->stats.sent[handover->copy.sending], error == 0);
+        if (delivery_is_traced(handover->delivery))
+            delivery_trace_copy(handover->delivery, handover->copy.queue, begun_at, error);
     }
     buffer_destroy(&properties);
     return error;

@@ -91,6 +91,19 @@ static bool write_origin(const struct delivery *delivery, struct buffer *entries
            keep_aside(entries, "whippet-user-id", properties_get(properties, PROPERTY_USER_ID));
 }
 
+/* Of a message that brought none: so that what becomes of the copy belongs to the same trace. */
+static bool add_trace(const struct delivery *delivery, struct buffer *entries)
+{
+    struct trace_context context = delivery->message.trace;
+    char parent[TRACE_PARENT_SIZE];
+    if (!trace_context_is_set(&context) || !delivery->trace.is_root ||
+        whippet_header(&delivery->message, "traceparent").kind != WHIPPET_VALUE_ABSENT)
+        return true;
+    context.span = delivery->trace.receive;
+    trace_parent_write(&context, parent);
+    return message_copy_add_text(entries, "traceparent", bytes_of_text(parent));
+}
+
 int message_copy_properties(const struct delivery *delivery, const struct message_copy *copy,
                             bool with_original_headers, struct buffer *properties)
 {
@@ -98,7 +111,8 @@ int message_copy_properties(const struct delivery *delivery, const struct messag
     int error = WHIPPET_E_MEMORY;
     buffer_init(&entries);
     if ((!with_original_headers || copy_original_headers(&delivery->message, &entries)) &&
-        write_origin(delivery, &entries) && copy->write_headers(delivery, copy, &entries))
+        add_trace(delivery, &entries) && write_origin(delivery, &entries) &&
+        copy->write_headers(delivery, copy, &entries))
         error = properties_copy(properties, delivery->message.content->properties,
                                 bytes_of(buffer_begin(&entries), buffer_length(&entries)),
                                 1u << PROPERTY_EXPIRATION | 1u << PROPERTY_USER_ID);

@@ -5,17 +5,22 @@
 
 /* --- On the main loop -----------------------------------------------------------------------------------*/
 
-int publication_send(struct worker *worker, whippet_task *task, const struct publishing *publishing)
+int publication_send(struct worker *worker, whippet_task *task, const struct publishing *publishing,
+                     const struct publish_span *span)
 {
     struct whippet_failure failure;
+    double begun_at = loop_now(worker->loop);
     if (worker->trial != NULL)
         return trial_publish(worker->trial, task, publishing);
     int error = publisher_publish(task, worker->publications, publishing, INFINITY, &failure);
     sending_stats_count(&worker->stats.sent[SENDING_PUBLICATION], error == 0);
+    if (trace_context_is_sampled(&span->context) && worker->tracer != NULL)
+        worker_trace_publication(worker, publishing, span, begun_at, error);
     return error;
 }
 
-static int publish_here(struct worker *worker, whippet_task *task, const whippet_publication *publication)
+static int publish_here(struct worker *worker, whippet_task *task, const whippet_publication *publication,
+                        const struct publish_span *span)
 {
     struct buffer properties;
     buffer_init(&properties);
@@ -27,7 +32,7 @@ static int publish_here(struct worker *worker, whippet_task *task, const whippet
             .properties = bytes_of(buffer_begin(&properties), buffer_length(&properties)),
             .body = publication->body,
         };
-        error = publication_send(worker, task, &publishing);
+        error = publication_send(worker, task, &publishing, span);
     }
     buffer_destroy(&properties);
     return error;
@@ -42,6 +47,7 @@ struct errand {
     struct loop_call answer; /* to the task's own */
     struct worker *worker;
     const whippet_publication *publication;
+    const struct publish_span *span;
     double deadline;
     struct loop *home;    /* the task's loop */
     whippet_task *runner; /* on the main loop; NULL: it has ended */
@@ -52,7 +58,7 @@ struct errand {
 static int run_errand(whippet_task *task, void *arg)
 {
     struct errand *errand = arg;
-    return publish_here(errand->worker, task, errand->publication);
+    return publish_here(errand->worker, task, errand->publication, errand->span);
 }
 
 static void answer_errand(struct errand *errand, int result)
@@ -93,7 +99,7 @@ static void on_answer(struct loop_call *call)
 }
 
 static int publish_from_thread(struct worker *worker, whippet_task *task,
-                               const whippet_publication *publication)
+                               const whippet_publication *publication, const struct publish_span *span)
 {
     struct errand errand = {
         .call.function = begin_errand,
@@ -101,6 +107,7 @@ static int publish_from_thread(struct worker *worker, whippet_task *task,
         .answer.function = on_answer,
         .worker = worker,
         .publication = publication,
+        .span = span,
         .deadline = task_deadline(task),
         .home = loop_of_task(task),
     };
@@ -118,10 +125,11 @@ static int publish_from_thread(struct worker *worker, whippet_task *task,
     return result == 0 ? 0 : error;
 }
 
-int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication)
+int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication,
+                          const struct publish_span *span)
 {
     struct worker *worker = owner;
     if (loop_of_task(task) != worker->loop)
-        return publish_from_thread(worker, task, publication);
-    return publish_here(worker, task, publication);
+        return publish_from_thread(worker, task, publication, span);
+    return publish_here(worker, task, publication, span);
 }

@@ -194,6 +194,11 @@ void worker_destroy(struct worker *worker)
     memory_free(worker);
 }
 
+void worker_trace(struct worker *worker, struct tracer *tracer)
+{
+    worker->tracer = tracer;
+}
+
 /* --- Beginning ------------------------------------------------------------------------------------------*/
 
 bool worker_start(struct worker *worker)

@@ -7,11 +7,13 @@
 #include <config/retry.h>
 #include <io/publisher.h>
 #include <stats/stats.h>
+#include <trace/tracer.h>
 #include <worker/background.h>
 #include <worker/brokers.h>
 #include <worker/ledger.h>
 #include <worker/message.h>
 #include <worker/publication.h>
+#include <worker/publishing.h>
 #include <worker/settlement.h>
 #include <worker/worker.h>
 
@@ -45,9 +47,10 @@ struct subscription {
     struct background background;      /* of the processor, where that is set up in this process */
     struct log_fields background_fields;
     const struct executor *executor;
-    struct child_group *children; /* with RUN_PROCESS; else NULL */
-    struct list hungry;           /* its place among those that wait for a thread, when it does */
-    struct queue_stats stats;     /* what others may see of it */
+    struct child_group *children;    /* with RUN_PROCESS; else NULL */
+    struct list hungry;              /* its place among those that wait for a thread, when it does */
+    struct queue_stats stats;        /* what others may see of it */
+    const struct span_source *spans; /* what its spans have in common; NULL: none was needed yet */
 
     enum subscription_state state;
     struct whippet_failure failure; /* why it FAILED last */
@@ -93,7 +96,8 @@ struct worker {
     uint64_t subscriptions_begun;   /* in all; for consumer tags */
     char host[64];
 
-    struct stats stats; /* what others may see of all this */
+    struct stats stats;    /* what others may see of all this */
+    struct tracer *tracer; /* borrowed; NULL: nobody traces */
     struct timer observer;
 
     double clock;             /* read last; never behind the loop's turn */
@@ -140,8 +144,20 @@ enum delivery_state {
     DELIVERY_HANDING_OVER /* to the dead-letter queue, or to a delay queue */
 };
 
+/* Its place in a trace, beside message.trace. */
+struct delivery_trace {
+    bool is_root;    /* the message brought no trace */
+    bool is_begun;   /* the span of its receiving is recorded */
+    bool is_waiting; /* between two attempts, since `since` */
+    uint64_t parent; /* the span that the message came from; 0: none */
+    uint64_t receive;
+    uint64_t settle; /* 0: not begun */
+    double since;    /* when the last attempt ended: a moment */
+};
+
 struct delivery {
     struct whippet_message message;
+    struct delivery_trace trace;
     struct subscription *subscription;
     struct list link; /* in the subscription's list for its state */
     uint64_t generation;
@@ -197,6 +213,29 @@ void delivery_log_in_flight(const struct delivery *delivery, double now);
 
 /* Between two attempts without the broker's help: holds neither slot nor task. */
 void delivery_retry_in_memory(struct delivery *delivery);
+
+/* --- trace.c: spans of deliveries ------------------------------------------------------------------------*/
+
+/* Finds or makes the trace that a new delivery belongs to. Only while somebody traces. */
+void delivery_trace_begin(struct delivery *delivery);
+
+/* The rest is for deliveries that are recorded. */
+static inline bool delivery_is_traced(const struct delivery *delivery)
+{
+    return trace_context_is_sampled(&delivery->message.trace);
+}
+
+void delivery_trace_attempt(struct delivery *delivery); /* one is to begin */
+void delivery_trace_attempted(struct delivery *delivery, enum attempt_result result);
+void delivery_trace_wait(struct delivery *delivery); /* for the next */
+void delivery_trace_end(struct delivery *delivery, enum delivery_outcome outcome);
+
+/* A copy of it was published, or was not: `error`. */
+void delivery_trace_copy(struct delivery *delivery, const char *queue, double begun_at, int error);
+
+/* The same for what a processor published. */
+void worker_trace_publication(struct worker *worker, const struct publishing *publishing,
+                              const struct publish_span *span, double begun_at, int error);
 
 /* --- message_copy.c: copies that the broker is to keep ---------------------------------------------------*/
 
@@ -304,10 +343,12 @@ void relay_connection_stop(whippet_task *task, struct relay_connection *relaying
 /* --- publication.c: what processors publish -------------------------------------------------------------*/
 
 /* A publish_function; `owner` is the worker. From a task of any loop. */
-int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication);
+int publish_for_processor(void *owner, whippet_task *task, const whippet_publication *publication,
+                          const struct publish_span *span);
 
 /* What is on its way to the broker, written already; counted. Suspends. */
-int publication_send(struct worker *worker, whippet_task *task, const struct publishing *publishing);
+int publication_send(struct worker *worker, whippet_task *task, const struct publishing *publishing,
+                     const struct publish_span *span);
 
 /* --- subscription.c -------------------------------------------------------------------------------------*/
 

@@ -42,9 +42,12 @@ void __wrap_delivery_attempt_ended(struct delivery *delivery)
 }
 
 /* Every other one waits, so that it can be recalled. */
-int __wrap_publication_send(struct worker *worker, whippet_task *task, const struct publishing *publishing);
-int __wrap_publication_send(struct worker *worker, whippet_task *task, const struct publishing *publishing)
+int __wrap_publication_send(struct worker *worker, whippet_task *task, const struct publishing *publishing,
+                            const struct publish_span *span);
+int __wrap_publication_send(struct worker *worker, whippet_task *task, const struct publishing *publishing,
+                            const struct publish_span *span)
 {
+    (void)span;
     (void)worker;
     FUZZ_PROMISE(strlen(publishing->exchange) <= UINT8_MAX && strlen(publishing->routing_key) <= UINT8_MAX);
     FUZZ_PROMISE(properties_check(publishing->properties) == PROPERTIES_SOUND);

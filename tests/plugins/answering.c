@@ -1,6 +1,7 @@
 /* Answers and publishes as the message's body says: for the tests of whippet_reply and whippet_publish. */
 #include <whippet/processor.h>
 
+#include <stdio.h>
 #include <string.h>
 
 static whippet_verdict verdict_of(whippet_task *task, int error)
@@ -45,11 +46,23 @@ static int publish(whippet_task *task, void *arg)
     return whippet_publish(task, &publication);
 }
 
+/* {"trace": "queue"}: publishes there what the trace is. */
+static int publish_trace(whippet_task *task, const char *queue)
+{
+    const char *parent = whippet_trace_parent(task), *state = whippet_trace_state(task);
+    char text[2048];
+    int length = snprintf(text, sizeof text, "%s %s", parent ? parent : "-", state ? state : "-");
+
+    return whippet_publish(task,
+                           &(whippet_publication){.routing_key = queue, .body = {text, (size_t)length}});
+}
+
 static whippet_verdict process(whippet_task *task, const whippet_message *message, void *state)
 {
     whippet_json_value body = whippet_json(message), text = whippet_json_get(body, "answer");
     double seconds = 30;
     const char *queue = whippet_json_string(task, whippet_json_get(body, "to"));
+    const char *trace = whippet_json_string(task, whippet_json_get(body, "trace"));
 
     (void)state;
     if (body.kind == WHIPPET_JSON_ABSENT) {
@@ -57,6 +70,9 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
     }
     if (text.kind != WHIPPET_JSON_ABSENT) {
         return verdict_of(task, answer(task, message, text));
+    }
+    if (trace) {
+        return verdict_of(task, publish_trace(task, trace));
     }
     whippet_json_real(whippet_json_get(body, "seconds"), &seconds);
     return verdict_of(task, whippet_with_timeout(task, seconds, publish, (void *)queue));

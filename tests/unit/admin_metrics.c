@@ -65,8 +65,13 @@ Test(metrics, have_the_promised_names_and_labels)
     queue_stats_enter(&emails, SUBSCRIPTION_FAILED, 1);
     stats.connections[CONNECTION_PUBLISH].blocked = true;
     sending_stats_count(&stats.sent[SENDING_DEAD_LETTER], true);
+    counter_add(&stats.traces.exported, 7);
+    counter_add(&stats.traces.dropped[TRACE_DROP_FULL], 3);
     const char *text = write_page(METRICS_PROMETHEUS);
     static const char *const LINES[] = {
+        "whippet_trace_spans_exported_total 7",
+        "whippet_trace_spans_dropped_total{reason=\"queue_full\"} 3",
+        "whippet_trace_spans_dropped_total{reason=\"export_failed\"} 0",
         "messaging_client_consumed_messages_total{queue=\"orders\",processor=\"log\"} 2",
         "messaging_client_consumed_messages_total{queue=\"emails\",processor=\"exec\"} 1",
         "whippet_settled_total{queue=\"orders\",processor=\"log\",outcome=\"acked\"} 1",

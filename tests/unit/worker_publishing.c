@@ -17,8 +17,10 @@ struct notes {
     int answer;
 };
 
-static int take_note(void *owner, whippet_task *task, const whippet_publication *publication)
+static int take_note(void *owner, whippet_task *task, const whippet_publication *publication,
+                     const struct publish_span *span)
 {
+    (void)span;
     struct notes *notes = owner;
     notes->calls++;
     notes->task = task;
@@ -142,11 +144,16 @@ Test(publishing, refuses_times_that_do_not_fit)
 
 /* --- Traces and replies ---------------------------------------------------------------------------------*/
 
-static char sent[2000]; /* what was published, in words */
+#define SOUND "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-static int write_down(void *owner, whippet_task *task, const whippet_publication *publication)
+static char sent[2000]; /* what was published, in words */
+static struct publish_span sent_as;
+
+static int write_down(void *owner, whippet_task *task, const whippet_publication *publication,
+                      const struct publish_span *span)
 {
     (void)owner, (void)task;
+    sent_as = *span;
     int length = snprintf(sent, sizeof sent, "to=%s corr=%s id=%zu", publication->routing_key,
                           publication->correlation_id, strlen(publication->message_id));
     for (size_t i = 0; i < publication->header_count; i++) {
@@ -186,13 +193,13 @@ static void expect_sent(const char *const *headers, whippet_publication publicat
     message_destroy(message.content);
 }
 
-static const char *const TRACED[] = {"traceparent", "00-1-2-01", "tracestate", "a=b", "x", "y", NULL};
+static const char *const TRACED[] = {"traceparent", SOUND, "tracestate", "a=b", "x", "y", NULL};
 
 Test(publishing, passes_the_trace_of_the_message_on)
 {
     whippet_publish_header own = {"kind", whippet_text_value("order")};
     expect_sent(TRACED, (whippet_publication){.headers = &own, .header_count = 1},
-                "to= corr= id=0 kind=order traceparent=00-1-2-01 tracestate=a=b");
+                "to= corr= id=0 kind=order traceparent=" SOUND " tracestate=a=b");
 }
 
 Test(publishing, leaves_a_trace_of_its_own_alone)
@@ -206,6 +213,58 @@ Test(publishing, passes_no_trace_on_where_there_is_none)
 {
     static const char *const untraced[] = {"tracestate", "a=b", NULL};
     expect_sent(untraced, (whippet_publication){0}, "to= corr= id=0");
+}
+
+Test(publishing, passes_nothing_on_that_is_not_valid)
+{
+    static const char *const wrong[] = {"traceparent", "00-1-2-01", "tracestate", "a=b", NULL};
+    static const char *const wrong_state[] = {"traceparent", SOUND, "tracestate", "A=b", NULL};
+    expect_sent(wrong, (whippet_publication){0}, "to= corr= id=0");
+    expect_sent(wrong_state, (whippet_publication){0}, "to= corr= id=0 traceparent=" SOUND);
+}
+
+Test(publishing, joins_states_that_came_apart)
+{
+    static const char *const apart[] = {"tracestate", "a=b", "traceparent", SOUND, "tracestate", "c=d", NULL};
+    expect_sent(apart, (whippet_publication){0}, "to= corr= id=0 traceparent=" SOUND " tracestate=a=b,c=d");
+}
+
+Test(publishing, passes_no_state_on_that_is_longer_than_anybody_has_to)
+{
+    static char state[TRACE_STATE_MAX + 2];
+    const char *const headers[] = {"traceparent", SOUND, "tracestate", state, "tracestate", "z=1", NULL};
+    for (int i = 0; i < 4; i++)
+        snprintf(state + strlen(state), sizeof state - strlen(state), "%c=%0253d,", 'a' + i, 0);
+    expect_sent(headers, (whippet_publication){0}, "to= corr= id=0 traceparent=" SOUND);
+}
+
+/* With a span of its own for the attempt, the publication gets one below it. */
+static void expect_sent_in_trace(uint32_t flags)
+{
+    struct whippet_message message = message_with((struct properties_draft){0}, TRACED);
+    whippet_publication publication = {.routing_key = "", .correlation_id = "", .message_id = ""};
+    char expected[200], parent[TRACE_PARENT_SIZE];
+    message.trace = (struct trace_context){.trace_high = 1, .trace_low = 2, .span = 3, .flags = flags};
+    publishing_install(write_down, NULL);
+    task_set_message(some_task, &message);
+    cr_assert_eq(whippet_publish(some_task, &publication), 0);
+    trace_parent_write(&sent_as.context, parent);
+    snprintf(expected, sizeof expected, "to= corr= id=0 traceparent=%s tracestate=a=b", parent);
+    cr_expect_str_eq(sent, expected);
+    cr_expect(sent_as.context.trace_high == 1 && sent_as.context.trace_low == 2 && sent_as.parent == 3);
+    message_destroy(message.content);
+}
+
+Test(publishing, names_its_own_span_where_the_trace_is_recorded)
+{
+    expect_sent_in_trace(TRACE_SAMPLED);
+    cr_expect_neq(sent_as.context.span, 3);
+}
+
+Test(publishing, names_the_attempt_where_the_trace_is_not_recorded)
+{
+    expect_sent_in_trace(0);
+    cr_expect_eq(sent_as.context.span, 3);
 }
 
 Test(publishing, says_when_memory_is_short_for_the_trace)

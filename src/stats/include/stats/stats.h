@@ -115,6 +115,28 @@ struct sending_stats {
     counter failed;
 };
 
+/* --- Traces ---------------------------------------------------------------------------------------------*/
+
+/* Why a span never came to the collector. X(NAME, "label"). */
+#define TRACE_DROPS(X)                                                                                       \
+    X(FULL, "queue_full")      /* more came than could be sent */                                            \
+    X(EXPORT, "export_failed") /* the collector was away, or refused them */
+
+enum trace_drop {
+#define TRACE_DROP_ENUM(name, label) TRACE_DROP_##name,
+    TRACE_DROPS(TRACE_DROP_ENUM)
+#undef TRACE_DROP_ENUM
+    TRACE_DROP_COUNT,
+};
+
+const char *trace_drop_label(enum trace_drop reason);
+
+/* In spans. FULL is the loop's, all else the exporting thread's. */
+struct trace_stats {
+    counter exported;
+    counter dropped[TRACE_DROP_COUNT];
+};
+
 /* --- All of it ------------------------------------------------------------------------------------------*/
 
 struct stats {
@@ -124,6 +146,7 @@ struct stats {
     struct loop_stats loop;
     struct connection_stats connections[CONNECTION_ROLES];
     struct sending_stats sent[SENDING_COUNT];
+    struct trace_stats traces;
     _Atomic bool stopping;
     struct in_flight_board board;
     struct management_stats management;

@@ -5,6 +5,7 @@
 #include <async/loop.h>
 #include <config/config.h>
 #include <stats/stats.h>
+#include <trace/tracer.h>
 #include <worker/ledger.h>
 #include <worker/plugin.h>
 
@@ -24,6 +25,9 @@ enum run_mode queue_run_mode(const struct queue_config *queue, const whippet_pro
 struct worker *worker_create(struct loop *loop, const struct config *config, const char *version,
                              struct config_errors *errors);
 void worker_destroy(struct worker *worker); /* it must have ended, or never begun */
+
+/* From now on the spans of its deliveries are recorded there. Borrowed. Before it starts. */
+void worker_trace(struct worker *worker, struct tracer *tracer);
 
 /* Connects and consumes; from now on loop_run turns it. False when memory is short. */
 bool worker_start(struct worker *worker);

@@ -15,6 +15,8 @@
     X(const char *, easy_strerror, (CURLcode))                                                               \
     X(char *, easy_escape, (CURL *, const char *, int))                                                      \
     X(void, easy_cleanup, (CURL *))                                                                          \
+    X(struct curl_slist *, slist_append, (struct curl_slist *, const char *))                                \
+    X(void, slist_free_all, (struct curl_slist *))                                                           \
     X(void, free, (void *))
 
 struct curl_library {
@@ -23,7 +25,7 @@ struct curl_library {
 #undef CURL_MEMBER
 };
 
-/* NULL with the failure filled where it is not installed. Static, and never unloaded. */
+/* NULL with the failure filled where it is not installed. Static, and never unloaded. From any thread. */
 const struct curl_library *curl_library_load(struct whippet_failure *failure);
 
 #endif
