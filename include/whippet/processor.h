@@ -47,6 +47,13 @@ typedef enum whippet_verdict {
 WHIPPET_API whippet_verdict whippet_retry_later(whippet_task *task, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/** The same with a word on when: the next attempt begins no sooner than `seconds` from now, where the queue's
+ * own pause is shorter; for a server that says how long it wants to be left alone (Retry-After). More than
+ * `retry.max_delay`, and what would hold the message for longer than the broker allows, is cut to that; with
+ * `retry.via: broker` it is the shortest of the queue's delays that is long enough, else the longest. */
+WHIPPET_API whippet_verdict whippet_retry_after(whippet_task *task, double seconds, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /** The same with WHIPPET_REJECT: `return whippet_reject(task, "no key %s", name);` */
 WHIPPET_API whippet_verdict whippet_reject(whippet_task *task, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -86,6 +86,7 @@ typedef struct whippet_test_result {
     int struck;              /**< WHIPPET_E_TIMEOUT when the deadline struck, WHIPPET_E_CANCELLED; else 0 */
     unsigned attempt;        /**< the number of the attempt that came to this */
     double seconds;          /**< how long it took on the virtual clock, pauses between attempts included */
+    double retry_after;      /**< seconds that whippet_retry_after asked to pause; 0: it was not called */
     size_t stack_used; /**< bytes; the deepest that a stack of it or its children was used, in whole pages */
 } whippet_test_result;
 
@@ -128,9 +129,10 @@ WHIPPET_API void whippet_test_run_together(whippet_test *test, const whippet_tes
                                            size_t count, whippet_test_result *results);
 
 /**
- * Runs attempt after attempt until one does not ask for another or they are used up, with the policy's pauses
- * on the virtual clock. `policy` NULL: five attempts, three seconds apart. Returns what came of the last one:
- * RETRY means that the worker would dead-letter the message for "retry-exhausted", REJECT for "rejected".
+ * Runs attempt after attempt until one does not ask for another or they are used up, with the policy's
+ * pauses, or what whippet_retry_after asks for where that is longer, on the virtual clock. `policy` NULL:
+ * five attempts, three seconds apart. Returns what came of the last one: RETRY means that the worker would
+ * dead-letter the message for "retry-exhausted", REJECT for "rejected".
  */
 WHIPPET_API whippet_test_result whippet_test_run_attempts(whippet_test *test,
                                                           const whippet_test_message *message,

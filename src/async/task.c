@@ -200,6 +200,7 @@ static void task_init(whippet_task *task, struct scheduler *scheduler, struct st
     task->ended = NULL;
     task->arena.blocks = NULL;
     task->reason = NULL;
+    task->retry_after = 0;
     task->message = NULL;
 }
 
@@ -415,6 +416,18 @@ void task_set_reason(whippet_task *task, const char *format, va_list arguments)
     size_t kept = utf8_cut(text, strlen(text), REASON_SIZE - 1);
     memcpy(root->reason, text, kept);
     root->reason[kept] = '\0';
+}
+
+static const double LONGEST_PAUSE = 1e9; /* seconds: for ever, and yet a number to reckon with */
+
+void task_set_retry_after(whippet_task *task, double seconds)
+{
+    task->root->retry_after = seconds > 0 ? fmin(seconds, LONGEST_PAUSE) : 0;
+}
+
+double task_retry_after(const whippet_task *task)
+{
+    return task->root->retry_after;
 }
 
 const char *task_reason(const whippet_task *task)

@@ -52,6 +52,7 @@ struct whippet_task {
     task_ended *ended;               /* may be NULL */
     struct arena arena;
     char *reason;                   /* in the arena; NULL: none */
+    double retry_after;             /* seconds; 0: not asked for */
     const whippet_message *message; /* borrowed; may be NULL */
 };
 

@@ -43,13 +43,6 @@ static bool is_sound(const struct subject *subject)
 
 /* --- The broker's patience ------------------------------------------------------------------------------*/
 
-/* The whole of an argument in milliseconds, as seconds; `otherwise` where it is not there. */
-static double argument_seconds(const struct queue_config *queue, const char *name, double otherwise)
-{
-    const cJSON *argument = cJSON_GetObjectItemCaseSensitive(queue->arguments, name);
-    return cJSON_IsNumber(argument) ? argument->valuedouble / 1000 : otherwise;
-}
-
 static void check_timeout(const struct subject *subject, const char *patience_text)
 {
     char timeout[UNITS_TEXT_SIZE];
@@ -84,9 +77,9 @@ static void check_retry_in_memory(const struct subject *subject, double patience
 
 static void check_patience(const struct subject *subject, double consumer_timeout)
 {
-    double patience = argument_seconds(subject->queue, "x-consumer-timeout", consumer_timeout);
+    double patience = queue_patience(subject->queue, consumer_timeout);
     char text[UNITS_TEXT_SIZE];
-    if (patience <= 0 || subject->queue->type == QUEUE_TYPE_STREAM)
+    if (patience == INFINITY)
         return;
     duration_format(patience, text);
     if (subject->queue->timeout > patience)

@@ -58,6 +58,7 @@ static int process_message(whippet_task *task, void *arg)
         .reason = keep_reason(test, task, verdict),
         .struck = task_struck(task),
         .attempt = attempt->message.attempt,
+        .retry_after = task_retry_after(task),
     };
     return 0;
 }
@@ -211,6 +212,6 @@ whippet_test_result whippet_test_run_attempts(whippet_test *test, const whippet_
             result.stack_used = deepest;
             return result;
         }
-        pause_for(test, retry_delay(policy, number, random_unit()));
+        pause_for(test, fmax(result.retry_after, retry_delay(policy, number, random_unit())));
     }
 }

@@ -35,6 +35,7 @@ struct attempt {
     whippet_task *task; /* NULL: none runs */
     whippet_verdict verdict;
     int struck;
+    double retry_after;
     char *reason; /* owned; NULL: none */
 };
 
@@ -74,8 +75,10 @@ static void send_result(struct attempt *attempt, const char *reason)
 {
     struct child *child = attempt->child;
     double now = attempt->ended_at;
-    struct ended_frame ended = {
-        .verdict = attempt->verdict, .struck = attempt->struck, .duration = now - attempt->started_at};
+    struct ended_frame ended = {.verdict = attempt->verdict,
+                                .struck = attempt->struck,
+                                .duration = now - attempt->started_at,
+                                .retry_after = attempt->retry_after};
     size_t length = strlen(reason);
     uint8_t *at = frame_link_begin(&child->link, FRAME_ENDED, attempt->slot, attempt->serial,
                                    sizeof ended + length, (whippet_bytes){0});
@@ -104,6 +107,7 @@ static int perform(whippet_task *task, void *arg)
     if (attempt->verdict != WHIPPET_ACK) {
         attempt->reason = memory_copy_text(task_reason(task));
         attempt->struck = task_struck(task);
+        attempt->retry_after = task_retry_after(task);
     }
     return 0;
 }

@@ -178,6 +178,7 @@ static bool on_ended(struct child *child, const struct frame *frame, const uint8
     delivery->verdict = (whippet_verdict)ended.verdict;
     delivery->struck = ended.struck;
     delivery->duration = ended.duration;
+    delivery->retry_after = ended.retry_after;
     memory_free(delivery->reason);
     delivery->reason = reason > 0 ? memory_copy_span(payload + sizeof ended, reason) : NULL;
     child_free_seat(child, seat);

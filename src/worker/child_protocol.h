@@ -68,7 +68,8 @@ struct deliver_frame {
 struct ended_frame {
     int32_t verdict;
     int32_t struck;
-    double duration; /* seconds */
+    double duration;    /* seconds */
+    double retry_after; /* seconds; 0: not asked for */
     /* then the reason, without a NUL */
 };
 

@@ -5,6 +5,7 @@
 #include <base/log.h>
 #include <base/memory.h>
 #include <base/random.h>
+#include <config/retry.h>
 #include <config/units.h>
 #include <math.h>
 
@@ -190,10 +191,23 @@ static void retry_due(struct timer *timer)
     subscription_dispatch(delivery->subscription);
 }
 
+/* Cut to what the configuration and the broker allow; below 0 where nothing is left of that. */
+static double pause_asked_for(const struct delivery *delivery)
+{
+    const struct worker *worker = delivery->subscription->worker;
+    const struct queue_config *config = delivery->subscription->config;
+    if (delivery->retry_after <= config->retry.delay)
+        return 0;
+    double room = retry_room(config, queue_patience(config, worker->config->consumer_timeout),
+                             delivery->message.attempt, loop_now(worker->loop) - delivery->arrived_at);
+    return fmin(delivery->retry_after, fmin(config->retry.max_delay, room));
+}
+
 void delivery_retry_in_memory(struct delivery *delivery)
 {
     struct subscription *subscription = delivery->subscription;
-    double delay = retry_delay(&subscription->config->retry, delivery->message.attempt, random_unit());
+    double delay = fmax(pause_asked_for(delivery),
+                        retry_delay(&subscription->config->retry, delivery->message.attempt, random_unit()));
     struct log_fields fields = delivery->fields;
     char next[UNITS_TEXT_SIZE];
     duration_format(delay, next);
@@ -342,6 +356,7 @@ static void delivery_start(struct delivery *delivery)
     delivery->fields.attempt = delivery->message.attempt;
     delivery->verdict = WHIPPET_RETRY;
     delivery->struck = 0;
+    delivery->retry_after = 0;
     delivery->crashed = false;
     if (delivery_is_traced(delivery))
         delivery_trace_attempt(delivery);

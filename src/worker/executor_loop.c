@@ -10,6 +10,7 @@ static void keep_reason(struct delivery *delivery, const whippet_task *task)
     memory_free(delivery->reason);
     delivery->reason = *reason != '\0' ? memory_copy_text(reason) : NULL;
     delivery->struck = task_struck(task);
+    delivery->retry_after = task_retry_after(task);
 }
 
 /* The attempt, on a task's stack. */

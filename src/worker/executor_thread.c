@@ -55,6 +55,7 @@ static int attempt(whippet_task *task, void *arg)
         memory_free(delivery->reason);
         delivery->reason = *reason != '\0' ? memory_copy_text(reason) : NULL;
         delivery->struck = task_struck(task);
+        delivery->retry_after = task_retry_after(task);
     }
     return 0;
 }

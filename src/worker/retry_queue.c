@@ -46,7 +46,10 @@ void retry_queue_begin(struct delivery *delivery)
         .report = report,
         .give_up = give_up,
     };
-    retry_queue_name(config->name, retry_queue_delay(&config->retry, delivery->message.attempt), copy.queue);
+    retry_queue_name(
+        config->name,
+        retry_queue_delay_after(&config->retry, delivery->message.attempt, delivery->retry_after),
+        copy.queue);
     handover_begin(delivery, &copy);
 }
 

@@ -165,6 +165,7 @@ struct delivery {
     whippet_verdict verdict; /* of the last attempt */
     int struck;              /* TIMEOUT or CANCELLED when that ended the last attempt's awaits; else 0 */
     bool crashed;            /* the last attempt took its process down */
+    double retry_after;      /* seconds that the last attempt asked to pause; 0: it did not */
     char *reason;            /* of the last failure, in words; owned, NULL: none given */
     whippet_task *task;      /* of the main loop: the attempt's or the dead letter's; NULL: none */
     void *seat;              /* where the executor runs it; NULL: nowhere, or in `task` */
@@ -186,8 +187,8 @@ void delivery_end(struct delivery *delivery, enum delivery_outcome outcome);
 /* True while the channel that it came by is the one that is open: it can still be settled. */
 bool delivery_is_current(const struct delivery *delivery);
 
-/* An executor's word that the attempt has come to its end: verdict, struck, crashed, reason, started_at and
- * duration are filled in. The delivery may be gone afterwards. */
+/* An executor's word that the attempt has come to its end: verdict, struck, crashed, reason, retry_after,
+ * started_at and duration are filled in. The delivery may be gone afterwards. */
 void delivery_attempt_ended(struct delivery *delivery);
 
 /* An executor's word that the attempt came to nothing through no fault of its own: it does not count, and the

@@ -1,6 +1,7 @@
 /* What each key takes, and what can't work together. */
 #include "config_testing.h"
 #include <config/retry.h>
+#include <math.h>
 
 static void setup(void)
 {
@@ -52,6 +53,31 @@ Test(feasible, an_attempt_ends_within_the_brokers_patience)
                    "queues[0].timeout", "set at most that");
     assert_accepted("", "\"timeout\": \"30m\", \"retry\": { \"attempts\": 1 }");
     assert_accepted("\"consumer_timeout\": \"2h\"", "\"timeout\": \"31m\", \"retry\": { \"attempts\": 2 }");
+}
+
+Test(feasible, a_pause_leaves_time_for_the_attempts_that_follow)
+{
+    struct config *config = parse("{ " ONE_QUEUE " }");
+    const struct queue_config *queue = &config->queues[0];
+    double patience = queue_patience(queue, config->consumer_timeout);
+    cr_assert_eq(patience, 1800);
+    cr_assert_eq(retry_room(queue, patience, 1, 10), 1800 - 10 - 4 * 300 - 3 * 3);
+    cr_assert_eq(retry_room(queue, patience, 4, 10), 1800 - 10 - 300);
+    cr_assert_eq(queue_patience(queue, 0), INFINITY);
+    config_destroy(config);
+}
+
+Test(feasible, a_message_waits_in_the_shortest_delay_queue_that_is_long_enough)
+{
+    static const whippet_retry_policy growing = {
+        .attempts = 6, .delay = 1, .backoff = WHIPPET_BACKOFF_EXPONENTIAL, .max_delay = 8};
+    cr_assert_eq(retry_queue_delay_after(&growing, 1, 0), 1000);
+    cr_assert_eq(retry_queue_delay_after(&growing, 1, 3), 4000);
+    cr_assert_eq(retry_queue_delay_after(&growing, 1, 4), 4000);
+    cr_assert_eq(retry_queue_delay_after(&growing, 3, 2), 4000);
+    cr_assert_eq(retry_queue_delay_after(&growing, 1, 1e9), 8000);
+    static const whippet_retry_policy constant = {.attempts = 3, .delay = 3};
+    cr_assert_eq(retry_queue_delay_after(&constant, 1, 100), 3000);
 }
 
 Test(feasible, attempts_and_pauses_in_memory_end_within_the_brokers_patience)

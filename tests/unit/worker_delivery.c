@@ -55,6 +55,36 @@ Test(delivery, that_keeps_failing_is_attempted_five_times_with_the_delay_between
     cr_assert(rig.broker->publishes[0].mandatory);
 }
 
+static double pause_before(unsigned start)
+{
+    return work.starts[start].at - work.starts[start - 1].at;
+}
+
+Test(delivery, that_asks_for_a_longer_pause_has_it)
+{
+    work_open(QUEUE("q", QUICK_RETRY));
+    work_deliver("q", "p1");
+    rig_until(work.start_count == 3);
+    cr_assert_geq(pause_before(1), 0.1999);
+    cr_assert_geq(pause_before(2), 0.1999);
+}
+
+Test(delivery, that_asks_for_a_shorter_pause_has_the_queues_own)
+{
+    work_open(QUEUE("q", ",\"retry\":{\"delay\":\"300ms\"}"));
+    work_deliver("q", "p1");
+    rig_until(work.start_count == 2);
+    cr_assert_geq(pause_before(1), 0.2999);
+}
+
+Test(delivery, has_no_longer_pause_than_the_queues_longest)
+{
+    work_open(QUEUE("q", ",\"retry\":{\"delay\":\"20ms\",\"max_delay\":\"100ms\"}"));
+    work_deliver("q", "P1");
+    rig_until(work.start_count == 5);
+    cr_assert_geq(pause_before(1), 0.0999);
+}
+
 Test(delivery, that_is_rejected_is_not_attempted_again)
 {
     work_open(QUEUE("q", QUICK_RETRY));

@@ -53,12 +53,15 @@ static inline whippet_verdict work_hold(whippet_task *task, const char *body)
     return verdict < 0 ? WHIPPET_RETRY : (whippet_verdict)verdict;
 }
 
-/* The body's first letter says what to do: (a)ck, (r)etry, rejec(x)t, (s)leep a little and ack, (S)leep a
+/* The body's first letter says what to do: (a)ck, (r)etry, retry after a (p)ause of 0.2 s or a long one
+ * (P), rejec(x)t, (s)leep a little and ack, (S)leep a
  * little and retry, (h)old until the test says what, (t)ime out. */
 static inline whippet_verdict work_perform(whippet_task *task, const char *body)
 {
     switch (body[0]) {
     case 'r': return whippet_retry_later(task, "the test said so (%s)", body);
+    case 'p': return whippet_retry_after(task, 0.2, "after a while (%s)", body);
+    case 'P': return whippet_retry_after(task, 1e5, "tomorrow (%s)", body);
     case 'x': return whippet_reject(task, "no good: %s", body);
     case 's': return whippet_sleep(task, 0.005) == 0 ? WHIPPET_ACK : WHIPPET_RETRY;
     case 'S': whippet_sleep(task, 0.002); return WHIPPET_RETRY;

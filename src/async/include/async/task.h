@@ -61,6 +61,11 @@ void task_set_reason(whippet_task *task, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 const char *task_reason(const whippet_task *task);
 
+/* The pause before the next attempt that whippet_retry_after asked for, in seconds; 0: none. The root's, too.
+ */
+void task_set_retry_after(whippet_task *task, double seconds);
+double task_retry_after(const whippet_task *task);
+
 /* The message that a root and its children work on; NULL: none. Whoever runs process() says so, and what it
  * publishes carries the message's trace. */
 void task_set_message(whippet_task *task, const whippet_message *message);
