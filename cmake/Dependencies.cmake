@@ -5,15 +5,22 @@ find_package(Threads REQUIRED)
 pkg_check_modules(rabbitmq REQUIRED IMPORTED_TARGET librabbitmq>=0.11)
 pkg_check_modules(openssl REQUIRED IMPORTED_TARGET openssl>=3.0)
 pkg_check_modules(cjson REQUIRED IMPORTED_TARGET libcjson)
-pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl>=7.88)
 pkg_check_modules(microhttpd REQUIRED IMPORTED_TARGET libmicrohttpd>=0.9.75)
 
-# Clients are left out where their library is missing; processors that want one say so when they start.
+# Clients are left out where their library's headers are missing; processors that want one say so when they start. The
+# libraries themselves are loaded when they are first needed, never linked.
 if(WHIPPET_POSTGRES)
   pkg_check_modules(postgres libpq>=13)
   if(NOT postgres_FOUND)
     message(WARNING "libpq's headers are missing (Debian's package libpq-dev): PostgreSQL is left out")
     set(WHIPPET_POSTGRES OFF)
+  endif()
+endif()
+if(WHIPPET_HTTP)
+  pkg_check_modules(curl libcurl>=7.88)
+  if(NOT curl_FOUND)
+    message(WARNING "libcurl's headers are missing (Debian's package libcurl4-openssl-dev): HTTP is left out")
+    set(WHIPPET_HTTP OFF)
   endif()
 endif()
 

@@ -1,7 +1,7 @@
 #include "span_upload.h"
 #include <base/clock.h>
 #include <base/memory.h>
-#include <management/curl_library.h>
+#include <libcurl/library.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

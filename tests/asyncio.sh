@@ -49,7 +49,7 @@ for source in example-*.c; do
     }
     count=$((count + 1))
 done
-[ "$count" -ge 11 ] || {
+[ "$count" -ge 13 ] || {
     echo "docs/coming-from-asyncio.md: found only $count examples" >&2
     exit 1
 }

@@ -17,6 +17,7 @@
 #define WHIPPET_PROCESSOR_H
 
 #include <whippet/exec.h>
+#include <whippet/http.h>
 #include <whippet/json.h>
 #include <whippet/log.h>
 #include <whippet/message.h>
@@ -102,9 +103,6 @@ WHIPPET_API uint64_t whippet_setting_size(const whippet_settings *settings, cons
  * may be NULL; `*count` takes how many strings there are. They live as long as the processor. */
 WHIPPET_API const char *const *whippet_setting_strings(const whippet_settings *settings, const char *name,
                                                        size_t *count);
-
-/** Where setup() says what is wrong: printf-style, one line; text beyond half a KiB is cut. */
-typedef struct whippet_failure whippet_failure;
 
 /** Keeps the text, printf-style, for the message that the worker ends with. Does not suspend. */
 WHIPPET_API void whippet_fail(whippet_failure *failure, const char *format, ...)

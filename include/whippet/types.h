@@ -30,6 +30,10 @@ typedef struct whippet_task whippet_task;
 /** One delivery, borrowed by the processor for the duration of process(). */
 typedef struct whippet_message whippet_message;
 
+/** Where setup() says what is wrong, through whippet_fail: printf-style, one line; text beyond half a KiB is
+ * cut. */
+typedef struct whippet_failure whippet_failure;
+
 /** What an await or a call can fail with. Negative, and apart from -errno on purpose: errno means nothing
  * across an await. X(name, value, text). */
 #define WHIPPET_ERRORS(X)                                                                                    \

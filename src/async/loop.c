@@ -127,6 +127,7 @@ struct loop *loop_create(size_t stack_size, struct whippet_failure *failure)
         return NULL;
     }
     list_init(&loop->signals);
+    list_init(&loop->residents);
     ev_check_init(&loop->check, on_check);
     ev_set_priority(&loop->check, EV_MAXPRI);
     ev_check_start(loop->ev, &loop->check);
@@ -144,6 +145,7 @@ void loop_destroy(struct loop *loop)
 {
     if (loop == NULL)
         return;
+    residents_destroy(loop);
     offload_destroy(&loop->own);
     offload_destroy(&loop->processors);
     calls_destroy(&loop->calls, loop->ev);

@@ -46,6 +46,7 @@ struct loop {
     double ahead;       /* seconds that its clock is ahead of clock_monotonic, by leaping */
     size_t watching;    /* descriptors that are waited for */
     struct list signals;
+    struct list residents;
     struct offload own;        /* the program's: loop_offload */
     struct offload processors; /* theirs: whippet_offload */
     struct calls calls;
@@ -55,6 +56,8 @@ struct loop {
 /* Its wake-up keeps the loop waiting even where nothing else is watched. */
 void offload_init(struct offload *offload, struct ev_loop *ev);
 void offload_destroy(struct offload *offload);
+
+void residents_destroy(struct loop *loop);
 
 void calls_init(struct calls *calls, struct ev_loop *ev);
 void calls_destroy(struct calls *calls, struct ev_loop *ev);

@@ -2,8 +2,8 @@
 #include <base/memory.h>
 #include <base/secret.h>
 #include <cjson/cJSON.h>
+#include <libcurl/library.h>
 #include <management/client.h>
-#include <management/curl_library.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -82,15 +82,6 @@ static int explain(long status, const char *where, struct whippet_failure *failu
         return failure_set(failure, WHIPPET_E_INVALID, "%s answers with status %ld instead of an answer",
                            where, status);
     }
-}
-
-void management_describe(const char *url, char where[MANAGEMENT_WHERE_SIZE])
-{
-    const char *scheme = strstr(url, "://");
-    const char *host = scheme != NULL ? scheme + 3 : url;
-    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
-    snprintf(where, MANAGEMENT_WHERE_SIZE, "%.*s%.*s", (int)(host - url), url,
-             (int)strcspn(at != NULL ? at + 1 : host, "/?#"), at != NULL ? at + 1 : host);
 }
 
 /* --- Asking ---------------------------------------------------------------------------------------------*/

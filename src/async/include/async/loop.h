@@ -15,8 +15,8 @@ struct loop; /* owns a scheduler and an ev_loop */
 /* NULL with the failure filled. */
 struct loop *loop_create(size_t stack_size, struct whippet_failure *failure);
 
-/* No task may be alive; watches must have been destroyed. Waits for the end of offloaded work that still
- * runs: whoever can't wait leaves the process without destroying the loop. */
+/* No task may be alive; watches must have been destroyed, or be a resident's. Waits for the end of offloaded
+ * work that still runs: whoever can't wait leaves the process without destroying the loop. */
 void loop_destroy(struct loop *loop);
 
 struct scheduler *loop_scheduler(struct loop *loop);
@@ -94,6 +94,23 @@ void watch_destroy(struct watch *watch);         /* also from inside its own fun
  * function a signal, and one loop in a process. False when memory is short, the signal cannot be caught, or
  * has a function. */
 bool loop_on_signal(struct loop *loop, int signal_number, void (*function)(void *owner), void *owner);
+
+/* --- Residents ------------------------------------------------------------------------------------------*/
+
+/* What lives on the loop for as long as there is one, shared by all of its tasks: a pool of connections, say.
+ * Embedded by its owner. */
+struct loop_resident {
+    struct list link;
+    const void *kind; /* the address of something of the owner's, which tells it from all others */
+    void (*destroy)(struct loop_resident *resident); /* when the loop goes; it has left the loop then */
+};
+
+/* Kept until it leaves, or the loop is destroyed; one of a kind. */
+void loop_keep(struct loop *loop, struct loop_resident *resident);
+void loop_leave(struct loop_resident *resident);
+
+/* NULL when there is none of the kind. */
+struct loop_resident *loop_find(struct loop *loop, const void *kind);
 
 /* --- Other threads --------------------------------------------------------------------------------------*/
 
