@@ -345,6 +345,7 @@ Test(crashes, do_not_need_a_ledger_to_be_reported_nor_to_be_survived)
     send(queue, "x", "segfault");
     worker_await_end(worker, 20, SIGNALLED + SIGSEGV);
     cr_expect_eq(worker_said(worker, "message-id=x attempt=1 crashed: SIGSEGV"), 1);
+    await(10, client_ready(stage_client(), queue) == 1, "the message back in its queue");
     client_purge(stage_client(), queue);
     worker_start_again(worker);
     worker_await_consuming(worker, queue);

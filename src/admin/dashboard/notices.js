@@ -1,5 +1,5 @@
 /* What somebody should look at, in words; the most urgent first. */
-import { element } from "./dom.js";
+import { element, setChildren, setText } from "./dom.js";
 import { formatMoment, formatSeconds } from "./format.js";
 
 function ofLoop({ loop }) {
@@ -49,15 +49,25 @@ export function noticesOf(status, anchorOf) {
   return [...ofLoop(status), ...stopping, ...ofConnections(status), ...ofQueues(status, anchorOf), ...ofManagement(status)];
 }
 
-function item({ level, text, anchor }) {
-  return element("li", { "data-level": level }, anchor ? element("a", { href: `#${anchor}` }, text) : text);
+function item({ anchor }) {
+  return element("li", {}, ...(anchor ? [element("a", { href: `#${anchor}` })] : []));
 }
 
-/** Leaves the list alone while it says the same, so that it is read aloud once. */
+function fill(node, { level, text }) {
+  if (node.dataset.level !== level) node.dataset.level = level;
+  setText(node.firstElementChild ?? node, text);
+}
+
+/** Leaves alone what says the same, so that it is read aloud once, and a link that has the focus keeps it. */
 export function showNotices(list, notices) {
   const all = notices.length > 0 ? notices : [{ level: "good", text: "Everything is in order" }];
-  const said = JSON.stringify(all);
-  if (list.said === said) return;
-  list.said = said;
-  list.replaceChildren(...all.map(item));
+  const before = list.items ?? new Map();
+  list.items = new Map();
+  for (const notice of all) {
+    const key = notice.anchor ?? notice.text;
+    const node = before.get(key) ?? item(notice);
+    fill(node, notice);
+    list.items.set(key, node);
+  }
+  setChildren(list, [...list.items.values()]);
 }
