@@ -467,7 +467,7 @@ Test(http, says_that_nobody_listens)
 
 Test(http, says_that_a_name_is_not_known)
 {
-    struct call call = {.request = {.url = "http://no-such-host.invalid/"}};
+    struct call call = {.request = {.url = "http://no-such-host.invalid/", .connect_timeout = 100}};
     run_call(&call, NULL);
     cr_assert_eq(call.error, WHIPPET_E_UNAVAILABLE, "%s", call.words);
     assert_has(call.words, "no-such-host.invalid");
