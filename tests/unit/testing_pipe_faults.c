@@ -27,12 +27,12 @@ static bool strikes(const char *call)
     return failing != NULL && strcmp(call, failing) == 0 && ++calls == fails_at;
 }
 
-/* --- What it calls
- * ----------------------------------------------------------------------------------------*/
+/* --- What it calls --------------------------------------------------------------------------------------*/
 
+/* Visible, since GNU's linker takes the libraries' references for ones to these, too. */
 #define WRAP(type, name, parameters, arguments, failed)                                                      \
     type __real_##name parameters;                                                                           \
-    type __wrap_##name parameters;                                                                           \
+    __attribute__((visibility("default"))) type __wrap_##name parameters;                                    \
     type __wrap_##name parameters                                                                            \
     {                                                                                                        \
         return strikes(#name) ? failed : __real_##name arguments;                                            \
