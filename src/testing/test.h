@@ -8,8 +8,8 @@
 #include <whippet/testing.h>
 #include <worker/background.h>
 #include <worker/message.h>
-#include <worker/publishing.h>
 #include <worker/plugin.h>
+#include <worker/publishing.h>
 
 struct publication; /* one that was captured */
 

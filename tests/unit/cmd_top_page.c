@@ -378,7 +378,9 @@ Test(top_page, writes_ascii_where_the_terminal_has_nothing_else)
         for (const char *at = page.lines[i].text; *at != '\0'; at++)
             cr_assert_lt((unsigned char)*at, 0x80);
     }
-    cr_assert(shows("Gr?" "?e-?" "?-"));
+    cr_assert(shows("Gr?"
+                    "?e-?"
+                    "?-"));
 }
 
 Test(top_page, writes_huge_and_impossible_numbers_in_their_columns)
