@@ -31,13 +31,14 @@ struct delivery *delivery_create(struct subscription *subscription, struct messa
     *delivery = (struct delivery){
         .message = {.content = message, .queue = config->name, .attempts = config->retry.attempts},
         .subscription = subscription,
-        .generation = subscription->generation,
+        .consumer = subscription->consumer,
         .arrived_at = loop_now(subscription->worker->loop),
         .retry.function = retry_due,
         .fields = {.queue = config->name, .processor = config->processor},
         .label = subscription->label,
     };
     delivery->fields.message_id = whippet_message_id(&delivery->message);
+    consumer_hold(delivery->consumer);
     retry_queue_recognise(&delivery->message);
     if (subscription->worker->tracer != NULL)
         delivery_trace_begin(delivery);
@@ -50,8 +51,7 @@ static void return_unhandled(struct subscription *subscription, struct message *
 {
     struct log_fields fields = {.queue = subscription->config->name, .error = "out of memory"};
     log_limited(subscription, LOG_UNHANDLED, &fields, "a message was returned to its queue unhandled");
-    settlement_return(&subscription->settlement, message->delivery_tag);
-    subscription_told(subscription, channel_nack(&subscription->channel, message->delivery_tag, false, true));
+    consumer_return(subscription->consumer, message->delivery_tag);
     queue_counters_ended(&subscription->stats.counters, PHASE_WAITING, OUTCOME_RETURNED);
     message_destroy(message);
 }
@@ -74,27 +74,23 @@ void delivery_arrived(struct subscription *subscription, struct message *message
 
 bool delivery_is_current(const struct delivery *delivery)
 {
-    const struct subscription *subscription = delivery->subscription;
-    return subscription->channel.is_open && subscription->generation == delivery->generation;
+    return delivery->consumer->channel.is_open;
 }
 
 /* Tells the broker; returns the outcome that it comes to. What came by a channel that has gone is back in its
  * queue. */
 static enum delivery_outcome settle(const struct delivery *delivery, enum delivery_outcome outcome)
 {
-    struct subscription *subscription = delivery->subscription;
     uint64_t tag = delivery->message.content->delivery_tag;
     if (!delivery_is_current(delivery)) {
         if (outcome != OUTCOME_RETURNED)
-            counter_add(&subscription->stats.counters.stale_settlements, 1);
+            counter_add(&delivery->subscription->stats.counters.stale_settlements, 1);
         return OUTCOME_RETURNED;
     }
-    if (outcome == OUTCOME_RETURNED) {
-        if (settlement_return(&subscription->settlement, tag) == SETTLEMENT_DONE)
-            subscription_told(subscription, channel_nack(&subscription->channel, tag, false, true));
-    } else if (settlement_ack(&subscription->settlement, tag) == SETTLEMENT_DONE) {
-        pace_ack_pending(subscription);
-    }
+    if (outcome == OUTCOME_RETURNED)
+        consumer_return(delivery->consumer, tag);
+    else
+        consumer_ack(delivery->consumer, tag);
     return outcome;
 }
 
@@ -117,6 +113,7 @@ void delivery_end(struct delivery *delivery, enum delivery_outcome outcome)
     queue_counters_ended(&subscription->stats.counters, phase_of(delivery->state), outcome);
     delivery_acquit(delivery, outcome);
     timer_stop(timers_of(subscription), &delivery->retry);
+    consumer_release(delivery->consumer);
     message_destroy(delivery->message.content);
     memory_free(delivery->reason);
     memory_free(delivery);
@@ -385,16 +382,29 @@ void subscription_dispatch(struct subscription *subscription)
     subscription->dispatching = false;
 }
 
-static void return_all(struct list *deliveries)
+/* Those that came by one consumer, or (NULL) all. */
+static void return_all(struct list *deliveries, const struct consumer *consumer)
 {
-    while (!list_empty(deliveries))
-        delivery_end(list_entry(deliveries->next, struct delivery, link), OUTCOME_RETURNED);
+    for (struct list *link = deliveries->next, *next; link != deliveries; link = next) {
+        struct delivery *delivery = list_entry(link, struct delivery, link);
+        next = link->next;
+        if (consumer == NULL || delivery->consumer == consumer)
+            delivery_end(delivery, OUTCOME_RETURNED);
+    }
 }
 
 void subscription_return_resting(struct subscription *subscription)
 {
-    return_all(&subscription->waiting);
-    return_all(&subscription->retrying);
+    return_all(&subscription->waiting, NULL);
+    return_all(&subscription->retrying, NULL);
+}
+
+void consumer_return_resting(struct consumer *consumer)
+{
+    consumer_hold(consumer);
+    return_all(&consumer->subscription->waiting, consumer);
+    return_all(&consumer->subscription->retrying, consumer);
+    consumer_release(consumer);
 }
 
 void delivery_cancel(struct delivery *delivery)

@@ -317,8 +317,7 @@ static struct delivery *oversized_delivery(struct subscription *subscription,
 
 static void refuse(struct subscription *subscription)
 {
-    session_abort(connection_session(subscription->channel.connection),
-                  "out of memory for a message over max_message_size");
+    consumer_abort(subscription->consumer, "out of memory for a message over max_message_size");
 }
 
 /* What still comes of its body finds no relay, and is dropped. */

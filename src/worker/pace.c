@@ -44,44 +44,34 @@ void pace_init(struct worker *worker)
 
 /* --- Acks -----------------------------------------------------------------------------------------------*/
 
-static void send_ack(void *owner, uint64_t tag, bool multiple)
-{
-    struct subscription *subscription = owner;
-    subscription_told(subscription, channel_ack(&subscription->channel, tag, multiple));
-}
-
 /* In the middle of a turn too, so that a broker that is as fast as we are sends on while we work on the rest.
  */
 void pace_ack_pending(struct subscription *subscription)
 {
     struct worker *worker = subscription->worker;
-    size_t pending = settlement_pending(&subscription->settlement);
+    struct consumer *consumer = subscription->consumer;
+    size_t pending = settlement_pending(&consumer->settlement);
     if (pending == 1)
-        subscription->oldest_ack_at = loop_now(worker->loop);
+        consumer->oldest_ack_at = loop_now(worker->loop);
     connection_touch(worker->consume);
     if (pending < ACK_AT_ONCE || pending * ACK_SHARE < subscription->config->prefetch)
         return;
-    settlement_flush(&subscription->settlement, send_ack, subscription);
+    consumer_flush(consumer);
     connection_send_now(worker->consume);
 }
 
 static bool acks_are_due(const struct subscription *subscription, double now)
 {
-    size_t pending = settlement_pending(&subscription->settlement);
+    const struct consumer *consumer = subscription->consumer;
+    size_t pending = settlement_pending(&consumer->settlement);
     return !subscription->worker->gathering || pending * ACK_SHARE >= subscription->config->prefetch ||
-           now - subscription->oldest_ack_at >= ACK_SECONDS;
-}
-
-void pace_flush(struct subscription *subscription)
-{
-    if (subscription->channel.is_open)
-        settlement_flush(&subscription->settlement, send_ack, subscription);
+           now - consumer->oldest_ack_at >= ACK_SECONDS;
 }
 
 void pace_flush_acks(struct worker *worker)
 {
     each_subscription (subscription, worker)
-        pace_flush(subscription);
+        consumer_flush(subscription->consumer);
 }
 
 /* True when some are held back. */
@@ -89,10 +79,11 @@ static bool flush_due_acks(struct worker *worker, double now)
 {
     bool held = false;
     each_subscription (subscription, worker) {
-        if (settlement_pending(&subscription->settlement) == 0 || !subscription->channel.is_open)
+        struct consumer *consumer = subscription->consumer;
+        if (settlement_pending(&consumer->settlement) == 0 || !consumer->channel.is_open)
             continue;
         if (acks_are_due(subscription, now))
-            settlement_flush(&subscription->settlement, send_ack, subscription);
+            consumer_flush(consumer);
         else
             held = true;
     }
@@ -106,7 +97,7 @@ static size_t credit_left(const struct worker *worker)
 {
     size_t credit = 0;
     each_subscription (subscription, worker) {
-        size_t used = settlement_unacknowledged(&subscription->settlement);
+        size_t used = settlement_unacknowledged(&subscription->consumer->settlement);
         if (subscription->state == SUBSCRIPTION_CONSUMING && used < subscription->config->prefetch)
             credit += subscription->config->prefetch - used;
     }

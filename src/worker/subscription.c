@@ -36,11 +36,12 @@ struct subscription *subscription_create(struct worker *worker, const struct con
     list_init(&subscription->at_work);
     list_init(&subscription->retrying);
     waiter_init(&subscription->changed);
-    settlement_init(&subscription->settlement);
+    subscription->consumer = consumer_create(subscription);
     list_append(&worker->subscriptions, &subscription->link);
     subscription->stats.concurrency = subscription->config->concurrency;
     subscription->stats.prefetch = subscription->config->prefetch;
-    if (!stats_add_queue(&worker->stats, &subscription->stats, subscription->config->name,
+    if (subscription->consumer == NULL ||
+        !stats_add_queue(&worker->stats, &subscription->stats, subscription->config->name,
                          subscription->config->processor)) {
         subscription_destroy(subscription);
         return NULL;
@@ -55,7 +56,8 @@ void subscription_destroy(struct subscription *subscription)
     log_limits_end(subscription);
     if (subscription->processor.plugin != NULL)
         subscription->executor->tear_down(subscription);
-    settlement_destroy(&subscription->settlement);
+    if (subscription->consumer != NULL)
+        consumer_release(subscription->consumer);
     stats_remove_queue(&subscription->worker->stats, &subscription->stats);
     config_destroy(subscription->source);
     memory_free(subscription);
@@ -66,99 +68,26 @@ void subscription_wake(struct subscription *subscription)
     waiter_wake(&subscription->changed, 0);
 }
 
-/* What the broker is never told it would hold for us for ever: better that it has all of it back. */
-void subscription_told(struct subscription *subscription, int error)
-{
-    if (error == WHIPPET_E_MEMORY)
-        session_abort(connection_session(subscription->channel.connection),
-                      "out of memory for an ack or a nack");
-}
-
-/* --- The channel's events -------------------------------------------------------------------------------*/
-
-static void on_delivered(void *owner, struct message *message)
-{
-    struct subscription *subscription = owner;
-    subscription->worker->turn_deliveries++;
-    switch (settlement_delivered(&subscription->settlement, message->delivery_tag)) {
-    case SETTLEMENT_DONE: delivery_arrived(subscription, message); return;
-    case SETTLEMENT_MEMORY:
-        session_abort(connection_session(subscription->channel.connection),
-                      "out of memory for a delivery tag");
-        break;
-    case SETTLEMENT_UNKNOWN:
-        session_abort(connection_session(subscription->channel.connection),
-                      "a delivery tag came twice, or out of all order");
-        break;
-    }
-    message_destroy(message);
-}
-
-static void on_cancelled(void *owner)
-{
-    struct subscription *subscription = owner;
-    subscription->cancelled = true;
-    subscription_wake(subscription);
-}
-
-static void on_closed(void *owner, const struct whippet_failure *why)
-{
-    struct subscription *subscription = owner;
-    (void)why;
-    oversized_end(subscription, false);
-    subscription_return_resting(subscription);
-    subscription_wake(subscription);
-}
-
-static void on_oversized_begin(void *owner, const struct oversized *oversized)
-{
-    struct subscription *subscription = owner;
-    subscription->worker->turn_deliveries++;
-    if (settlement_delivered(&subscription->settlement, oversized->message->delivery_tag) == SETTLEMENT_DONE)
-        oversized_begin(subscription, oversized);
-    else
-        session_abort(connection_session(subscription->channel.connection),
-                      "a delivery that can't be kept account of");
-}
-
-static void on_oversized_part(void *owner, const struct oversized *oversized, whippet_bytes part)
-{
-    (void)oversized;
-    oversized_part(owner, part);
-}
-
-static void on_oversized_end(void *owner, const struct oversized *oversized, bool complete)
-{
-    (void)oversized;
-    oversized_end(owner, complete);
-}
-
-static const struct channel_handlers HANDLERS = {
-    .closed = on_closed,
-    .cancelled = on_cancelled,
-    .delivered = on_delivered,
-    .oversized_begin = on_oversized_begin,
-    .oversized_part = on_oversized_part,
-    .oversized_end = on_oversized_end,
-};
-
 /* --- From idle to consuming -----------------------------------------------------------------------------*/
 
 static int fail_request(struct subscription *subscription, int error, const char *what)
 {
     return failure_set(&subscription->failure, error, "%s: %s", what,
-                       channel_error_text(&subscription->channel, error));
+                       channel_error_text(&subscription->consumer->channel, error));
 }
 
+/* Each consumer has a channel of its own. When a queue is deleted and made anew, RabbitMQ numbers its
+ * messages from the beginning, and knows them by queue, channel and that number: on the same channel, an ack
+ * for a message of the old queue would settle one of the new that nobody has processed. */
 static int open_channel(whippet_task *task, struct subscription *subscription)
 {
-    if (subscription->channel.is_open)
-        return 0;
+    struct consumer *consumer = consumer_create(subscription);
+    if (consumer == NULL)
+        return failure_set(&subscription->failure, WHIPPET_E_MEMORY, "opening a channel: out of memory");
     subscription_enter(subscription, SUBSCRIPTION_OPENING);
-    settlement_reset(&subscription->settlement);
-    subscription->generation++;
-    int error = channel_open(task, &subscription->channel, subscription->worker->consume, &HANDLERS,
-                             subscription, REQUEST_SECONDS);
+    consumer_leave(subscription->consumer);
+    subscription->consumer = consumer;
+    int error = consumer_open(task, consumer, REQUEST_SECONDS);
     return error == 0 ? 0 : fail_request(subscription, error, "opening a channel");
 }
 
@@ -172,9 +101,10 @@ static int write_consume_arguments(const struct queue_config *config, struct buf
 static int consume(whippet_task *task, struct subscription *subscription)
 {
     const struct queue_config *config = subscription->config;
+    struct channel *channel = &subscription->consumer->channel;
     struct buffer arguments;
     buffer_init(&arguments);
-    int error = channel_qos(task, &subscription->channel, (uint16_t)config->prefetch, REQUEST_SECONDS);
+    int error = channel_qos(task, channel, (uint16_t)config->prefetch, REQUEST_SECONDS);
     if (error == 0)
         error = write_consume_arguments(config, &arguments);
     if (error == 0) {
@@ -185,27 +115,25 @@ static int consume(whippet_task *task, struct subscription *subscription)
             .arguments = bytes_of(buffer_begin(&arguments), buffer_length(&arguments)),
             .max_message_size = config->max_message_size,
         };
-        error = channel_consume(task, &subscription->channel, &consumption, REQUEST_SECONDS);
+        error = channel_consume(task, channel, &consumption, REQUEST_SECONDS);
     }
     buffer_destroy(&arguments);
     return error == 0 ? 0 : fail_request(subscription, error, "consuming");
 }
 
+/* What a consumer before this one has left goes on whatever comes of it. */
 static int begin(whippet_task *task, struct subscription *subscription)
 {
-    struct worker *worker = subscription->worker;
     subscription_enter(subscription, SUBSCRIPTION_DECLARING);
-    int error = topology_ensure(task, worker->consume, subscription->config, &subscription->failure);
+    int error =
+        topology_ensure(task, subscription->worker->consume, subscription->config, &subscription->failure);
+    if (error != 0)
+        return error;
+    error = open_channel(task, subscription);
     if (error == 0)
-        error = open_channel(task, subscription);
-    if (error == 0) {
-        subscription->cancelled = false;
         error = consume(task, subscription);
-    }
-    if (error != 0) {
-        channel_abandon(&subscription->channel);
-        subscription_return_resting(subscription);
-    }
+    if (error != 0)
+        consumer_abandon(subscription->consumer);
     return error;
 }
 
@@ -219,11 +147,11 @@ static void report_consuming(const struct subscription *subscription)
 
 static void stay_until_lost(whippet_task *task, struct subscription *subscription)
 {
+    const struct consumer *consumer = subscription->consumer;
     subscription_enter(subscription, SUBSCRIPTION_CONSUMING);
     subscription->failures = 0;
     report_consuming(subscription);
-    while (subscription->channel.is_open && !subscription->cancelled &&
-           !subscription_is_leaving(subscription)) {
+    while (consumer->channel.is_open && !consumer->cancelled && !subscription_is_leaving(subscription)) {
         waiter_init(&subscription->changed);
         if (waiter_wait(task, &subscription->changed, INFINITY, "consuming") != 0)
             return;
@@ -232,10 +160,10 @@ static void stay_until_lost(whippet_task *task, struct subscription *subscriptio
         return;
     struct log_fields fields = {.queue = subscription->config->name,
                                 .processor = subscription->config->processor,
-                                .error = subscription->cancelled
+                                .error = consumer->cancelled
                                              ? "the broker cancelled the consumer: the queue was deleted "
                                                "or moved to another node"
-                                             : subscription->channel.closed_by.text};
+                                             : consumer->channel.closed_by.text};
     shared_text_set(&subscription->stats.failure, fields.error);
     log_event(WHIPPET_WARNING, &fields, "no longer consuming; subscribing again");
 }
@@ -281,11 +209,12 @@ static int await_executor(whippet_task *task, struct subscription *subscription)
 
 static void drain(whippet_task *task, struct subscription *subscription)
 {
+    struct consumer *consumer = subscription->consumer;
     subscription_enter(subscription, SUBSCRIPTION_DRAINING);
     /* Without the broker's word that nothing more comes, the channel goes, and all of it with it. */
-    if (subscription->channel.is_open && !subscription->cancelled &&
-        channel_cancel(task, &subscription->channel, REQUEST_SECONDS) != 0)
-        channel_abandon(&subscription->channel);
+    if (consumer->channel.is_open && !consumer->cancelled &&
+        channel_cancel(task, &consumer->channel, REQUEST_SECONDS) != 0)
+        consumer_abandon(consumer);
     subscription_return_resting(subscription);
     subscription->withdrawn = true;
     if (subscription->retired)
@@ -333,8 +262,8 @@ static void leave(whippet_task *task, struct subscription *subscription)
     }
     if (subscription->worker->stopping)
         return;
-    pace_flush(subscription);
-    channel_close(task, &subscription->channel, REQUEST_SECONDS);
+    consumer_flush(subscription->consumer);
+    channel_close(task, &subscription->consumer->channel, REQUEST_SECONDS);
     subscription->executor->close(task, subscription, INFINITY);
 }
 

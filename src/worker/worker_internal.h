@@ -37,7 +37,18 @@ struct log_limit {
     char error[160];     /* of the last that was left out */
 };
 
-/* One queue's consumer. */
+/* A channel, its consumer, and the account of what came by it. A subscription has one at a time that
+ * consumes; one that the broker cancelled is left behind, and goes with the last of what came by it. */
+struct consumer {
+    struct subscription *subscription;
+    struct channel channel;
+    struct settlement settlement;
+    double oldest_ack_at; /* when the oldest pending ack came to be pending */
+    bool cancelled;       /* by the broker */
+    uint64_t users;       /* the deliveries that came by it, and the subscription until it leaves it behind */
+};
+
+/* What consumes one queue. */
 struct subscription {
     struct list link; /* in the worker's list */
     struct worker *worker;
@@ -57,17 +68,13 @@ struct subscription {
     unsigned failures;              /* in a row */
     whippet_task *task;             /* subscription_main; NULL when it does not run */
     struct waiter changed;          /* the task waits here for anything below to change */
-    bool cancelled;                 /* by the broker, and not consumed anew yet */
     bool held;                      /* not to begin yet: the reload that made it may come to nothing */
     bool retired;                   /* by a reload: it drains, and goes */
     bool withdrawn;                 /* draining, and nothing more comes: only what has begun is left */
     char consumer_tag[128];
 
-    struct channel channel;
-    uint64_t generation; /* counts the channels opened; a delivery belongs to one */
-    struct settlement settlement;
-    double oldest_ack_at;    /* when the oldest pending ack came to be pending */
-    struct task_label label; /* what its deliveries' labels begin with */
+    struct consumer *consumer; /* the newest; never NULL */
+    struct task_label label;   /* what its deliveries' labels begin with */
 
     unsigned running;     /* slots taken, of config->concurrency */
     bool dispatching;     /* subscription_dispatch is at it */
@@ -159,8 +166,8 @@ struct delivery {
     struct whippet_message message;
     struct delivery_trace trace;
     struct subscription *subscription;
-    struct list link; /* in the subscription's list for its state */
-    uint64_t generation;
+    struct consumer *consumer; /* that it came by */
+    struct list link;          /* in the subscription's list for its state */
     enum delivery_state state;
     whippet_verdict verdict; /* of the last attempt */
     int struck;              /* TIMEOUT or CANCELLED when that ended the last attempt's awaits; else 0 */
@@ -184,7 +191,7 @@ void delivery_arrived(struct subscription *subscription, struct message *message
 /* Ends it with that outcome: the broker is told where it is still to be told, it is counted, and freed. */
 void delivery_end(struct delivery *delivery, enum delivery_outcome outcome);
 
-/* True while the channel that it came by is the one that is open: it can still be settled. */
+/* True while the channel that it came by is open: it can still be settled. */
 bool delivery_is_current(const struct delivery *delivery);
 
 /* An executor's word that the attempt has come to its end: verdict, struck, crashed, reason, retry_after,
@@ -206,6 +213,9 @@ void subscription_dispatch(struct subscription *subscription);
 
 /* Ends all that is not at work: waiting, and between attempts. */
 void subscription_return_resting(struct subscription *subscription);
+
+/* The same for what came by one consumer. */
+void consumer_return_resting(struct consumer *consumer);
 
 /* What it does at the moment, for people: "sleeping", "between two attempts" … Not to be kept. */
 const char *delivery_activity(const struct delivery *delivery);
@@ -392,8 +402,34 @@ void subscription_log_counters(const struct subscription *subscription);
 void subscription_enter(struct subscription *subscription, enum subscription_state state);
 void subscription_wake(struct subscription *subscription);
 
-/* To be told what sending an ack or a nack came to. */
-void subscription_told(struct subscription *subscription, int error);
+/* --- consumer.c -----------------------------------------------------------------------------------------*/
+
+/* Nothing is opened yet. NULL when memory is short. */
+struct consumer *consumer_create(struct subscription *subscription);
+void consumer_hold(struct consumer *consumer);
+
+/* The last one to let go closes its channel, where that is open, and frees it. */
+void consumer_release(struct consumer *consumer);
+
+/* Its subscription lets go of it: what came by it is still settled on its own channel. */
+void consumer_leave(struct consumer *consumer);
+
+/* Opens its channel, once. Suspends. 0, or an error as channel_open says. */
+int consumer_open(whippet_task *task, struct consumer *consumer, double seconds);
+
+/* Gives the channel up: the broker returns what came by it. */
+void consumer_abandon(struct consumer *consumer);
+
+/* The delivery tag is settled: acked, which goes out when it is due, or returned to the queue, at once. */
+void consumer_ack(struct consumer *consumer, uint64_t delivery_tag);
+void consumer_return(struct consumer *consumer, uint64_t delivery_tag);
+
+/* Sends the acks that are pending. */
+void consumer_flush(struct consumer *consumer);
+
+/* Ends the connection for that reason: what the broker is never told it would hold for us for ever, and so it
+ * has all of it back. */
+void consumer_abort(struct consumer *consumer, const char *why);
 
 /* --- topology.c: what must exist at the broker ----------------------------------------------------------*/
 
@@ -436,7 +472,6 @@ void pace_init(struct worker *worker);
 void pace_ack_pending(struct subscription *subscription); /* one more ack waits */
 void pace_turn_ends(struct worker *worker);               /* the consume connection is about to be flushed */
 void pace_flush_acks(struct worker *worker);              /* all of them, now */
-void pace_flush(struct subscription *subscription);       /* its own */
 void pace_end_rush(struct worker *worker);                /* nothing comes for now: no gathering */
 
 /* --- observer.c: what others may see of it all -----------------------------------------------------------*/

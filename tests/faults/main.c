@@ -21,7 +21,7 @@
 __attribute__((weak)) int __lsan_do_recoverable_leak_check(void);
 
 enum {
-    STRETCH = 25, /* calls that fail in a row, where more than one does */
+    STRETCH = 12, /* calls that fail in a row, where more than one does; three queues try four times each */
     STRETCH_STEP = 10
 };
 

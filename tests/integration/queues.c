@@ -1,6 +1,7 @@
 /* Several queues at once: what happens in one must not be felt in another. */
 #include "stage.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -144,6 +145,33 @@ Test(queues, that_are_deleted_with_work_in_flight_do_not_disturb_it)
     client_send(stage_client(), queue, "after", "");
     await(5, records_count(stage_path("record"), "end", "after") == 1, "the message sent after the deletion");
     worker_stop(worker, 5);
+}
+
+/* RabbitMQ knows a message by queue, channel and a number that begins anew with the queue: an ack for one of
+ * the old queue, told on a channel that consumes the new one, would be taken for an ack of another message.
+ */
+Test(queues, that_are_deleted_and_made_anew_lose_no_message_by_the_acks_of_the_old_one)
+{
+    const char *queue = stage_name("deleted");
+    struct worker *worker = worker_start("",
+                                         "[{'name': '%s', 'type': 'classic', 'processor': 'deeds',"
+                                         "  'concurrency': 4, 'timeout': '300s', 'retry': {'delay': '1s'}}]",
+                                         queue);
+
+    worker_await_consuming(worker, queue);
+    client_send(stage_client(), queue, "old-1", "third");
+    client_send(stage_client(), queue, "old-2", "third");
+    await(10, worker_said(worker, "attempt 1 of 5 failed") == 2, "two attempts");
+    client_delete(stage_client(), queue);
+    worker_await_consuming(worker, queue);
+    client_send(stage_client(), queue, "new-1", "sleep");
+    client_send(stage_client(), queue, "new-2", "sleep");
+    await(10, client_ready(stage_client(), queue) == 0, "the new ones to be at work");
+    await(10, worker_said(worker, "attempt 2 of 5 failed") == 2, "two attempts more");
+    await(10, worker_in_flight(worker) == 2, "the end of the old ones");
+    worker_signal(worker, SIGKILL);
+    worker_await_end(worker, 10, 128 + SIGKILL);
+    await(10, client_ready(stage_client(), queue) == 2, "both new ones to be back in their queue");
 }
 
 Test(queues, that_are_missing_under_passive_are_waited_for)

@@ -292,9 +292,9 @@ Test(delivery, of_thousands_that_never_suspend_takes_no_stack_for_each)
 
 static void lose_everything(void)
 {
-    uint64_t generation = work_subscription(0)->generation;
+    uint64_t before = connection_reconnects(work.worker->consume);
     fake_link_reset(rig.broker, work_consume_link());
-    rig_until(work_subscription(0)->generation > generation && work_is_consuming());
+    rig_until(connection_reconnects(work.worker->consume) > before && work_is_consuming());
 }
 
 Test(delivery, that_ends_after_its_connection_has_gone_is_dropped_and_counted)

@@ -8,7 +8,7 @@ TestSuite(pace, .fini = work_close, .timeout = 60);
 
 static struct settlement *settlement(void)
 {
-    return &work_subscription(0)->settlement;
+    return &work_subscription(0)->consumer->settlement;
 }
 
 static void deliver_many(int count)
@@ -90,7 +90,7 @@ Test(pace, holds_acks_back_while_gathering_and_no_longer_than_the_bound)
     hold_ten();
     cr_assert(work.worker->gathering);
     uint64_t frames = rig.broker->ack_frames;
-    double begun = work_subscription(0)->oldest_ack_at;
+    double begun = work_subscription(0)->consumer->oldest_ack_at;
     while (settlement_pending(settlement()) > 0) {
         pretend_a_rush();
         rig_turn();

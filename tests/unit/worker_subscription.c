@@ -247,20 +247,131 @@ static void cancel_by_broker(void)
     link->channels[channel].is_consuming = false;
 }
 
-Test(subscription, consumes_anew_on_the_same_channel_when_the_broker_cancels_it)
+/* Until another channel consumes; returns its number. */
+static unsigned consume_anew(unsigned before)
+{
+    rig_until(work_is_consuming() && fake_consumer(work_consume_link(), "q") != 0 &&
+              fake_consumer(work_consume_link(), "q") != before);
+    return work_channel("q");
+}
+
+static bool is_open(unsigned channel)
+{
+    return work_consume_link()->channels[channel].is_open;
+}
+
+static enum fake_tag tag_of(unsigned channel, uint64_t tag)
+{
+    return (enum fake_tag)work_consume_link()->channels[channel].tags[tag - 1];
+}
+
+Test(subscription, consumes_anew_on_another_channel_when_the_broker_cancels_it)
 {
     work_open(QUEUE(""));
-    unsigned channel = work_channel("q");
+    unsigned before = work_channel("q");
+    work_deliver("q", "h1");
+    work_deliver("q", "h2");
+    rig_until(work_held_count() == 2);
+    cancel_by_broker();
+    unsigned after = consume_anew(before);
+    work_deliver("q", "h3");
+    work_deliver("q", "h4");
+    rig_until(work_held_count() == 4);
+    work_release("h1", WHIPPET_ACK);
+    rig_until(rig.broker->acked == 1);
+    cr_assert(is_open(before), "what is still at work can't be settled any more");
+    work_release("h2", WHIPPET_ACK);
+    rig_until(rig.broker->acked == 2);
+    cr_assert_eq(tag_of(after, 1), FAKE_TAG_OUTSTANDING);
+    rig_until(!is_open(before));
+    work_release("h3", WHIPPET_ACK);
+    work_release("h4", WHIPPET_ACK);
+    rig_until(rig.broker->acked == 4);
+    cr_assert_eq(counter_get(&subscription()->stats.counters.stale_settlements), 0);
+    cr_assert_eq(rig.broker->nack_frames, 0);
+}
+
+Test(subscription, closes_the_channel_of_a_cancelled_consumer_that_left_nothing_behind)
+{
+    work_open(QUEUE(""));
+    unsigned before = work_channel("q");
+    cancel_by_broker();
+    consume_anew(before);
+    rig_until(!is_open(before));
+    work_deliver("q", "a");
+    rig_until(rig.broker->acked == 1);
+}
+
+Test(subscription, retries_and_dead_letters_what_came_by_a_cancelled_consumer)
+{
+    work_open(QUEUE(",\"retry\":{\"attempts\":2,\"delay\":\"20ms\"}"));
+    unsigned before = work_channel("q");
+    work_deliver("q", "r1");
+    rig_until(work_starts("r1") == 1);
+    cancel_by_broker();
+    consume_anew(before);
+    rig_until(rig.broker->acked == 1);
+    cr_assert_eq(work_starts("r1"), 2);
+    cr_assert_eq(rig.broker->publish_count, 1);
+    cr_assert_eq(work_count(0, OUTCOME_DEAD_LETTERED), 1);
+    rig_until(!is_open(before));
+}
+
+Test(subscription, that_lost_two_channels_in_turn_settles_each_message_on_its_own)
+{
+    work_open(QUEUE(""));
+    unsigned first = work_channel("q");
     work_deliver("q", "h1");
     rig_until(work_held_count() == 1);
     cancel_by_broker();
-    rig_until(subscription()->cancelled || subscription()->state != SUBSCRIPTION_CONSUMING);
-    rig_until(work_is_consuming() && !subscription()->cancelled);
-    cr_assert_eq(work_channel("q"), channel);
+    unsigned second = consume_anew(first);
+    work_deliver("q", "h2");
+    rig_until(work_held_count() == 2);
+    cancel_by_broker();
+    unsigned third = consume_anew(second);
+    work_deliver("q", "h3");
+    rig_until(work_held_count() == 3);
+    work_release("h2", WHIPPET_ACK);
+    rig_until(!is_open(second));
+    cr_assert_eq(tag_of(first, 1), FAKE_TAG_OUTSTANDING);
+    cr_assert_eq(tag_of(third, 1), FAKE_TAG_OUTSTANDING);
+    work_release("h3", WHIPPET_ACK);
     work_release("h1", WHIPPET_ACK);
+    rig_until(rig.broker->acked == 3);
+}
+
+/* What rests goes back, each message on the channel that it came by. */
+Test(subscription, returns_at_the_stop_what_came_by_a_cancelled_consumer)
+{
+    work_open(QUEUE(",\"concurrency\":1,\"prefetch\":2"));
+    unsigned before = work_channel("q");
+    work_deliver("q", "h1");
     work_deliver("q", "a");
-    rig_until(rig.broker->acked == 2);
-    cr_assert_eq(counter_get(&subscription()->stats.counters.stale_settlements), 0);
+    rig_until(work_held_count() == 1);
+    cancel_by_broker();
+    consume_anew(before);
+    worker_stop(work.worker);
+    rig_until(rig.broker->nack_frames == 1);
+    cr_assert_eq(tag_of(before, 2), FAKE_TAG_REQUEUED);
+    work_release("h1", WHIPPET_ACK);
+    rig_until(rig.broker->acked == 1);
+}
+
+Test(subscription, that_loses_its_connection_loses_what_cancelled_consumers_left)
+{
+    work_open(QUEUE(",\"retry\":{\"delay\":\"1000s\",\"attempts\":2}"));
+    unsigned before = work_channel("q");
+    work_deliver("q", "r1");
+    work_deliver("q", "h1");
+    rig_until(work_held_count() == 1 && work_starts("r1") == 1);
+    cancel_by_broker();
+    consume_anew(before);
+    fake_link_reset(rig.broker, work_consume_link());
+    rig_until(connection_reconnects(work.worker->consume) == 1 && work_is_consuming());
+    cr_assert_eq(work_count(0, OUTCOME_RETURNED), 1);
+    work_release("h1", WHIPPET_ACK);
+    rig_until(work_count(0, OUTCOME_RETURNED) == 2);
+    cr_assert_eq(counter_get(&subscription()->stats.counters.stale_settlements), 1);
 }
 
 Test(subscription, ends_the_connection_when_a_tag_comes_twice)
