@@ -92,6 +92,12 @@ enum whippet_value_kind {
     WHIPPET_VALUE_TABLE,      /**< F: entries, iterated with whippet_value_next */
 };
 
+/** unscaled / 10^scale. */
+typedef struct whippet_decimal {
+    uint32_t unscaled;
+    uint8_t scale;
+} whippet_decimal;
+
 /** A header's value. Which member of the union counts is said by `kind`. */
 typedef struct whippet_value {
     enum whippet_value_kind kind; /**< ABSENT: there is none */
@@ -100,10 +106,7 @@ typedef struct whippet_value {
         bool boolean;
         int64_t integer;
         double real;
-        struct {
-            uint32_t unscaled;
-            uint8_t scale;
-        } decimal;
+        whippet_decimal decimal;
         whippet_bytes bytes; /**< text, binary */
         uint64_t timestamp;
         whippet_bytes entries; /**< array, table: encoded; opaque */
@@ -116,9 +119,9 @@ WHIPPET_API whippet_value whippet_header(const whippet_message *message, const c
 /** All headers as one table, to iterate over; kind is TABLE even when there are none. */
 WHIPPET_API whippet_value whippet_headers(const whippet_message *message);
 
-/** Takes the next entry from a table or an array: advances `*container`, which is a cursor of the caller's,
- * and fills
- * `*name` (empty for arrays; may be NULL) and `*value`. False at the end, and for any other kind. */
+/** Takes the next entry from a table or an array: advances `*container`, which is a cursor of the
+ * caller's, and fills `*name` (empty for arrays; may be NULL) and `*value`. False at the end, and for any
+ * other kind. */
 WHIPPET_API bool whippet_value_next(whippet_value *container, whippet_bytes *name, whippet_value *value);
 
 #ifdef __cplusplus

@@ -94,7 +94,7 @@ typedef struct whippet_pg_parameter {
  * there, so that "12" fits an integer and "2026-11-25" a date. data == NULL: SQL's NULL. */
 static inline whippet_pg_parameter whippet_pg_bytes_parameter(whippet_bytes text)
 {
-    whippet_pg_parameter parameter = {text.data != NULL ? WHIPPET_PG_TEXT : WHIPPET_PG_NULL, {{0}}};
+    whippet_pg_parameter parameter = {text.data != NULL ? WHIPPET_PG_TEXT : WHIPPET_PG_NULL, {{NULL, 0}}};
     parameter.bytes = text;
     return parameter;
 }
@@ -109,7 +109,7 @@ static inline whippet_pg_parameter whippet_pg_text_parameter(const char *text)
 /** These bytes (borrowed), for a bytea. data == NULL: SQL's NULL. */
 static inline whippet_pg_parameter whippet_pg_binary_parameter(whippet_bytes data)
 {
-    whippet_pg_parameter parameter = {data.data != NULL ? WHIPPET_PG_BINARY : WHIPPET_PG_NULL, {{0}}};
+    whippet_pg_parameter parameter = {data.data != NULL ? WHIPPET_PG_BINARY : WHIPPET_PG_NULL, {{NULL, 0}}};
     parameter.bytes = data;
     return parameter;
 }
@@ -117,7 +117,7 @@ static inline whippet_pg_parameter whippet_pg_binary_parameter(whippet_bytes dat
 /** This whole number. */
 static inline whippet_pg_parameter whippet_pg_integer_parameter(int64_t integer)
 {
-    whippet_pg_parameter parameter = {WHIPPET_PG_INTEGER, {{0}}};
+    whippet_pg_parameter parameter = {WHIPPET_PG_INTEGER, {{NULL, 0}}};
     parameter.integer = integer;
     return parameter;
 }
@@ -125,7 +125,7 @@ static inline whippet_pg_parameter whippet_pg_integer_parameter(int64_t integer)
 /** This number. */
 static inline whippet_pg_parameter whippet_pg_real_parameter(double real)
 {
-    whippet_pg_parameter parameter = {WHIPPET_PG_REAL, {{0}}};
+    whippet_pg_parameter parameter = {WHIPPET_PG_REAL, {{NULL, 0}}};
     parameter.real = real;
     return parameter;
 }
@@ -133,7 +133,7 @@ static inline whippet_pg_parameter whippet_pg_real_parameter(double real)
 /** True or false. */
 static inline whippet_pg_parameter whippet_pg_boolean_parameter(bool boolean)
 {
-    whippet_pg_parameter parameter = {WHIPPET_PG_BOOLEAN, {{0}}};
+    whippet_pg_parameter parameter = {WHIPPET_PG_BOOLEAN, {{NULL, 0}}};
     parameter.boolean = boolean;
     return parameter;
 }
