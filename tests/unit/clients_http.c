@@ -442,7 +442,7 @@ Test(http, gives_up_on_a_connection_that_does_not_come_about)
     aim(&call, "https", raw_server_start(NULL), "/");
     run_call(&call, NULL);
     cr_assert_eq(call.error, WHIPPET_E_TIMEOUT, "%s", call.words);
-    assert_has(call.words, "timeout");
+    assert_has(call.words, "https://127.0.0.1:");
 }
 
 /* --- Servers that are none, or bad ones -----------------------------------------------------------------*/
