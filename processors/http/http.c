@@ -1,8 +1,8 @@
 /* Posts each message to an endpoint. What the endpoint sees, and what its answer means, is in README.md
  * beside this file. */
-#include "retry_after.h"
 #include "signature.h"
 #include "template.h"
+#include <retry_after.h>
 #include <secret_file.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,50 +1,13 @@
 #include "source.h"
-#include "pointer.h"
-#include <inttypes.h>
+#include <pointer.h>
+#include <property.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char header_prefix[] = "@header:";
-
 /* --- Properties -----------------------------------------------------------------------------------------*/
 
-static const struct {
-    const char *key;
-    whippet_bytes (*value)(const whippet_message *message);
-} properties[] = {
-    {"@message_id", whippet_message_id},
-    {"@correlation_id", whippet_correlation_id},
-    {"@reply_to", whippet_reply_to},
-    {"@type", whippet_type},
-    {"@app_id", whippet_app_id},
-    {"@user_id", whippet_user_id},
-    {"@content_type", whippet_content_type},
-    {"@exchange", whippet_exchange},
-    {"@routing_key", whippet_routing_key},
-    {"@queue", whippet_queue},
-};
-
-enum {
-    PROPERTIES = sizeof properties / sizeof properties[0],
-};
-
-static bool is_header(const char *key)
+static whippet_pg_parameter property_parameter(whippet_value value)
 {
-    return strncmp(key, header_prefix, strlen(header_prefix)) == 0;
-}
-
-/* Its place in the table; PROPERTIES when it is none of them. */
-static size_t find_property(const char *key)
-{
-    size_t i = 0;
-    while (i < PROPERTIES && strcmp(properties[i].key, key) != 0)
-        i++;
-    return i;
-}
-
-static whippet_pg_parameter header_parameter(const whippet_message *message, const char *name)
-{
-    whippet_value value = whippet_header(message, name);
     switch (value.kind) {
     case WHIPPET_VALUE_TEXT: return whippet_pg_bytes_parameter(value.bytes);
     case WHIPPET_VALUE_BINARY: return whippet_pg_binary_parameter(value.bytes);
@@ -55,39 +18,17 @@ static whippet_pg_parameter header_parameter(const whippet_message *message, con
     }
 }
 
-static whippet_pg_parameter property_parameter(const whippet_message *message, const char *key)
-{
-    size_t place = find_property(key);
-    if (place < PROPERTIES)
-        return whippet_pg_bytes_parameter(properties[place].value(message));
-    return header_parameter(message, key + strlen(header_prefix));
-}
-
 /* --- Keys -----------------------------------------------------------------------------------------------*/
 
 bool source_is_in_body(const struct source *source)
 {
-    return source->key[0] != '@';
+    return !property_is_named(source->key);
 }
 
 bool source_check(const char *option, const char *key, whippet_failure *failure)
 {
-    if (strlen(key) > POINTER_LENGTH_MOST) {
-        whippet_fail(failure, "%s: the key \"%.20s…\" is longer than %d bytes", option, key,
-                     POINTER_LENGTH_MOST);
-        return false;
-    }
-    if (key[0] == '@' && find_property(key) == PROPERTIES &&
-        (!is_header(key) || key[strlen(header_prefix)] == '\0')) {
-        whippet_fail(
-            failure,
-            "%s: there is no property \"%s\"; a message has @message_id, @correlation_id, "
-            "@reply_to, @type, @app_id, @user_id, @content_type, @exchange, @routing_key, @queue and "
-            "@header:NAME (a key of the body that begins with @ is written \"/@…\")",
-            option, key);
-        return false;
-    }
-    return true;
+    return pointer_check(option, key, failure) &&
+           (!property_is_named(key) || property_check(option, key, failure));
 }
 
 /* NULL with the problem filled where there is none. */
@@ -149,7 +90,7 @@ bool source_read(whippet_task *task, const whippet_message *message, const struc
             return body_parameter(task, source, value, parameter, problem);
         *parameter = (whippet_pg_parameter){0};
     } else {
-        *parameter = property_parameter(message, source->key);
+        *parameter = property_parameter(property_read(message, source->key));
         missing = parameter->kind == WHIPPET_PG_NULL;
     }
     if (missing && !source->optional) {

@@ -1,6 +1,6 @@
 /* The header Retry-After (RFC 9110, section 10.2.3). */
-#ifndef HTTP_RETRY_AFTER_H
-#define HTTP_RETRY_AFTER_H
+#ifndef COMMON_RETRY_AFTER_H
+#define COMMON_RETRY_AFTER_H
 
 #include <time.h>
 #include <whippet/types.h>

@@ -3,6 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool pointer_check(const char *option, const char *key, whippet_failure *failure)
+{
+    if (strlen(key) <= POINTER_LENGTH_MOST)
+        return true;
+    whippet_fail(failure, "%s: the key \"%.20s…\" is longer than %d bytes", option, key, POINTER_LENGTH_MOST);
+    return false;
+}
+
 /* Takes the next name from a pointer into `name`, with ~1 for a slash and ~0 for a tilde resolved. */
 static const char *take_name(const char *pointer, char *name)
 {
