@@ -55,6 +55,17 @@ char *secret_file_read(const char *option, const char *file, whippet_failure *fa
     return secret;
 }
 
+char *secret_file_read_again(const char *file)
+{
+    char text[MOST_BYTES + 2];
+    ssize_t count = read_all(file, text);
+    size_t length = count > 0 ? without_newline(text, (size_t)count) : 0;
+    bool is_secret = length > 0 && length <= MOST_BYTES && memchr(text, '\0', length) == NULL;
+    char *secret = is_secret ? strndup(text, length) : NULL;
+    explicit_bzero(text, sizeof text);
+    return secret;
+}
+
 void secret_file_destroy(char *secret)
 {
     if (secret != NULL)

@@ -8,6 +8,10 @@
  * "`option`: cannot read the file: why". Blocks; for setup(). */
 char *secret_file_read(const char *option, const char *file, whippet_failure *failure);
 
+/* The same later, when the file may hold another: NULL when there is no secret to be had now. Blocks: not for
+ * a task. */
+char *secret_file_read_again(const char *file);
+
 /* Wipes it. NULL is fine. */
 void secret_file_destroy(char *secret);
 

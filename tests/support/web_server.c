@@ -62,7 +62,10 @@ static struct MHD_Response *make_response(struct incoming *incoming)
 {
     struct web_exchange *exchange = &incoming->exchange;
     struct MHD_Response *response;
-    if (exchange->answer != NULL)
+    if (exchange->made != NULL)
+        response =
+            MHD_create_response_from_buffer(strlen(exchange->made), exchange->made, MHD_RESPMEM_MUST_FREE);
+    else if (exchange->answer != NULL)
         response = MHD_create_response_from_buffer(strlen(exchange->answer), (void *)exchange->answer,
                                                    MHD_RESPMEM_MUST_COPY);
     else
@@ -209,6 +212,11 @@ unsigned web_server_requests(struct web_server *server)
 const char *web_header(const struct web_exchange *exchange, const char *name)
 {
     return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+const char *web_argument(const struct web_exchange *exchange, const char *name)
+{
+    return MHD_lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
 void web_stall(struct web_exchange *exchange, double seconds)

@@ -26,6 +26,7 @@ struct web_exchange {
 
     unsigned status;                    /* 200 when the handler begins */
     const char *answer;                 /* a C string; must outlive the call. NULL: see `size` */
+    char *made;                         /* the same, made for this request; the server frees it */
     uint64_t size;                      /* else: so many 'x' */
     uint64_t cut_at;                    /* the connection ends behind so many of them; 0: it does not */
     double pause;                       /* seconds before each 1024 of them */
@@ -45,6 +46,9 @@ unsigned web_server_requests(struct web_server *server); /* that a handler was c
 
 /* A header of the request; NULL when there is none. */
 const char *web_header(const struct web_exchange *exchange, const char *name);
+
+/* An argument in the query of the request's URL; NULL when there is none. */
+const char *web_argument(const struct web_exchange *exchange, const char *name);
 
 /* For a handler: comes back when the server is told to stop, or after `seconds`. */
 void web_stall(struct web_exchange *exchange, double seconds);
