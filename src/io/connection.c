@@ -18,6 +18,10 @@ void connection_report(const struct connection *connection, enum whippet_log_lev
 
 static void tear_down(struct connection *connection)
 {
+    /* Where the broker has not answered that it is closed, the channels still have to hear of it: their
+     * owners may outlive the connection. */
+    if (connection->state == CONNECTION_CLOSING)
+        session_abort(connection->session, "it was closed, and the broker did not answer");
     if (connection->transport != NULL && connection->session != NULL) {
         /* The last word (close, close-ok), as far as the socket takes it at once. */
         struct buffer *output = session_output(connection->session);
