@@ -65,7 +65,7 @@ static void on_delivered(void *owner, uint16_t number, struct message *message)
 static void on_oversized_begin(void *owner, uint16_t number, const struct oversized *oversized)
 {
     struct channel *channel = routed(owner, number);
-    if (channel != NULL)
+    if (channel != NULL && channel->handlers->oversized_begin != NULL)
         channel->handlers->oversized_begin(channel->owner, oversized);
 }
 
@@ -73,14 +73,14 @@ static void on_oversized_part(void *owner, uint16_t number, const struct oversiz
                               whippet_bytes part)
 {
     struct channel *channel = routed(owner, number);
-    if (channel != NULL)
+    if (channel != NULL && channel->handlers->oversized_part != NULL)
         channel->handlers->oversized_part(channel->owner, oversized, part);
 }
 
 static void on_oversized_end(void *owner, uint16_t number, const struct oversized *oversized, bool complete)
 {
     struct channel *channel = routed(owner, number);
-    if (channel != NULL)
+    if (channel != NULL && channel->handlers->oversized_end != NULL)
         channel->handlers->oversized_end(channel->owner, oversized, complete);
 }
 

@@ -390,6 +390,25 @@ Test(dead_letters, with_a_body_that_is_no_text_are_dumped)
     assert_says("\"body_base64\":\"AAEC/0E=\"");
 }
 
+/* Four times what `list` and `purge` take of a body. */
+Test(dead_letters, that_are_large_are_listed_shown_and_purged)
+{
+    static char body[16 * 1024];
+    const char *dead_queue = stage_name("dead");
+    const struct header ours[] = {{"whippet-reason", "rejected"}, {"whippet-queue", "orders"}, {NULL, NULL}};
+
+    client_declare(stage_client(), dead_queue, "classic");
+    for (int i = 0; i < 3; i++)
+        send_letter(dead_queue, "1", ours, (amqp_bytes_t){.bytes = body, .len = i == 1 ? 4 : sizeof body});
+    assert_dead(DONE, "list", dead_queue, NULL, NULL);
+    assert_says("rejected");
+    assert_dead(DONE, "show", dead_queue, NULL, NULL);
+    await_ready(dead_queue, 3);
+    assert_dead(DONE, "purge", dead_queue, "--yes", NULL);
+    assert_says("3 of 3 messages deleted");
+    await_ready(dead_queue, 0);
+}
+
 Test(dead_letters, survive_being_looked_at_more_often_than_the_delivery_limit)
 {
     const char *dead_queue = stage_name("dead");

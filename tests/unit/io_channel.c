@@ -8,7 +8,7 @@ static struct {
     struct connection *connection;
     struct endpoint endpoint;
     struct channel channel;
-    unsigned closed, cancelled, delivered, confirmed, returned;
+    unsigned closed, cancelled, delivered, skipped, confirmed, returned;
     struct whippet_failure why;
     amqp_method_number_t unanswered;
     amqp_method_number_t refused;
@@ -365,6 +365,40 @@ Test(channel, hands_deliveries_and_the_brokers_cancel_to_its_owner)
     rig_until(self.cancelled == 1);
 }
 
+static void on_oversized_end(void *owner, const struct oversized *oversized, bool complete)
+{
+    cr_assert_eq(owner, &self);
+    cr_assert_eq(oversized->body_size, 2000);
+    self.skipped += complete;
+}
+
+/* As `whippet dead` is, which wants to know of them, and no more. */
+static const struct channel_handlers SKIPPING = {.delivered = on_delivered,
+                                                 .oversized_end = on_oversized_end};
+static const struct channel_handlers NOT_EVEN_TOLD = {.delivered = on_delivered};
+
+static void expect_skipped(const struct channel_handlers *handlers, unsigned expected)
+{
+    static const char large[2000];
+    cr_assert_eq(run(do_open), 0);
+    cr_assert_eq(run(do_consume), 0);
+    self.channel.handlers = handlers;
+    fake_deliver(rig.broker, link_now(), self.channel.number, NULL, large, sizeof large);
+    fake_deliver(rig.broker, link_now(), self.channel.number, NULL, "body", 4);
+    rig_until(self.delivered == 1);
+    cr_assert_eq(self.skipped, expected);
+}
+
+Test(channel, skips_what_is_oversized_for_an_owner_who_wants_to_know_no_more_than_that)
+{
+    expect_skipped(&SKIPPING, 1);
+}
+
+Test(channel, skips_what_is_oversized_for_an_owner_who_wants_to_know_nothing_of_it)
+{
+    expect_skipped(&NOT_EVEN_TOLD, 0);
+}
+
 Test(channel, hands_confirms_and_returns_to_its_owner)
 {
     cr_assert_eq(run(do_open), 0);
@@ -403,6 +437,16 @@ Test(channel, hears_nothing_more_once_it_is_abandoned)
                  WHIPPET_E_CLOSED);
     cr_assert_eq(rig.broker->requeued, 1);
     cr_assert(is_open());
+}
+
+Test(channel, hears_of_its_end_where_the_broker_does_not_answer_the_connections_close)
+{
+    cr_assert_eq(run(do_open), 0);
+    rig.broker->deaf = true;
+    run(stop_connection);
+    cr_assert_eq(self.closed, 1, "it takes itself for open, on a connection that is gone");
+    cr_assert_not(self.channel.is_open);
+    rig.broker->deaf = false;
 }
 
 Test(channel, of_another_connection_takes_nothing_once_that_is_lost)
