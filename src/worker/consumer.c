@@ -33,16 +33,18 @@ void consumer_leave(struct consumer *consumer)
     consumer_release(consumer);
 }
 
-void consumer_abandon(struct consumer *consumer)
-{
-    channel_abandon(&consumer->channel);
-    consumer_return_resting(consumer);
-}
-
 /* False once another one has taken its place. */
 static bool is_newest(const struct consumer *consumer)
 {
     return consumer->subscription->consumer == consumer;
+}
+
+void consumer_abandon(struct consumer *consumer)
+{
+    channel_abandon(&consumer->channel);
+    if (is_newest(consumer))
+        oversized_end(consumer->subscription, false); /* the rest of it does not come any more */
+    consumer_return_resting(consumer);
 }
 
 /* --- What it is told ------------------------------------------------------------------------------------*/

@@ -1,4 +1,5 @@
 /* The way of a message from delivery to outcome, against a fake broker. */
+#include "../../src/async/loop_state.h"
 #include "worker_testing.h"
 
 #define QUEUE(name, more) "{\"name\":\"" name "\",\"processor\":\"counting\"" more "}"
@@ -507,6 +508,35 @@ Test(delivery, over_max_message_size_is_returned_when_its_connection_goes)
     begin_oversized();
     fake_link_reset(rig.broker, work_consume_link());
     assert_returned_and_well();
+}
+
+static bool leave_cancel_unanswered(struct fake_broker *broker, struct fake_link *link, unsigned channel,
+                                    amqp_method_number_t id, void *decoded)
+{
+    (void)broker, (void)link, (void)channel, (void)decoded;
+    return id == AMQP_BASIC_CANCEL_METHOD;
+}
+
+/* As a reload does that finds the broker busy with the rest of that very body. */
+Test(delivery, over_max_message_size_ends_when_its_channel_is_let_go)
+{
+    begin_oversized();
+    rig.broker->on_method = leave_cancel_unanswered;
+    work_subscription(0)->processor = work.replaced[0];
+    subscription_retire(work_subscription(0));
+    rig_settle_down();
+    for (int i = 0; i < 3 && !list_empty(&work.worker->subscriptions); i++) {
+        rig.loop->ahead += 11; /* longer than an answer is waited for, or anything else */
+        rig_settle_down();
+    }
+    cr_assert(list_empty(&work.worker->relays), "the rest of it is waited for on a channel that is gone");
+    cr_assert(list_empty(&work.worker->subscriptions), "the old subscription never goes");
+    worker_stop(work.worker);
+    rig_until(work.worker->ended && loop_scheduler(rig.loop)->tasks == 0);
+    worker_destroy(work.worker);
+    config_destroy(work.config);
+    work.worker = NULL;
+    rig_close();
 }
 
 Test(delivery, over_max_message_size_is_never_held_whole_while_the_other_side_is_slow)
