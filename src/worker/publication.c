@@ -44,7 +44,8 @@ static int publish_here(struct worker *worker, whippet_task *task, const whippet
 struct errand {
     struct loop_call call;   /* to the main loop: begin */
     struct loop_call recall; /* to the main loop: the await was cut short */
-    struct loop_call answer; /* to the task's own */
+    struct loop_call answer; /* to the task's own: the result */
+    struct loop_call gone;   /* to the task's own: the main loop is done with the recall, too */
     struct worker *worker;
     const whippet_publication *publication;
     const struct publish_span *span;
@@ -52,7 +53,8 @@ struct errand {
     struct loop *home;    /* the task's loop */
     whippet_task *runner; /* on the main loop; NULL: it has ended */
     int result;
-    struct waiter done; /* the task waits here */
+    struct waiter done;     /* the task waits here for the answer */
+    struct waiter recalled; /* and here, where it has recalled it, until that is gone */
 };
 
 static int run_errand(whippet_task *task, void *arg)
@@ -90,12 +92,19 @@ static void cut_errand_short(struct loop_call *call)
     struct errand *errand = list_entry(call, struct errand, recall);
     if (errand->runner != NULL)
         task_cancel(errand->runner);
+    loop_call(errand->home, &errand->gone);
 }
 
 static void on_answer(struct loop_call *call)
 {
     struct errand *errand = list_entry(call, struct errand, answer);
     waiter_wake(&errand->done, errand->result);
+}
+
+static void on_gone(struct loop_call *call)
+{
+    struct errand *errand = list_entry(call, struct errand, gone);
+    waiter_wake(&errand->recalled, 0);
 }
 
 static int publish_from_thread(struct worker *worker, whippet_task *task,
@@ -105,6 +114,7 @@ static int publish_from_thread(struct worker *worker, whippet_task *task,
         .call.function = begin_errand,
         .recall.function = cut_errand_short,
         .answer.function = on_answer,
+        .gone.function = on_gone,
         .worker = worker,
         .publication = publication,
         .span = span,
@@ -115,13 +125,16 @@ static int publish_from_thread(struct worker *worker, whippet_task *task,
     if (error != 0)
         return error;
     waiter_init(&errand.done);
+    waiter_init(&errand.recalled);
     loop_call(worker->loop, &errand.call);
     error = waiter_wait(task, &errand.done, INFINITY, "publishing");
     if (errand.done.woken)
         return error;
-    /* What was lent to the main loop must be back before the task goes on. */
+    /* What was lent to the main loop must be back before the task goes on: the answer may have been on its
+     * way already, and then the recall still is when it comes. */
     loop_call(worker->loop, &errand.recall);
     int result = waiter_wait_shielded(task, &errand.done, "publishing");
+    waiter_wait_shielded(task, &errand.recalled, "publishing");
     return result == 0 ? 0 : error;
 }
 
