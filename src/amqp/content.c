@@ -16,6 +16,7 @@ static void content_begin(struct content *content, bool is_return, whippet_bytes
     content->stage = CONTENT_AWAITS_HEADER;
     content->is_return = is_return;
     content->is_oversized = false;
+    content->is_bodiless = false;
     content->received = 0;
     short_text_set(&content->exchange, exchange);
     short_text_set(&content->routing_key, routing_key);
@@ -76,8 +77,8 @@ static void content_complete(struct session *session, struct session_channel *ch
     }
 }
 
-/* What a return brings is at most what was published; what a delivery brings beyond the limit is never held.
- */
+/* What a return brings is at most what was published, and without its body where that was published in parts
+ * and is larger than any that was not; what a delivery brings beyond the limit is never held. */
 static bool body_size_is_sound(struct session *session, const struct session_channel *channel)
 {
     const struct content *content = &channel->content;
@@ -135,9 +136,10 @@ void content_header(struct session *session, struct session_channel *channel, wh
     if (!body_size_is_sound(session, channel))
         return;
     content->is_oversized = !content->is_return && content->body_size > channel->max_message_size;
+    content->is_bodiless = content->is_return && content->body_size > channel->largest_whole;
     content->message =
         message_begin(content, bytes_of(at + CONTENT_HEADER_SIZE, payload.len - CONTENT_HEADER_SIZE),
-                      content->is_oversized ? 0 : (size_t)content->body_size);
+                      content->is_oversized || content->is_bodiless ? 0 : (size_t)content->body_size);
     if (content->message == NULL) {
         session_out_of_memory(session);
         return;
@@ -172,7 +174,7 @@ void content_body(struct session *session, struct session_channel *channel, whip
         session->events->oversized_part(session->owner, channel->number, &oversized, payload);
         if (content->message == NULL)
             return; /* the handler closed the channel, or the session */
-    } else if (payload.len > 0) {
+    } else if (payload.len > 0 && !content->is_bodiless) {
         memcpy(message_body_storage(content->message) + content->received, payload.data, payload.len);
     }
     content->received += payload.len;
@@ -269,10 +271,13 @@ int session_publish(struct session *session, uint16_t number, const char *exchan
     int error = session_publish_begin(session, number, exchange, routing_key, properties, body.len);
     if (error != 0)
         return error;
+    struct session_channel *channel = session_channel(session, number);
     error = session_publish_part(session, number, body);
     if (error != 0) {
         buffer_shorten(&session->output, before);
-        session_channel(session, number)->body_owed = 0;
+        channel->body_owed = 0;
+    } else if (body.len > channel->largest_whole) {
+        channel->largest_whole = body.len;
     }
     return error;
 }

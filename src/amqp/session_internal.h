@@ -24,6 +24,7 @@ struct content {
     enum content_stage stage;
     bool is_return; /* of a basic.return; else of a basic.deliver */
     bool is_oversized;
+    bool is_bodiless; /* a return whose body is too large to be kept */
     bool redelivered;
     uint16_t reply_code;          /* of a return */
     struct short_text reply_text; /* of a return */
@@ -51,6 +52,7 @@ struct session_channel {
     struct short_text consumer_tag;
     uint64_t max_message_size;
     uint64_t largest_published; /* what a return can be at most */
+    uint64_t largest_whole;     /* of those published in one piece: what is kept of a return's body at most */
     uint64_t body_owed;         /* of session_publish_begin: what session_publish_part has still to bring */
     struct content content;
 };

@@ -218,7 +218,8 @@ int session_confirm_select(struct session *session, uint16_t channel);
 int session_publish(struct session *session, uint16_t channel, const char *exchange, const char *routing_key,
                     whippet_bytes properties, whippet_bytes body);
 
-/* The same with the body to come in parts; nothing else may be sent on the channel until all of it has. */
+/* The same with the body to come in parts; nothing else may be sent on the channel until all of it has. What
+ * is returned of it comes without its body, unless one as large was published in one piece on the channel. */
 int session_publish_begin(struct session *session, uint16_t channel, const char *exchange,
                           const char *routing_key, whippet_bytes properties, uint64_t body_size);
 int session_publish_part(struct session *session, uint16_t channel, whippet_bytes part);
