@@ -113,7 +113,8 @@ static int write_properties(const struct publication *publication, whippet_bytes
 }
 
 /* Publishes until it is confirmed or refused; a lost connection is waited for, and the message sent again: it
- * may arrive twice then, with the same message id. */
+ * may arrive twice then, with the same message id. Where the connection stands, the broker has closed the
+ * channel alone, which is how it refuses. */
 static int publish_until_answered(whippet_task *task, struct publication *publication,
                                   const struct publishing *publishing, struct whippet_failure *failure)
 {
@@ -121,7 +122,8 @@ static int publish_until_answered(whippet_task *task, struct publication *public
     do
         error = publisher_publish(task, publication->publisher, publishing,
                                   loop_now(publication->loop) + LOST_SECONDS, failure);
-    while (error == WHIPPET_E_CLOSED && !publication->interrupted);
+    while (error == WHIPPET_E_CLOSED && !publication->interrupted &&
+           connection_session(publication->connection) == NULL);
     return error;
 }
 
@@ -198,6 +200,9 @@ static int sender(whippet_task *task, void *arg)
             publication->confirmed++;
         else
             note_failure(publication, number, &failure);
+        /* The others go to the same exchange, and would fare no better. */
+        if (error == WHIPPET_E_CLOSED)
+            publication->interrupted = true;
         if (!request->quiet)
             progress_update(&publication->progress, publication->confirmed + publication->failed);
     }

@@ -59,6 +59,15 @@ Test(publishing, fails_when_no_queue_takes_the_message)
     cr_assert_eq(publish(stage_broker()->url, "--body=x", stage_name("nowhere"), NULL, NULL), FAILED);
 }
 
+/* The broker answers by closing the channel. */
+Test(publishing, fails_when_there_is_no_such_exchange)
+{
+    cr_assert_eq(publish(stage_broker()->url, "--exchange=whippet-nowhere", "--body=x", NULL, NULL), FAILED);
+    cr_assert_eq(
+        publish(stage_broker()->url, "--exchange=whippet-nowhere", "--body=x", "--count=100000", NULL),
+        FAILED);
+}
+
 Test(publishing, goes_on_to_the_next_address_where_one_does_not_answer)
 {
     const char *queue = stage_name("orders");
