@@ -23,18 +23,16 @@ static const struct {
 
 static const struct {
     const char *name;
-    const char *header;
+    const char *(*value)(whippet_task *task);
 } traces[] = {
-    {"TRACEPARENT", "traceparent"},
-    {"TRACESTATE", "tracestate"},
+    {"TRACEPARENT", whippet_trace_parent},
+    {"TRACESTATE", whippet_trace_state},
 };
 
 enum {
     TEXT_COUNT = sizeof texts / sizeof texts[0],
     TRACE_COUNT = sizeof traces / sizeof traces[0],
     NUMBER_COUNT = 6,
-    LONGEST_TRACE =
-        4096, /* bytes; a longer one is nobody's trace, and would keep the command from starting */
 };
 
 /* A variable cannot hold a NUL: a value with one is left to descriptor 3, and empty here. NULL when memory is
@@ -75,14 +73,16 @@ static void add_numbers(whippet_task *task, const whippet_message *message, cons
     to[5] = boolean_variable(task, "WHIPPET_REDELIVERED", whippet_redelivered(message));
 }
 
-/* The trace that the message belongs to, for a command that takes part in it. Returns how many variables. */
-static size_t add_traces(whippet_task *task, const whippet_message *message, const char **to)
+/* The trace that the attempt belongs to, by the names of OpenTelemetry's convention
+ * (https://opentelemetry.io/docs/specs/otel/context/env-carriers/). Returns how many variables. */
+static size_t add_traces(whippet_task *task, const char **to)
 {
     size_t count = 0;
     for (size_t i = 0; i < TRACE_COUNT; i++) {
-        whippet_value header = whippet_header(message, traces[i].header);
-        if (header.kind == WHIPPET_VALUE_TEXT && header.bytes.len <= LONGEST_TRACE)
-            to[count++] = text_variable(task, traces[i].name, header.bytes);
+        const char *value = traces[i].value(task);
+        if (value != NULL)
+            to[count++] =
+                text_variable(task, traces[i].name, (whippet_bytes){.data = value, .len = strlen(value)});
     }
     return count;
 }
@@ -103,7 +103,7 @@ const char *const *variables_for_message(whippet_task *task, const whippet_messa
         environment[count++] = text_variable(task, texts[i].name, texts[i].value(message));
     add_numbers(task, message, environment + count);
     count += NUMBER_COUNT;
-    count += add_traces(task, message, environment + count);
+    count += add_traces(task, environment + count);
     for (size_t i = 0; i < count; i++) {
         if (environment[i] == NULL)
             return NULL;

@@ -216,7 +216,7 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
 {
     struct pool *pool = state;
     struct call call;
-    if (!call_open(&call, pool, message))
+    if (!call_open(&call, pool, task, message))
         return whippet_retry_later(task, "out of memory for a message of %zu bytes",
                                    whippet_body(message).len);
     call_begin(&call, pool);

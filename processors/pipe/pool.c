@@ -163,12 +163,12 @@ static int64_t next_id(struct pool *pool)
     return id;
 }
 
-bool call_open(struct call *call, struct pool *pool, const whippet_message *message)
+bool call_open(struct call *call, struct pool *pool, whippet_task *task, const whippet_message *message)
 {
     *call = (struct call){.id = next_id(pool), .verdict = WHIPPET_RETRY, .ended = whippet_event_create()};
     if (call->ended == NULL)
         return false;
-    call->line = request_make((uint64_t)call->id, message, &call->length);
+    call->line = request_make((uint64_t)call->id, task, message, &call->length);
     if (call->line == NULL)
         whippet_event_destroy(call->ended);
     return call->line != NULL;

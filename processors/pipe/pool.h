@@ -62,7 +62,7 @@ struct pool {
 /* --- For calls ------------------------------------------------------------------------------------------*/
 
 /* False when memory is short: nothing is to be closed then. */
-bool call_open(struct call *call, struct pool *pool, const whippet_message *message);
+bool call_open(struct call *call, struct pool *pool, whippet_task *task, const whippet_message *message);
 
 /* Puts it in line, and wakes a child that has room for it. */
 void call_begin(struct call *call, struct pool *pool);

@@ -284,6 +284,27 @@ IN_EVERY_MODE_OF(traces, can_be_asked_for_by_a_processor)
     worker_stop(worker, 20);
 }
 
+Test(traces, are_told_to_a_command)
+{
+    const char *queue = stage_name("orders");
+    char dead[300], expected[100];
+    struct worker *worker =
+        worker_start("",
+                     "[{'name': '%s', 'type': 'classic', 'processor': '%s', 'settings': {'command': "
+                     "['sh', '-c', 'echo $TRACEPARENT $TRACESTATE >&2; exit 3']}}]",
+                     queue, EXEC_PROCESSOR);
+
+    worker_await_consuming(worker, queue);
+    send_traced(queue, PARENT, "a=b", "x");
+    snprintf(dead, sizeof(dead), "%s.dead", queue);
+    struct collected process = span_of("process", queue, 0);
+    struct client_message *message = take(dead);
+    snprintf(expected, sizeof(expected), "exit status 3: 00-%s-%s-01 a=b", TRACE, process.id);
+    expect_header(message, "whippet-error", expected);
+    client_message_destroy(message);
+    worker_stop(worker, 20);
+}
+
 Test(traces, that_the_publisher_does_not_record_are_passed_on_and_not_recorded)
 {
     const char *queue = stage_name("orders");

@@ -33,6 +33,8 @@ static const char *output_line(void)
 
 TestSuite(exec_processor, .timeout = 60);
 
+#define TRACE "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 /* --- What its end means ---------------------------------------------------------------------------------*/
 
 static void assert_end(const char *script, whippet_verdict verdict, const char *reason)
@@ -143,7 +145,8 @@ static struct properties_draft full_draft(struct buffer *headers)
     table_add_real(headers, bytes_of_text("real"), 0.1);
     table_add_real(headers, bytes_of_text("none"), NAN);
     table_add_timestamp(headers, bytes_of_text("moment"), 1763717400);
-    table_add_text(headers, bytes_of_text("traceparent"), bytes_of_text("00-abc-def-01"));
+    table_add_text(headers, bytes_of_text("traceparent"), bytes_of_text(TRACE));
+    table_add_text(headers, bytes_of_text("tracestate"), bytes_of_text("a=b"));
     buffer_append(headers, "\6binaryx\0\0\0\4\0\1\2\xff", 16);
     buffer_append(headers, "\5priceD\2\0\0\4\xd2", 12);
     return (struct properties_draft){.content_type = bytes_of_text("application/json"),
@@ -224,8 +227,8 @@ Test(exec_processor, gives_the_main_properties_in_the_environment)
         {"WHIPPET_ATTEMPT", "2"},
         {"WHIPPET_ATTEMPTS", "5"},
         {"WHIPPET_REDELIVERED", "false"},
-        {"TRACEPARENT", "00-abc-def-01"},
-        {"TRACESTATE", "unset"},
+        {"TRACEPARENT", TRACE},
+        {"TRACESTATE", "a=b"},
     };
     struct buffer headers;
     struct properties_draft draft = full_draft(&headers);
@@ -239,6 +242,20 @@ Test(exec_processor, gives_empty_variables_for_what_is_absent_or_cannot_be_one)
     struct properties_draft draft = {.message_id = bytes_of("a\0b", 3)};
     cr_assert_str_eq(variable("WHIPPET_TYPE", &draft), "");
     cr_assert_str_eq(variable("WHIPPET_MESSAGE_ID", &draft), "");
+}
+
+Test(exec_processor, names_no_trace_where_the_message_has_none_that_is_valid)
+{
+    struct buffer headers;
+    buffer_init(&headers);
+    cr_assert_str_eq(variable("TRACEPARENT", &no_properties), "unset");
+    table_add_text(&headers, bytes_of_text("traceparent"), bytes_of_text("00-abc-def-01"));
+    table_add_text(&headers, bytes_of_text("tracestate"), bytes_of_text("a=b"));
+    struct properties_draft draft = {.header_entries =
+                                         bytes_of(buffer_begin(&headers), buffer_length(&headers))};
+    cr_assert_str_eq(variable("TRACEPARENT", &draft), "unset");
+    cr_assert_str_eq(variable("TRACESTATE", &draft), "unset");
+    buffer_destroy(&headers);
 }
 
 Test(exec_processor, adds_to_the_environment_what_the_settings_say)

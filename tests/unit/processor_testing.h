@@ -111,6 +111,7 @@ static int run_attempt(whippet_task *task, void *arg)
 {
     struct attempt *attempt = arg;
     const struct processor *processor = attempt->processor;
+    task_set_message(task, &attempt->message);
     attempt->outcome->verdict =
         processor->plugin->descriptor.process(task, &attempt->message, processor->state);
     snprintf(attempt->outcome->reason, sizeof attempt->outcome->reason, "%s", task_reason(task));

@@ -13,6 +13,8 @@
 
 TestSuite(pipe_processor, .timeout = 120);
 
+#define TRACE "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 static whippet_test *test;
 static char notes[64];
 
@@ -157,6 +159,17 @@ Test(pipe_processor, gives_a_child_the_body_the_properties_and_where_it_came_fro
     assert_contains(request, "'message_id':'m-1'");
     assert_contains(request, "'delivery_info':{'redelivered':false,'exchange':'','routing_key':'orders.new',"
                              "'queue':'test','delivery_count':0,'attempt':2,'attempts':5}}");
+    end();
+}
+
+Test(pipe_processor, gives_a_child_the_trace_that_the_message_belongs_to)
+{
+    start("");
+    whippet_publish_header headers[] = {{"traceparent", whippet_text_value(TRACE)},
+                                        {"tracestate", whippet_text_value("a=b")}};
+    whippet_test_message message = {.text = "properties", .headers = headers, .header_count = 2};
+    assert_contains(whippet_test_run(test, &message).reason,
+                    "'attempts':5},'traceparent':'" TRACE "','tracestate':'a=b'}");
     end();
 }
 
