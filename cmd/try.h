@@ -61,6 +61,7 @@ struct try_outcome {
     bool interrupted;
     int struck;         /* TIMEOUT, CANCELLED or 0 */
     const char *reason; /* "": none */
+    double retry_after; /* seconds that it asked to pause (whippet_retry_after); 0: it did not */
     double seconds;
     size_t stack_used;             /* bytes, of the deepest of its tasks */
     size_t stack_size;             /* bytes; 0: it was not measured */

@@ -84,6 +84,7 @@ static bool ended(void *owner, const struct trial_attempt *attempt)
     struct session *session = owner;
     const struct try_request *request = session->request;
     struct stack_pool *stacks = loop_scheduler(session->loop)->stacks;
+    bool is_retried = attempt->verdict != WHIPPET_ACK && attempt->verdict != WHIPPET_REJECT;
     bool is_measured = trial_mode(session->trial) == RUN_LOOP;
     struct try_outcome outcome = {
         .message = attempt->message + 1,
@@ -93,6 +94,7 @@ static bool ended(void *owner, const struct trial_attempt *attempt)
         .interrupted = session->interrupted,
         .struck = attempt->struck,
         .reason = attempt->reason,
+        .retry_after = is_retried ? attempt->retry_after : 0,
         .seconds = attempt->duration,
         .stack_used = is_measured ? stack_pool_deepest(stacks) : 0,
         .stack_size = is_measured ? session->stack_size : 0,
@@ -105,8 +107,8 @@ static bool ended(void *owner, const struct trial_attempt *attempt)
     fflush(stdout);
     forget_publications(session);
     stack_pool_measure(stacks);
-    bool again = request->all_attempts && !session->interrupted && attempt->verdict != WHIPPET_ACK &&
-                 attempt->verdict != WHIPPET_REJECT && attempt->attempt < TRY_ATTEMPTS;
+    bool again =
+        request->all_attempts && !session->interrupted && is_retried && attempt->attempt < TRY_ATTEMPTS;
     if (!again)
         count(session, attempt->verdict);
     return again;

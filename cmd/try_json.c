@@ -129,6 +129,12 @@ static bool print(cJSON *object, bool complete)
     return true;
 }
 
+static bool add_retry_after(cJSON *object, const struct try_outcome *outcome)
+{
+    return (outcome->retry_after > 0 ? cJSON_AddNumberToObject(object, "retry_after", outcome->retry_after)
+                                     : cJSON_AddNullToObject(object, "retry_after")) != NULL;
+}
+
 static bool add_stack(cJSON *object, const struct try_outcome *outcome)
 {
     if (outcome->stack_size == 0)
@@ -148,7 +154,8 @@ bool try_print_json(const struct try_request *request, const struct try_outcome 
         add_integer(object, "attempt", outcome->attempt) && add_integer(object, "attempts", TRY_ATTEMPTS) &&
         add_verdict(object, outcome) &&
         cJSON_AddBoolToObject(object, "timed_out", outcome->struck == WHIPPET_E_TIMEOUT) != NULL &&
-        cJSON_AddNumberToObject(object, "seconds", outcome->seconds) != NULL && add_stack(object, outcome) &&
+        cJSON_AddNumberToObject(object, "seconds", outcome->seconds) != NULL &&
+        add_retry_after(object, outcome) && add_stack(object, outcome) &&
         (!is_one || add_publications(object, outcome));
     return print(object, complete);
 }

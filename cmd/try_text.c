@@ -134,6 +134,10 @@ bool try_print_text(const struct try_request *request, const struct try_outcome 
         print_text_safely(try_reason(outcome));
         printf("\n");
     }
+    if (outcome->retry_after > 0) {
+        duration_format(outcome->retry_after, text);
+        printf("pause      it asked for %s before the next attempt\n", text);
+    }
     if (outcome->struck == WHIPPET_E_TIMEOUT) {
         duration_format(request->timeout, text);
         printf("timeout    it took longer than %s\n", text);

@@ -76,6 +76,7 @@ bool trial_attempt_ended(struct trial *trial, const struct delivery *delivery)
         .struck = delivery->struck,
         .crashed = delivery->crashed,
         .reason = delivery->reason != NULL ? delivery->reason : "",
+        .retry_after = delivery->retry_after,
         .duration = delivery->duration,
     };
     if (trial->handlers->ended(trial->owner, &attempt) && !trial->cancelled)

@@ -54,6 +54,9 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
     if (strcmp(word, "third") == 0) {
         return whippet_attempt(message) == 3 ? WHIPPET_ACK : whippet_retry_later(task, "not yet");
     }
+    if (strcmp(word, "later") == 0) {
+        return whippet_retry_after(task, 90, "busy");
+    }
     if (strcmp(word, "publish") == 0) {
         return publish(task);
     }

@@ -241,6 +241,20 @@ Test(try, runs_in_every_mode)
     }
 }
 
+Test(try, shows_which_pause_was_asked_for_in_every_mode)
+{
+    for (size_t i = 0; i < 3; i++) {
+        try_deed("later", "--run", modes[i], NULL);
+        assert_code(1);
+        assert_contains(result.output, "verdict    RETRY\nreason     busy\n"
+                                       "pause      it asked for 90s before the next attempt\ntime       ");
+    }
+    try_deed("later", "--json", NULL);
+    assert_contains(result.output, ",\"retry_after\":90,");
+    try_deed("third", "--json", NULL);
+    assert_contains(result.output, ",\"retry_after\":null,");
+}
+
 Test(try, shows_what_would_be_published_in_every_mode)
 {
     for (size_t i = 0; i < 3; i++) {

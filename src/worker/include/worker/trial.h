@@ -18,6 +18,7 @@ struct trial_attempt {
     int struck;         /* TIMEOUT, CANCELLED or 0 */
     bool crashed;       /* it took its process down */
     const char *reason; /* "": none was given */
+    double retry_after; /* seconds that it asked to pause, which nobody waits for here; 0: it did not */
     double duration;    /* seconds */
 };
 
