@@ -12,6 +12,10 @@
  * then, and would keep us waiting for ever. */
 static const double grace = 1.0; /* seconds */
 
+/* Most commands end soon and write little, which the pipes keep until then. Only of those that go on is the
+ * output watched: who writes more than a pipe holds at once waits as long, once. */
+static const double patience = 0.02; /* seconds */
+
 /* One call of whippet_exec. On the stack of its task, which does not end before the pumps have stopped. */
 struct run {
     whippet_task *task;
@@ -61,27 +65,37 @@ static bool run_start_pumps(struct run *run)
     struct loop *loop = loop_of_task(run->task);
     int *ends = run->child.ends;
     bool has_extra_input = ends[CHILD_EXTRA_INPUT] >= 0;
-    return collector_start(&run->output, loop, &ends[CHILD_OUTPUT]) &&
-           collector_start(&run->error, loop, &ends[CHILD_ERROR]) &&
-           feeder_start(&run->input, loop, &ends[CHILD_INPUT]) &&
+    collector_take(&run->output, &ends[CHILD_OUTPUT]);
+    collector_take(&run->error, &ends[CHILD_ERROR]);
+    return feeder_start(&run->input, loop, &ends[CHILD_INPUT]) &&
            (!has_extra_input || feeder_start(&run->extra_input, loop, &ends[CHILD_EXTRA_INPUT]));
 }
 
-/* Awaits the next change, until the moment `until` at most. */
+/* Awaits the next change, until the moment `until` at most: TIMEOUT then, and task_struck is 0, unless the
+ * deadline strikes, or a cancellation, at the same time. */
 static int run_await_change(struct run *run, double until)
 {
     int error = waiter_wait(run->task, &run->changed, until, "running a command");
     waiter_init(&run->changed);
+    if (error == WHIPPET_E_TIMEOUT && task_struck(run->task) != 0)
+        return task_struck(run->task);
     if (error == 0 && (run->output.starved || run->error.starved))
         return WHIPPET_E_MEMORY;
     return error;
+}
+
+/* 0 or MEMORY. */
+static int run_watch_output(struct run *run)
+{
+    struct loop *loop = loop_of_task(run->task);
+    return collector_watch(&run->output, loop) && collector_watch(&run->error, loop) ? 0 : WHIPPET_E_MEMORY;
 }
 
 /* What is left of the output once the child has ended. */
 static int run_await_output(struct run *run)
 {
     double until = loop_now(loop_of_task(run->task)) + grace;
-    int error = 0;
+    int error = run_watch_output(run);
     while (error == 0 && run_output_is_open(run))
         error = run_await_change(run, until);
     if (error == WHIPPET_E_TIMEOUT && task_struck(run->task) == 0) {
@@ -91,12 +105,27 @@ static int run_await_output(struct run *run)
     return error;
 }
 
-static int run_await_end(struct run *run)
+/* Until the child has ended. */
+static int run_await_exit(struct run *run)
 {
-    int error = 0;
+    int error = run_await_change(run, loop_now(loop_of_task(run->task)) + patience);
+    if (error == WHIPPET_E_TIMEOUT && task_struck(run->task) == 0)
+        error = run_watch_output(run);
     while (error == 0 && run->exit_watch != NULL)
         error = run_await_change(run, INFINITY);
-    return error == 0 ? run_await_output(run) : error;
+    return error;
+}
+
+static int run_await_end(struct run *run)
+{
+    struct collector *const outputs[] = {&run->output, &run->error};
+    int error = run_await_exit(run);
+    if (error != 0)
+        return error;
+    collectors_drain(outputs, 2);
+    if (run->output.starved || run->error.starved)
+        return WHIPPET_E_MEMORY;
+    return run_output_is_open(run) ? run_await_output(run) : 0;
 }
 
 /* Until the child has died of a kill: not long, unless it hangs inside the system. The loop goes on. */

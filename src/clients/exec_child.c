@@ -51,8 +51,7 @@ static bool open_pipe(struct pipes *pipes, enum child_descriptor which)
         return false;
     pipes->theirs[which] = ends[child_reads(which) ? 0 : 1];
     pipes->ours[which] = ends[child_reads(which) ? 1 : 0];
-    /* Only our end: the child expects reads and writes that wait. */
-    return move_above_standard(&pipes->theirs[which]) && fcntl(pipes->ours[which], F_SETFL, O_NONBLOCK) == 0;
+    return move_above_standard(&pipes->theirs[which]);
 }
 
 static bool open_pipes(struct pipes *pipes, bool extra_input)

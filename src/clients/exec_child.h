@@ -19,8 +19,8 @@ enum child_descriptor {
 struct child {
     pid_t process;               /* also the number of its process group */
     int handle;                  /* a pidfd, readable once the child has ended; owned */
-    int ends[CHILD_DESCRIPTORS]; /* our ends of the pipes: non-blocking, closed on exec; whoever takes one
-                                  * puts -1; -1: no pipe */
+    int ends[CHILD_DESCRIPTORS]; /* our ends of the pipes: blocking, closed on exec; whoever takes one puts
+                                  * -1; -1: no pipe */
 };
 
 /* Starts the command in a process group of its own, with default signal dispositions and no signal blocked.

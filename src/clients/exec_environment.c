@@ -16,8 +16,9 @@ static size_t count_of(const char *const *entries)
 /* Both written NAME=VALUE, or NAME alone. */
 static bool same_name(const char *a, const char *b)
 {
-    size_t length = strcspn(a, "=");
-    return strncmp(a, b, length) == 0 && (b[length] == '=' || b[length] == '\0');
+    while (*a == *b && *a != '=' && *a != '\0')
+        a++, b++;
+    return (*a == '=' || *a == '\0') && (*b == '=' || *b == '\0');
 }
 
 static bool name_is_among(const char *entry, const char *const *entries)

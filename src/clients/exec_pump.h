@@ -19,7 +19,8 @@ struct feeder {
 /* Feeds nothing yet. */
 void feeder_init(struct feeder *feeder, whippet_bytes input);
 
-/* Writes as much as fits at once. Takes `*descriptor` over and puts -1 there. False when memory is short. */
+/* Writes as much as fits at once: small inputs are done then. Takes `*descriptor`, the end of an empty pipe,
+ * over and puts -1 there. False when memory is short. */
 bool feeder_start(struct feeder *feeder, struct loop *loop, int *descriptor);
 void feeder_stop(struct feeder *feeder);
 
@@ -29,10 +30,11 @@ enum collector_part {
     COLLECTOR_END,
 };
 
-/* Reads a pipe until its end, keeps as much as the limit allows, and drops the rest. */
+/* Reads a pipe until its end, keeps as much as the limit allows, and drops the rest. It need not be watched
+ * from the beginning: a pipe keeps what fits in it. */
 struct collector {
     int descriptor;      /* owned; -1: closed */
-    struct watch *watch; /* owned; NULL: closed */
+    struct watch *watch; /* owned; NULL: not watched, or closed */
     struct buffer kept;
     size_t limit; /* bytes */
     enum collector_part part;
@@ -46,14 +48,22 @@ struct collector {
 void collector_init(struct collector *collector, enum collector_part part, size_t limit,
                     void (*ended)(void *owner), void *owner);
 
-/* Takes `*descriptor` over and puts -1 there. False when memory is short. */
-bool collector_start(struct collector *collector, struct loop *loop, int *descriptor);
+/* Takes `*descriptor` over and puts -1 there. */
+void collector_take(struct collector *collector, int *descriptor);
+
+/* Reads from now on whatever comes. False, and it is closed, when memory is short. Nothing where it is
+ * watched or closed already. */
+bool collector_watch(struct collector *collector, struct loop *loop);
+
+/* Reads those that are not watched, and closes each that nobody can write to any more. */
+void collectors_drain(struct collector *const *collectors, size_t count);
+
 void collector_stop(struct collector *collector);
 void collector_destroy(struct collector *collector);
 
 static inline bool collector_is_open(const struct collector *collector)
 {
-    return collector->watch != NULL;
+    return collector->descriptor >= 0;
 }
 
 #endif

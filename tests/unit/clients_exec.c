@@ -487,6 +487,33 @@ static int cancel_before_start(whippet_task *task, void *arg)
     return whippet_join(task, child, NULL);
 }
 
+struct cancelled_call {
+    struct call call;
+    double seconds;
+};
+
+static int cancel_later(whippet_task *task, void *arg)
+{
+    struct cancelled_call *cancelled = arg;
+    whippet_task *child = whippet_spawn(task, call_exec, &cancelled->call);
+    whippet_sleep(task, cancelled->seconds);
+    whippet_cancel(child);
+    return whippet_join(task, child, NULL);
+}
+
+/* Also while it decides to watch the output. */
+Test(exec, is_cancelled_at_any_moment)
+{
+    for (int i = 0; i < 20; i++) {
+        struct cancelled_call cancelled = {.call = shell_call("sleep 1000"), .seconds = 0.019 + 1e-4 * i};
+        run_task(cancel_later, &cancelled, INFINITY);
+        cr_assert_eq(cancelled.call.error, WHIPPET_E_CANCELLED, "%s",
+                     whippet_error_text(cancelled.call.error));
+        cr_assert_not(has_children());
+        forget(&cancelled.call);
+    }
+}
+
 Test(exec, starts_nothing_when_cancelled_before)
 {
     char file[] = "/tmp/whippet-exec-XXXXXX";
