@@ -78,12 +78,14 @@ def each(session, few, many, prefetch=500):
 
 
 class Bare:
-    """posix_spawn and wait, without a broker."""
-    title = "bare posix_spawn and wait"
+    """posix_spawn and wait, without a broker: "bare" is nothing else, "captured" also gives a body to standard input and
+    reads what comes of the other two, without which no command is of use."""
+    titles = {"bare": "bare posix_spawn and wait", "captured": "the same with a body and its output"}
 
-    def __init__(self, build, command):
+    def __init__(self, build, kind, command):
         self.program = build.programs / "spawn"
-        self.command = command
+        self.title = self.titles[kind]
+        self.command = [kind, *command]
 
     def take(self, count):
         report = json.loads(run(self.program, count, *self.command))
