@@ -4,6 +4,7 @@
 #include "http_words.h"
 #include <base/bytes.h>
 #include <math.h>
+#include <stdio.h>
 #include <whippet/trace.h>
 
 /* --- Before ---------------------------------------------------------------------------------------------*/
@@ -66,14 +67,32 @@ __attribute__((noinline)) static int prepare(whippet_task *task, const whippet_h
 
 /* --- Meanwhile ------------------------------------------------------------------------------------------*/
 
+/* Until the end, but no longer than may be waited for the connection while another request looks the name
+ * up: libcurl, which else sees to that, does not know of this one. */
+static int await_done(whippet_task *task, struct http_transfer *transfer, double now)
+{
+    static const char activity[] = "waiting for an HTTP response";
+    const whippet_http_request *request = transfer->request;
+    double until = request->timeout > 0 ? now + request->timeout : INFINITY;
+    double to_connect = now + http_connect_timeout(request);
+    int error = waiter_wait(task, &transfer->done, fmin(until, to_connect), activity);
+    if (error == WHIPPET_E_TIMEOUT && task_struck(task) != 0)
+        return task_struck(task);
+    if (error != WHIPPET_E_TIMEOUT || transfer->done.woken || to_connect >= until)
+        return error;
+    if (transfer->easy != NULL)
+        return waiter_wait(task, &transfer->done, until, activity);
+    snprintf(transfer->words, sizeof transfer->words, "its name was not looked up within %g s",
+             http_connect_timeout(request));
+    return error;
+}
+
 /* Returns what became of it: 0 or an error. */
 static int await_transfer(whippet_task *task, struct http_pool *pool, struct http_transfer *transfer)
 {
-    const whippet_http_request *request = transfer->request;
     double now = scheduler_moment(task_scheduler(task));
     http_pool_start(pool, transfer);
-    int error = waiter_wait(task, &transfer->done, request->timeout > 0 ? now + request->timeout : INFINITY,
-                            "waiting for an HTTP response");
+    int error = await_done(task, transfer, now);
     if (transfer->done.woken)
         return transfer->done.result;
     http_pool_stop(pool, transfer);

@@ -1,5 +1,7 @@
 #include "http_pool.h"
+#include "http_lookups.h"
 #include <base/memory.h>
+#include <string.h>
 
 static const double IDLE_SECONDS = 120; /* after the last transfer; servers have hung up long before */
 
@@ -14,10 +16,12 @@ struct http_pool {
     struct list starting; /* transfers that libcurl has not seen */
     struct list stopping; /* transfers that it is to forget */
     struct list running;  /* transfers that it has */
+    struct list waiting;  /* transfers that wait for another's look-up of their name */
     struct list sockets;  /* all that are watched */
-    size_t transfers;     /* in all three lists */
-    size_t most;          /* there ever were at once: as many connections are kept */
-    bool starved;         /* some of those running are short of memory */
+    struct http_lookups lookups;
+    size_t transfers; /* in all four lists of them */
+    size_t most;      /* there ever were at once: as many connections are kept */
+    bool starved;     /* some of those running are short of memory */
 };
 
 /* A descriptor of libcurl's. */
@@ -43,15 +47,89 @@ static void take_off(struct http_pool *pool, struct http_transfer *transfer)
 
 static void arm_idle(struct http_pool *pool);
 
+/* To be begun at the end of this turn. */
+static void start_soon(struct http_pool *pool, struct http_transfer *transfer)
+{
+    list_remove(&transfer->link);
+    list_append(&pool->starting, &transfer->link);
+    scheduler_post(loop_scheduler(pool->loop), &pool->work);
+}
+
+static void give_back_handle(struct http_pool *pool, struct http_transfer *transfer)
+{
+    pool->library->multi_remove_handle(pool->multi, transfer->easy);
+    http_transfer_close(transfer);
+}
+
+/* Those that wait for this one's look-up go on. */
+static void release_waiting(struct http_pool *pool, const struct http_transfer *transfer)
+{
+    struct list *next;
+    for (struct list *link = pool->waiting.next; link != &pool->waiting; link = next) {
+        struct http_transfer *other = list_entry(link, struct http_transfer, link);
+        next = link->next;
+        if (http_same_place(other, transfer))
+            start_soon(pool, other);
+    }
+}
+
+/* Those that wait for this one's look-up fail as it did. */
+static void fail_waiting(struct http_pool *pool, const struct http_transfer *transfer, int error)
+{
+    struct list *next;
+    for (struct list *link = pool->waiting.next; link != &pool->waiting; link = next) {
+        struct http_transfer *other = list_entry(link, struct http_transfer, link);
+        next = link->next;
+        if (!http_same_place(other, transfer))
+            continue;
+        take_off(pool, other);
+        memcpy(other->words, transfer->words, sizeof other->words);
+        waiter_wake(&other->done, error);
+    }
+}
+
+/* Its handle is given up for another, later: libcurl has sent nothing yet. */
+static void begin_again(struct http_pool *pool, struct http_transfer *transfer)
+{
+    give_back_handle(pool, transfer);
+    transfer->fault = HTTP_SOUND;
+    transfer->words[0] = '\0';
+    start_soon(pool, transfer);
+}
+
 /* It is out of all lists, and its task goes on. */
 static void end(struct http_pool *pool, struct http_transfer *transfer, CURLcode code)
 {
+    if (transfer->fault == HTTP_NAME_IS_ASKED) {
+        begin_again(pool, transfer);
+        return;
+    }
+    bool was_asking = http_lookups_end(transfer);
     take_off(pool, transfer);
     int error = http_transfer_conclude(transfer, code);
-    pool->library->multi_remove_handle(pool->multi, transfer->easy);
-    http_transfer_close(transfer);
+    give_back_handle(pool, transfer);
+    if (was_asking && code == CURLE_COULDNT_RESOLVE_HOST)
+        fail_waiting(pool, transfer, error);
+    else if (was_asking)
+        release_waiting(pool, transfer);
     waiter_wake(&transfer->done, error);
     arm_idle(pool);
+}
+
+bool http_pool_may_look_up(struct http_pool *pool, struct http_transfer *transfer)
+{
+    if (http_lookups_is_asked(&pool->lookups, transfer)) {
+        transfer->fault = HTTP_NAME_IS_ASKED;
+        return false;
+    }
+    http_lookups_begin(&pool->lookups, transfer);
+    return true;
+}
+
+void http_pool_name_is_known(struct http_pool *pool, struct http_transfer *transfer)
+{
+    if (http_lookups_end(transfer))
+        release_waiting(pool, transfer);
 }
 
 /* A connection that is used again is worth more than one that is not kept open. */
@@ -68,6 +146,10 @@ static void begin(struct http_pool *pool, struct http_transfer *transfer)
     list_remove(&transfer->link);
     if (transfer->done.task == NULL)
         return; /* cancelled within this turn: it is stopped in the next */
+    if (http_lookups_is_asked(&pool->lookups, transfer)) {
+        list_append(&pool->waiting, &transfer->link);
+        return;
+    }
     list_append(&pool->running, &transfer->link);
     if (!http_transfer_open(transfer) ||
         pool->library->multi_add_handle(pool->multi, transfer->easy) != CURLM_OK)
@@ -77,10 +159,10 @@ static void begin(struct http_pool *pool, struct http_transfer *transfer)
 static void stop(struct http_pool *pool, struct http_transfer *transfer)
 {
     take_off(pool, transfer);
-    if (transfer->easy != NULL) {
-        pool->library->multi_remove_handle(pool->multi, transfer->easy);
-        http_transfer_close(transfer);
-    }
+    if (transfer->easy != NULL)
+        give_back_handle(pool, transfer);
+    if (http_lookups_end(transfer))
+        release_waiting(pool, transfer);
     waiter_wake(&transfer->stopped, 0);
     arm_idle(pool);
 }
@@ -101,8 +183,8 @@ void http_pool_start(struct http_pool *pool, struct http_transfer *transfer)
     struct scheduler *scheduler = loop_scheduler(pool->loop);
     timer_stop(&scheduler->timers, &pool->idle);
     pool->transfers++;
-    list_append(&pool->starting, &transfer->link);
-    scheduler_post(scheduler, &pool->work);
+    transfer->pool = pool;
+    start_soon(pool, transfer);
 }
 
 void http_pool_stop(struct http_pool *pool, struct http_transfer *transfer)
@@ -291,7 +373,9 @@ static struct http_pool *pool_create(struct loop *loop, const struct curl_librar
     list_init(&pool->starting);
     list_init(&pool->stopping);
     list_init(&pool->running);
+    list_init(&pool->waiting);
     list_init(&pool->sockets);
+    http_lookups_init(&pool->lookups);
     if (pool->multi == NULL || !set_options(pool)) {
         library->multi_cleanup(pool->multi);
         memory_free(pool);

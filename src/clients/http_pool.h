@@ -18,4 +18,13 @@ void http_pool_start(struct http_pool *pool, struct http_transfer *transfer);
 /* Ends, at the end of this turn, one whose `done` was not woken: `stopped` is woken then instead. */
 void http_pool_stop(struct http_pool *pool, struct http_transfer *transfer);
 
+/* --- For transfers --------------------------------------------------------------------------------------*/
+
+/* libcurl is about to look a name up, for which it starts a thread. False: the transfer is to end, its
+ * `fault` set. */
+bool http_pool_may_look_up(struct http_pool *pool, struct http_transfer *transfer);
+
+/* It is about to connect, so that the name is known. */
+void http_pool_name_is_known(struct http_pool *pool, struct http_transfer *transfer);
+
 #endif

@@ -1,5 +1,6 @@
 #include "http_transfer.h"
 #include "http_fields.h"
+#include "http_pool.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -34,6 +35,27 @@ static size_t on_body(char *data, size_t one, size_t size, void *owner)
     struct http_transfer *transfer = owner;
     (void)one;
     return keep(transfer, &transfer->body, data, size, transfer->body_limit, HTTP_BODY_TOO_LARGE);
+}
+
+/* --- How it gets there ----------------------------------------------------------------------------------*/
+
+/* Not called where the name is known, or a connection stands. */
+static int on_look_up(void *resolver, void *reserved, void *owner)
+{
+    struct http_transfer *transfer = owner;
+    long redirects = 0;
+    (void)resolver, (void)reserved;
+    /* One that has been answered can't be started again. */
+    transfer->library->easy_getinfo(transfer->easy, CURLINFO_REDIRECT_COUNT, &redirects);
+    return redirects > 0 || http_pool_may_look_up(transfer->pool, transfer) ? 0 : 1;
+}
+
+static int on_connecting(void *owner, curl_socket_t descriptor, curlsocktype purpose)
+{
+    struct http_transfer *transfer = owner;
+    (void)descriptor, (void)purpose;
+    http_pool_name_is_known(transfer->pool, transfer);
+    return CURL_SOCKOPT_OK;
 }
 
 /* --- What is asked --------------------------------------------------------------------------------------*/
@@ -72,6 +94,11 @@ static bool set_security(struct http_transfer *transfer)
            SET(transfer, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 }
 
+double http_connect_timeout(const whippet_http_request *request)
+{
+    return request->connect_timeout > 0 ? request->connect_timeout : WHIPPET_HTTP_CONNECT_TIMEOUT;
+}
+
 static long milliseconds(double seconds)
 {
     return (long)ceil(fmin(seconds, 1e6) * 1000);
@@ -81,13 +108,11 @@ static long milliseconds(double seconds)
 static bool set_conduct(struct http_transfer *transfer)
 {
     const whippet_http_request *request = transfer->request;
-    double connect_timeout =
-        request->connect_timeout > 0 ? request->connect_timeout : WHIPPET_HTTP_CONNECT_TIMEOUT;
     return SET(transfer, CURLOPT_PROTOCOLS_STR, "http,https") &&
            SET(transfer, CURLOPT_REDIR_PROTOCOLS_STR, "http,https") &&
            SET(transfer, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
            SET(transfer, CURLOPT_NOSIGNAL, 1L) && SET(transfer, CURLOPT_QUICK_EXIT, 1L) &&
-           SET(transfer, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(connect_timeout)) &&
+           SET(transfer, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(http_connect_timeout(request))) &&
            SET(transfer, CURLOPT_FOLLOWLOCATION, request->redirects > 0 ? 1L : 0L) &&
            SET(transfer, CURLOPT_MAXREDIRS, (long)request->redirects) &&
            SET(transfer, CURLOPT_POSTREDIR, (long)CURL_REDIR_POST_ALL);
@@ -96,6 +121,10 @@ static bool set_conduct(struct http_transfer *transfer)
 static bool set_callbacks(struct http_transfer *transfer)
 {
     return SET(transfer, CURLOPT_PRIVATE, transfer) && SET(transfer, CURLOPT_ERRORBUFFER, transfer->words) &&
+           SET(transfer, CURLOPT_RESOLVER_START_FUNCTION, on_look_up) &&
+           SET(transfer, CURLOPT_RESOLVER_START_DATA, transfer) &&
+           SET(transfer, CURLOPT_SOCKOPTFUNCTION, on_connecting) &&
+           SET(transfer, CURLOPT_SOCKOPTDATA, transfer) &&
            SET(transfer, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
            SET(transfer, CURLOPT_HEADERFUNCTION, on_header) && SET(transfer, CURLOPT_HEADERDATA, transfer) &&
            SET(transfer, CURLOPT_WRITEFUNCTION, on_body) && SET(transfer, CURLOPT_WRITEDATA, transfer) &&
@@ -198,6 +227,7 @@ void http_transfer_init(struct http_transfer *transfer, const struct curl_librar
     buffer_init(&transfer->headers);
     buffer_init(&transfer->body);
     list_init(&transfer->link);
+    list_init(&transfer->lookup);
     waiter_init(&transfer->done);
     waiter_init(&transfer->stopped);
 }

@@ -12,10 +12,13 @@
 /* Why our own callbacks ended a transfer. */
 enum http_fault {
     HTTP_SOUND,
-    HTTP_STARVED, /* of memory */
+    HTTP_NAME_IS_ASKED, /* somebody else looks its name up just now: it is to be started again */
+    HTTP_STARVED,       /* of memory */
     HTTP_BODY_TOO_LARGE,
     HTTP_HEADERS_TOO_LARGE,
 };
+
+struct http_pool;
 
 /* On the stack of the task that waits for it. */
 struct http_transfer {
@@ -35,10 +38,15 @@ struct http_transfer {
     enum http_fault fault;
     char words[CURL_ERROR_SIZE]; /* why it failed; "": it did not, or libcurl did not say */
 
-    struct list link;      /* the pool's */
+    struct list link;   /* the pool's */
+    struct list lookup; /* among those that look their name up */
+    struct http_pool *pool;
     struct waiter done;    /* woken with 0 or an error */
     struct waiter stopped; /* woken when it was stopped before that */
 };
+
+/* Seconds that the connection may take. */
+double http_connect_timeout(const whippet_http_request *request);
 
 void http_transfer_init(struct http_transfer *transfer, const struct curl_library *library,
                         const whippet_http_request *request);
