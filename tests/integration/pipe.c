@@ -85,6 +85,11 @@ static struct account read_account(void)
     return account;
 }
 
+static void await_done(size_t count)
+{
+    await(30, read_account().done == count, "%zu messages done, found %zu", count, read_account().done);
+}
+
 /* The youngest child, which is at work most likely; it may have ended meanwhile, and its number be nobody's.
  */
 static void kill_youngest(const struct account *account)
@@ -135,7 +140,7 @@ IN_EVERY_MODE_OF(pipe_processor, a_message_that_breaks_its_child_is_dead_lettere
     client_send(stage_client(), queue, "3", "reject no such customer");
     assert_dead_letter(dead_queue(queue), "rejected", "no such customer");
     client_send_many(stage_client(), queue, 200);
-    await(30, client_ready(stage_client(), queue) == 0 && worker_in_flight(worker) == 0, "all done");
+    await_done(200);
     worker_stop(worker, 30);
     cr_assert_eq(worker_counts(worker, queue).acked, 200);
     cr_assert_eq(worker_counts(worker, queue).dead_lettered, 3);
@@ -148,11 +153,11 @@ Test(pipe_processor, a_child_that_hangs_is_killed_at_its_messages_timeout)
                                   ", 'timeout': '1s', 'retry': {'attempts': 2, 'delay': '20ms'}");
 
     client_send_many(stage_client(), queue, 10);
-    await(30, client_ready(stage_client(), queue) == 0 && worker_in_flight(worker) == 0, "all done");
+    await_done(10);
     client_send(stage_client(), queue, "1", "hang");
     assert_dead_letter(dead_queue(queue), "timeout", "the child that had it did not answer, and was killed");
     client_send(stage_client(), queue, "2", "ack");
-    await(30, client_ready(stage_client(), queue) == 0 && worker_in_flight(worker) == 0, "all done");
+    await_done(11);
     worker_stop(worker, 30);
     cr_assert_eq(worker_counts(worker, queue).acked, 11);
 }

@@ -97,6 +97,12 @@ static int background(whippet_task *task, void *arg)
     return result;
 }
 
+static whippet_verdict acknowledge(const struct state *state)
+{
+    note(state, "done 0 0 0 -\n");
+    return WHIPPET_ACK;
+}
+
 static whippet_verdict process(whippet_task *task, const whippet_message *message, void *arg)
 {
     struct state *state = arg;
@@ -104,7 +110,7 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
     whippet_bytes body = whippet_body(message);
     if (body.len == 5 && memcmp(body.data, "leave", 5) == 0) {
         whippet_event_destroy(question.answered);
-        return whippet_channel_put(task, state->questions, NULL) == 0 ? WHIPPET_ACK : WHIPPET_RETRY;
+        return whippet_channel_put(task, state->questions, NULL) == 0 ? acknowledge(state) : WHIPPET_RETRY;
     }
     int error = whippet_channel_put(task, state->questions, &question);
     if (error == 0)
@@ -112,7 +118,7 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
     whippet_event_destroy(question.answered);
     if (error != 0)
         return whippet_retry_later(task, "asking: %s", whippet_error_text(error));
-    return question.number > 0 ? WHIPPET_ACK : whippet_reject(task, "it has no number");
+    return question.number > 0 ? acknowledge(state) : whippet_reject(task, "it has no number");
 }
 
 WHIPPET_PROCESSOR(.name = "background", .version = "1.0", .summary = "numbers messages", .options = options,
