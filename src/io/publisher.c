@@ -1,3 +1,4 @@
+#include "refusal.h"
 #include <base/log.h>
 #include <base/memory.h>
 #include <io/publisher.h>
@@ -19,6 +20,12 @@ struct publisher {
     struct list unconfirmed; /* struct pending, oldest first */
     size_t unconfirmed_count;
     struct list waiting; /* struct turn: callers that wait for room, in order */
+    struct refusals refusals;
+};
+
+/* What a caller is woken with whose message is to be sent once more: no error, and no success. */
+enum {
+    SEND_AGAIN = 1
 };
 
 /* A message that waits for its confirm; lives on its caller's stack. */
@@ -125,11 +132,42 @@ static void fail_unconfirmed(struct publisher *publisher, const struct whippet_f
     }
 }
 
+/* True when the reason for which the broker closed the channel is about some of what is unconfirmed. */
+static bool explains(const struct publisher *publisher, const struct whippet_failure *why)
+{
+    if (publisher->channel.closed_code == 0)
+        return false;
+    list_each (link, &publisher->unconfirmed)
+        if (refusal_is_about(why, list_entry(link, struct pending, link)->publishing->exchange))
+            return true;
+    return false;
+}
+
+/* Where one names an exchange that is not there, others must not pay for it: what the broker's reason is not
+ * about is sent again. */
+static void settle_refused(struct publisher *publisher, const struct whippet_failure *why)
+{
+    double now = loop_now(connection_loop(publisher->connection));
+    while (!list_empty(&publisher->unconfirmed)) {
+        struct pending *pending = list_entry(publisher->unconfirmed.next, struct pending, link);
+        const char *exchange = pending->publishing->exchange;
+        if (!refusal_is_about(why, exchange)) {
+            settle(publisher, pending, SEND_AGAIN);
+            continue;
+        }
+        refusals_note(&publisher->refusals, exchange, why, now);
+        settle(publisher, pending, failure_set(pending->failure, WHIPPET_E_CLOSED, "%s", why->text));
+    }
+}
+
 static void on_channel_closed(void *owner, const struct whippet_failure *why)
 {
     struct publisher *publisher = owner;
     publisher->is_confirming = false;
-    fail_unconfirmed(publisher, why);
+    if (explains(publisher, why))
+        settle_refused(publisher, why);
+    else
+        fail_unconfirmed(publisher, why);
     waiter_wake(&publisher->changed, WHIPPET_E_CLOSED);
 }
 
@@ -315,8 +353,20 @@ static int await_confirm(whippet_task *task, struct publisher *publisher, struct
     return failure_set(pending->failure, result, "no confirm came: %s", whippet_error_text(result));
 }
 
-int publisher_publish(whippet_task *task, struct publisher *publisher, const struct publishing *publishing,
-                      double until, struct whippet_failure *failure)
+/* What was refused a moment ago would cost all the channel once more. */
+static int check_refusals(struct publisher *publisher, const struct publishing *publishing,
+                          struct whippet_failure *failure)
+{
+    double now = loop_now(connection_loop(publisher->connection));
+    const struct whippet_failure *why = refusals_find(&publisher->refusals, publishing->exchange, now);
+    if (why == NULL)
+        return 0;
+    wake_next(publisher);
+    return failure_set(failure, WHIPPET_E_CLOSED, "not published, as a moment ago %s", why->text);
+}
+
+static int publish_once(whippet_task *task, struct publisher *publisher, const struct publishing *publishing,
+                        double until, struct whippet_failure *failure)
 {
     int struck = task_struck(task);
     if (struck != 0)
@@ -326,8 +376,11 @@ int publisher_publish(whippet_task *task, struct publisher *publisher, const str
         if (error != 0)
             return error;
     }
-    int error = channel_publish(&publisher->channel, publishing->exchange, publishing->routing_key,
-                                publishing->properties, publishing->body);
+    int error = check_refusals(publisher, publishing, failure);
+    if (error != 0)
+        return error;
+    error = channel_publish(&publisher->channel, publishing->exchange, publishing->routing_key,
+                            publishing->properties, publishing->body);
     if (error != 0) {
         wake_next(publisher);
         return failure_set(failure, error, "not published: %s",
@@ -337,4 +390,14 @@ int publisher_publish(whippet_task *task, struct publisher *publisher, const str
     struct pending pending = {
         .delivery_tag = ++publisher->last_tag, .publishing = publishing, .failure = failure};
     return await_confirm(task, publisher, &pending, until);
+}
+
+int publisher_publish(whippet_task *task, struct publisher *publisher, const struct publishing *publishing,
+                      double until, struct whippet_failure *failure)
+{
+    int result;
+    do
+        result = publish_once(task, publisher, publishing, until, failure);
+    while (result == SEND_AGAIN);
+    return result;
 }

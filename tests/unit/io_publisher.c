@@ -126,7 +126,8 @@ static void publish(struct call *call, const char *body)
     snprintf(call->body, sizeof call->body, "%s", body);
     if (call->publishing.body.data == NULL)
         call->publishing.body = bytes_of_text(call->body);
-    call->publishing.exchange = "x";
+    if (call->publishing.exchange == NULL)
+        call->publishing.exchange = "x";
     call->publishing.routing_key = call->routing_key != NULL ? call->routing_key : "key";
     if (call->publishing.properties.data == NULL)
         call->publishing.properties = (whippet_bytes){"\0\0", 2};
@@ -308,11 +309,11 @@ Test(publisher, fails_all_that_is_unconfirmed_when_the_broker_closes_the_channel
     struct call calls[5] = {0}, after = {0};
     publish_five(calls);
     struct fake_link *link = fake_link_named(rig.broker, "publish");
-    fake_channel_close(rig.broker, link, fake_confirmer(link), 404, "NOT_FOUND - no exchange 'x'");
+    fake_channel_close(rig.broker, link, fake_confirmer(link), 406, "PRECONDITION_FAILED - too large");
     rig_until(calls[4].ended);
     for (int i = 0; i < 5; i++)
         assert_result(&calls[i], WHIPPET_E_CLOSED);
-    cr_assert_not_null(strstr(calls[0].failure.text, "no exchange"), "%s", calls[0].failure.text);
+    cr_assert_not_null(strstr(calls[0].failure.text, "too large"), "%s", calls[0].failure.text);
     publish(&after, "after");
     rig_until(is_ready() || fake_published(rig.broker) == 6);
     rig_until(arrived(6));
@@ -320,6 +321,47 @@ Test(publisher, fails_all_that_is_unconfirmed_when_the_broker_closes_the_channel
     confirm(1, false, false);
     rig_until(after.ended);
     assert_result(&after, 0);
+}
+
+static void refuse_exchange(const char *text)
+{
+    struct fake_link *link = fake_link_named(rig.broker, "publish");
+    fake_channel_close(rig.broker, link, fake_confirmer(link), 404, text);
+}
+
+Test(publisher, has_nobody_pay_for_an_exchange_of_another_that_is_not_there)
+{
+    struct call good = {.publishing.exchange = "good"}, bad = {.publishing.exchange = "bad"}, again = bad;
+    publish(&good, "good");
+    publish(&bad, "bad");
+    rig_until(arrived(2));
+    refuse_exchange("NOT_FOUND - no exchange 'bad' in vhost 'good'");
+    rig_until(arrived(3));
+    assert_result(&bad, WHIPPET_E_CLOSED);
+    cr_assert_not_null(strstr(bad.failure.text, "no exchange 'bad'"), "%s", bad.failure.text);
+    cr_assert_str_eq(rig.broker->publishes[2].exchange, "good");
+    publish(&again, "again");
+    rig_until(again.ended);
+    assert_result(&again, WHIPPET_E_CLOSED);
+    cr_assert_not_null(strstr(again.failure.text, "no exchange 'bad'"), "%s", again.failure.text);
+    confirm(1, false, false);
+    rig_until(good.ended);
+    assert_result(&good, 0);
+    cr_assert_eq(fake_published(rig.broker), 3, "what was refused was sent again at once");
+}
+
+Test(publisher, takes_the_broker_s_name_for_the_default_exchange)
+{
+    struct call good = {.publishing.exchange = "good"}, bad = {.publishing.exchange = ""};
+    publish(&good, "good");
+    publish(&bad, "bad");
+    rig_until(arrived(2));
+    refuse_exchange("ACCESS_REFUSED - access to exchange 'amq.default' in vhost '/' refused for user 'u'");
+    rig_until(arrived(3));
+    assert_result(&bad, WHIPPET_E_CLOSED);
+    confirm(1, false, false);
+    rig_until(good.ended);
+    assert_result(&good, 0);
 }
 
 Test(publisher, fails_all_that_is_unconfirmed_when_the_connection_goes_and_comes_back)

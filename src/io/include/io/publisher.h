@@ -36,7 +36,9 @@ struct publishing {
 
 /* Suspends until the broker has confirmed, `until` (a moment) or the task's end.
  * 0; UNROUTABLE; NACKED; TIMEOUT; CANCELLED; LIMIT, INVALID, MEMORY; CLOSED when the channel went before the
- * answer came: the broker may hold the message or not. The failure says more. */
+ * answer came: the broker may hold the message or not. Where it went over another message's exchange, this
+ * one is sent again; and an exchange that was refused is not asked for again within some seconds. The failure
+ * says more. */
 int publisher_publish(whippet_task *task, struct publisher *publisher, const struct publishing *publishing,
                       double until, struct whippet_failure *failure);
 

@@ -1,0 +1,37 @@
+/* What the broker has refused of late. It does so by closing the channel, with a reason that names the
+ * exchange: it is not there, or the user may not write to it. */
+#ifndef IO_REFUSAL_H
+#define IO_REFUSAL_H
+
+#include <base/failure.h>
+#include <stddef.h>
+
+enum {
+    REFUSALS_KEPT = 8,
+    REFUSAL_EXCHANGE_SIZE = 256,
+};
+
+struct refusal {
+    char exchange[REFUSAL_EXCHANGE_SIZE];
+    double until; /* a moment; 0: none is kept here */
+    struct whippet_failure why;
+};
+
+/* Zeroed: none. */
+struct refusals {
+    struct refusal kept[REFUSALS_KEPT];
+    size_t next; /* where the next is kept: the oldest goes */
+};
+
+/* Whether the broker's reason is about that exchange. */
+bool refusal_is_about(const struct whippet_failure *why, const char *exchange);
+
+/* Keeps it for some seconds from `now` on. */
+void refusals_note(struct refusals *refusals, const char *exchange, const struct whippet_failure *why,
+                   double now);
+
+/* Why that exchange was refused, if it was; else NULL. Valid until the next is noted. */
+const struct whippet_failure *refusals_find(const struct refusals *refusals, const char *exchange,
+                                            double now);
+
+#endif
