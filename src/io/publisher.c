@@ -132,30 +132,37 @@ static void fail_unconfirmed(struct publisher *publisher, const struct whippet_f
     }
 }
 
+static bool is_refused(const struct pending *pending, const struct whippet_failure *why)
+{
+    return refusal_is_about(why, pending->publishing->exchange) ||
+           refusal_is_about_size(why, pending->publishing->body.len);
+}
+
 /* True when the reason for which the broker closed the channel is about some of what is unconfirmed. */
 static bool explains(const struct publisher *publisher, const struct whippet_failure *why)
 {
     if (publisher->channel.closed_code == 0)
         return false;
     list_each (link, &publisher->unconfirmed)
-        if (refusal_is_about(why, list_entry(link, struct pending, link)->publishing->exchange))
+        if (is_refused(list_entry(link, struct pending, link), why))
             return true;
     return false;
 }
 
-/* Where one names an exchange that is not there, others must not pay for it: what the broker's reason is not
- * about is sent again. */
+/* Where one names an exchange that is not there, or is too large, others must not pay for it: what the
+ * broker's reason is not about is sent again. */
 static void settle_refused(struct publisher *publisher, const struct whippet_failure *why)
 {
     double now = loop_now(connection_loop(publisher->connection));
     while (!list_empty(&publisher->unconfirmed)) {
         struct pending *pending = list_entry(publisher->unconfirmed.next, struct pending, link);
         const char *exchange = pending->publishing->exchange;
-        if (!refusal_is_about(why, exchange)) {
+        if (!is_refused(pending, why)) {
             settle(publisher, pending, SEND_AGAIN);
             continue;
         }
-        refusals_note(&publisher->refusals, exchange, why, now);
+        if (refusal_is_about(why, exchange))
+            refusals_note(&publisher->refusals, exchange, why, now);
         settle(publisher, pending, failure_set(pending->failure, WHIPPET_E_CLOSED, "%s", why->text));
     }
 }

@@ -17,6 +17,13 @@ bool refusal_is_about(const struct whippet_failure *why, const char *exchange)
     return strstr(why->text, words) != NULL;
 }
 
+bool refusal_is_about_size(const struct whippet_failure *why, size_t size)
+{
+    char words[64];
+    snprintf(words, sizeof words, "message size %zu is larger", size);
+    return strstr(why->text, words) != NULL;
+}
+
 static bool is_kept(const struct refusal *refusal, const char *exchange, double now)
 {
     return now < refusal->until && strcmp(refusal->exchange, exchange) == 0;

@@ -1,5 +1,5 @@
 /* What the broker has refused of late. It does so by closing the channel, with a reason that names the
- * exchange: it is not there, or the user may not write to it. */
+ * exchange, which is not there or which the user may not write to; or the size, which is over its limit. */
 #ifndef IO_REFUSAL_H
 #define IO_REFUSAL_H
 
@@ -25,6 +25,9 @@ struct refusals {
 
 /* Whether the broker's reason is about that exchange. */
 bool refusal_is_about(const struct whippet_failure *why, const char *exchange);
+
+/* Whether it is about a message with as large a body. */
+bool refusal_is_about_size(const struct whippet_failure *why, size_t size);
 
 /* Keeps it for some seconds from `now` on. */
 void refusals_note(struct refusals *refusals, const char *exchange, const struct whippet_failure *why,

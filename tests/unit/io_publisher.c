@@ -350,6 +350,22 @@ Test(publisher, has_nobody_pay_for_an_exchange_of_another_that_is_not_there)
     cr_assert_eq(fake_published(rig.broker), 3, "what was refused was sent again at once");
 }
 
+Test(publisher, has_nobody_pay_for_a_message_of_another_that_is_too_large)
+{
+    struct call good = {0}, large = {0}, next = {0};
+    publish(&good, "good");
+    publish(&large, "too large");
+    rig_until(arrived(2));
+    refuse_exchange("PRECONDITION_FAILED - message size 9 is larger than configured max size 8");
+    publish(&next, "next");
+    rig_until(arrived(4));
+    assert_result(&large, WHIPPET_E_CLOSED);
+    confirm(2, true, false);
+    rig_until(good.ended && next.ended);
+    assert_result(&good, 0);
+    assert_result(&next, 0);
+}
+
 Test(publisher, takes_the_broker_s_name_for_the_default_exchange)
 {
     struct call good = {.publishing.exchange = "good"}, bad = {.publishing.exchange = ""};
