@@ -7,7 +7,7 @@ enum {
     OVERWRITTEN = 16 * 1024
 };
 
-static const double TIMEOUT = 1;     /* seconds, of the attempt and so of the publication */
+static const double TIMEOUT = 3;     /* seconds, of the attempt and so of the publication */
 static const double HELD_UP = 0.1;   /* that the thread is late for its deadline */
 static const double MAIN_LATE = 0.4; /* the main loop is, by more than that */
 static int published;
@@ -65,7 +65,7 @@ TestSuite(publication, .fini = work_close, .timeout = 60);
 /* The deadline is the same for both loops, so that each may take the publication for its own to end. */
 Test(publication, of_a_thread_is_not_touched_once_both_loops_have_given_it_up_at_once)
 {
-    work_open("{\"name\":\"q\",\"processor\":\"counting\",\"run\":\"thread\",\"timeout\":\"1s\"}");
+    work_open("{\"name\":\"q\",\"processor\":\"counting\",\"run\":\"thread\",\"timeout\":\"3s\"}");
     work.plugins[0].descriptor.process = publish_and_go;
     rig.broker->confirm = FAKE_HOLDS;
     work_deliver("q", "x");
