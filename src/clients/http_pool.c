@@ -3,6 +3,10 @@
 #include <base/memory.h>
 #include <string.h>
 
+enum {
+    SPARE_MOST = 128 /* easy handles that are kept: 6 KiB each, and a buffer of 16 */
+};
+
 static const double IDLE_SECONDS = 120; /* after the last transfer; servers have hung up long before */
 
 struct http_pool {
@@ -19,9 +23,11 @@ struct http_pool {
     struct list waiting;  /* transfers that wait for another's look-up of their name */
     struct list sockets;  /* all that are watched */
     struct http_lookups lookups;
-    size_t transfers; /* in all four lists of them */
-    size_t most;      /* there ever were at once: as many connections are kept */
-    bool starved;     /* some of those running are short of memory */
+    size_t transfers;        /* in all four lists of them */
+    size_t most;             /* there ever were at once: as many connections are kept */
+    bool starved;            /* some of those running are short of memory */
+    CURL *spare[SPARE_MOST]; /* easy handles as good as new; owned */
+    size_t spares;           /* how many */
 };
 
 /* A descriptor of libcurl's. */
@@ -55,10 +61,23 @@ static void start_soon(struct http_pool *pool, struct http_transfer *transfer)
     scheduler_post(loop_scheduler(pool->loop), &pool->work);
 }
 
-static void give_back_handle(struct http_pool *pool, struct http_transfer *transfer)
+/* To make one is a good part of what a request costs. */
+static CURL *take_handle(struct http_pool *pool)
+{
+    return pool->spares > 0 ? pool->spare[--pool->spares] : pool->library->easy_init();
+}
+
+/* Only one that has come to a good end is trusted with another request. */
+static void give_back_handle(struct http_pool *pool, struct http_transfer *transfer, bool is_good)
 {
     pool->library->multi_remove_handle(pool->multi, transfer->easy);
-    http_transfer_close(transfer);
+    CURL *easy = http_transfer_close(transfer);
+    if (is_good && pool->spares < SPARE_MOST) {
+        pool->library->easy_reset(easy);
+        pool->spare[pool->spares++] = easy;
+    } else {
+        pool->library->easy_cleanup(easy);
+    }
 }
 
 /* Those that wait for this one's look-up go on. */
@@ -91,7 +110,7 @@ static void fail_waiting(struct http_pool *pool, const struct http_transfer *tra
 /* Its handle is given up for another, later: libcurl has sent nothing yet. */
 static void begin_again(struct http_pool *pool, struct http_transfer *transfer)
 {
-    give_back_handle(pool, transfer);
+    give_back_handle(pool, transfer, false);
     transfer->fault = HTTP_SOUND;
     transfer->words[0] = '\0';
     start_soon(pool, transfer);
@@ -107,7 +126,7 @@ static void end(struct http_pool *pool, struct http_transfer *transfer, CURLcode
     bool was_asking = http_lookups_end(transfer);
     take_off(pool, transfer);
     int error = http_transfer_conclude(transfer, code);
-    give_back_handle(pool, transfer);
+    give_back_handle(pool, transfer, code == CURLE_OK);
     if (was_asking && code == CURLE_COULDNT_RESOLVE_HOST)
         fail_waiting(pool, transfer, error);
     else if (was_asking)
@@ -151,7 +170,7 @@ static void begin(struct http_pool *pool, struct http_transfer *transfer)
         return;
     }
     list_append(&pool->running, &transfer->link);
-    if (!http_transfer_open(transfer) ||
+    if (!http_transfer_open(transfer, take_handle(pool)) ||
         pool->library->multi_add_handle(pool->multi, transfer->easy) != CURLM_OK)
         end(pool, transfer, CURLE_OUT_OF_MEMORY);
 }
@@ -160,7 +179,7 @@ static void stop(struct http_pool *pool, struct http_transfer *transfer)
 {
     take_off(pool, transfer);
     if (transfer->easy != NULL)
-        give_back_handle(pool, transfer);
+        give_back_handle(pool, transfer, false);
     if (http_lookups_end(transfer))
         release_waiting(pool, transfer);
     waiter_wake(&transfer->stopped, 0);
@@ -319,6 +338,8 @@ static void act_in_time(struct http_pool *pool)
 static void pool_destroy(struct http_pool *pool)
 {
     struct timers *timers = &loop_scheduler(pool->loop)->timers;
+    while (pool->spares > 0)
+        pool->library->easy_cleanup(take_handle(pool));
     pool->library->multi_cleanup(pool->multi);
     while (!list_empty(&pool->sockets))
         socket_destroy(list_entry(pool->sockets.next, struct pool_socket, link));

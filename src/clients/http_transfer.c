@@ -131,10 +131,10 @@ static bool set_callbacks(struct http_transfer *transfer)
            SET(transfer, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)transfer->body_limit);
 }
 
-bool http_transfer_open(struct http_transfer *transfer)
+bool http_transfer_open(struct http_transfer *transfer, CURL *easy)
 {
-    transfer->easy = transfer->library->easy_init();
-    if (transfer->easy == NULL)
+    transfer->easy = easy;
+    if (easy == NULL)
         return false;
     transfer->fields = http_fields_create(transfer->library, transfer->request, transfer->trace_parent,
                                           transfer->trace_state);
@@ -232,12 +232,13 @@ void http_transfer_init(struct http_transfer *transfer, const struct curl_librar
     waiter_init(&transfer->stopped);
 }
 
-void http_transfer_close(struct http_transfer *transfer)
+CURL *http_transfer_close(struct http_transfer *transfer)
 {
-    transfer->library->easy_cleanup(transfer->easy);
+    CURL *easy = transfer->easy;
     transfer->library->slist_free_all(transfer->fields);
     transfer->easy = NULL;
     transfer->fields = NULL;
+    return easy;
 }
 
 void http_transfer_destroy(struct http_transfer *transfer)

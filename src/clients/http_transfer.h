@@ -52,8 +52,9 @@ void http_transfer_init(struct http_transfer *transfer, const struct curl_librar
                         const whippet_http_request *request);
 void http_transfer_destroy(struct http_transfer *transfer);
 
-/* Makes the easy handle. False when memory is short. */
-bool http_transfer_open(struct http_transfer *transfer);
+/* Fills the easy handle with the request; it is the transfer's now, until http_transfer_close. False when
+ * memory is short, and when there is no handle. */
+bool http_transfer_open(struct http_transfer *transfer, CURL *easy);
 
 /* The one whose easy handle it is; NULL for libcurl's own. */
 struct http_transfer *http_transfer_of(const struct curl_library *library, CURL *easy);
@@ -61,7 +62,8 @@ struct http_transfer *http_transfer_of(const struct curl_library *library, CURL 
 /* What libcurl's word comes to, with `status` and `words` filled in: 0 or an error. */
 int http_transfer_conclude(struct http_transfer *transfer, CURLcode code);
 
-/* Gives the easy handle back; it belongs to no multi handle any more. */
-void http_transfer_close(struct http_transfer *transfer);
+/* Takes the easy handle, which belongs to no multi handle any more, out of the transfer. The caller's; NULL
+ * when there was none. */
+CURL *http_transfer_close(struct http_transfer *transfer);
 
 #endif

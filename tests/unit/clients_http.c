@@ -299,6 +299,26 @@ Test(http, uses_a_connection_again)
     cr_assert_eq(clients[2], clients[3]);
 }
 
+/* libcurl's handles are used again, too. */
+Test(http, keeps_nothing_of_a_request_for_the_next)
+{
+    static const whippet_http_header headers[] = {{"Content-Type", "a/b"}, {"X-One", "1"}};
+    struct call call = {.request = {.method = "PUT",
+                                    .headers = headers,
+                                    .header_count = 2,
+                                    .body = bytes_of_text("secret body"),
+                                    .user = "ada",
+                                    .password = "s3cret",
+                                    .redirects = 3,
+                                    .body_limit = 10}};
+    run_call(&call, "/first");
+    cr_assert_eq(call.error, 0, "%s", call.words);
+    cr_assert_eq(ask("/second")->error, 0);
+    cr_assert_str_eq(seen, "GET /second|User-Agent: whippet|");
+    cr_assert_eq(ask("/redirect/1")->status, 302);
+    cr_assert_eq(ask("/headers")->error, 0);
+}
+
 Test(http, asks_many_at_the_same_time)
 {
     static struct call calls[20];

@@ -19,6 +19,7 @@
     X(CURLcode, easy_getinfo, (CURL *, CURLINFO, ...))                                                       \
     X(const char *, easy_strerror, (CURLcode))                                                               \
     X(char *, easy_escape, (CURL *, const char *, int))                                                      \
+    X(void, easy_reset, (CURL *))                                                                            \
     X(void, easy_cleanup, (CURL *))                                                                          \
     X(CURLM *, multi_init, (void))                                                                           \
     X(CURLMcode, multi_setopt, (CURLM *, CURLMoption, ...))                                                  \
