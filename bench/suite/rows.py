@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Callable
 
-from . import modes, postgres, traces, work
+from . import http, modes, postgres, traces, work
 from .consumers import Whippet
 from .programs import PYTHON
 
@@ -203,6 +203,16 @@ def measure_postgres(session):
                                   postgres.writing(session, server, session.count(40_000)))
 
 
+def measure_http(session):
+    """Posts to a server that takes 100 ms for each: at most 10,000 messages a second with 1,000 in flight."""
+    bare = http.Bare(session.build)
+    samples = session.interleave([http.Http(session.build), bare], http.posting(session, session.count(20_000)))
+    for own in samples.values():
+        for sample, reference in zip(own, samples[bare.title]):
+            sample["of_goal"] = sample["rate"] / min(5000, 0.9 * reference["rate"])
+    return samples
+
+
 ADMIN_CPU = Column("CPU, of that with the admin port off", "cpu_us", ratio=True)
 TRACE_CPU_RATIO = Column("CPU, of that without traces", "cpu_us", ratio=True)
 SLEEP_PEAK = Column("peak MiB", "peak_mib", "{:.1f}")
@@ -212,6 +222,9 @@ RETRY_OVER = Column("MiB over idle", "over_mib", "{:.1f}")
 IDLE_RESIDENT = Column("resident MiB", "resident_mib", "{:.1f}")
 IDLE_WAKE_UPS = Column("wake-ups in 10 s", "wake_ups", "{:.0f}")
 PGBENCH_RATIO = Column("messages/s, of pgbench's", "rate", ratio=True)
+BARE_RATE = Column("messages/s, of the bare program's", "rate", ratio=True)
+BARE_CPU = Column("CPU, of the bare program's", "cpu_us", ratio=True)
+HTTP_GOAL = Column("of the goal", "of_goal")
 START_BEYOND = Column("ms beyond rabbitmq-c's handshake", "beyond_ms", "{:.1f}")
 
 ROWS = [
@@ -258,6 +271,8 @@ ROWS = [
     Row("postgres", "PostgreSQL, 40,000 rows, each once by its inbox, 4 connections", measure_postgres,
         [RATE, CPU, PGBENCH_RATIO], [
         Goal("messages per second, of pgbench's with the same statement", PGBENCH_RATIO, "≥", 0.8)], "pgbench"),
+    Row("http", "20,000 posts, 1,000 at once, to a server that takes 100 ms", measure_http, [RATE, CPU, BARE_RATE, BARE_CPU], [
+        Goal("messages per second, of 5,000 or 0.9 of the bare program's", HTTP_GOAL, "≥", 1)], http.Bare.title),
     Row("admin", "the admin port, scripted broker, 1,000,000 × 100 B", measure_admin, [RATE, CPU, PEAK, ADMIN_CPU], [
         Goal("CPU per message, of that with the admin port off", ADMIN_CPU, "≤", 1.1)], ADMIN_OFF),
     Row("traces", "traces of a tenth, RabbitMQ, 200,000 × 100 B, prefetch 500", traces.measure, [CPU, TRACE_CPU_RATIO, RATE], [
