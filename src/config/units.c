@@ -131,6 +131,8 @@ static bool format_exactly(double seconds, const struct unit *unit, char *text)
 void duration_format(double seconds, char *text)
 {
     snprintf(text, UNITS_TEXT_SIZE, "%.6gs", seconds);
+    if (seconds == 0)
+        return; /* as long in every unit */
     size_t shortest = SIZE_MAX;
     for (size_t i = 0; duration_units[i].name[0] != '\0'; i++) {
         char candidate[UNITS_TEXT_SIZE] = "";

@@ -117,14 +117,7 @@ Test(duration, is_formatted_in_the_fewest_characters)
     assert_formats_duration(86400, "1d");
     assert_formats_duration(31536000, "365d");
     assert_formats_duration(0.0005, "0.5ms");
-}
-
-Test(duration, of_nothing_is_formatted_too)
-{
-    char text[UNITS_TEXT_SIZE];
-    double seconds = 1;
-    duration_format(0, text);
-    cr_assert(duration_parse(text, &seconds) && seconds == 0, "0 became %s", text);
+    assert_formats_duration(0, "0s");
 }
 
 Test(duration, that_is_formatted_is_parsed_as_the_same)
