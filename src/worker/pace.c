@@ -14,9 +14,12 @@ static const double GATHER_SECONDS = 300e-6;
 static const double GATHER_DELIVERIES = 8;
 static const double GATHER_CREDIT = 4;
 
-/* While gathering, acks are held until they are an eighth of the prefetch, or this old, or nothing comes. */
+/* While gathering, acks are held until they are an eighth of the prefetch, or this old, or nothing comes. So
+ * they are, but for the last, while this share of the prefetch is here and has not begun: the broker could
+ * not be of use sooner. */
 enum {
-    ACK_SHARE = 8
+    ACK_SHARE = 8,
+    STOCK_SHARE = 2,
 };
 
 /* As many are worth a write of their own before the turn ends. */
@@ -60,12 +63,25 @@ void pace_ack_pending(struct subscription *subscription)
     connection_send_now(worker->consume);
 }
 
-static bool acks_are_due(const struct subscription *subscription, double now)
+static bool has_stock(const struct subscription *subscription)
+{
+    const struct settlement *settlement = &subscription->consumer->settlement;
+    size_t used = settlement_unacknowledged(settlement);
+    size_t begun = settlement_pending(settlement) + subscription->running;
+    return !subscription->worker->stopping && used > begun &&
+           (used - begun) * STOCK_SHARE >= subscription->config->prefetch;
+}
+
+/* The moment when its acks are to go out, or to be looked at again. */
+static double ack_moment(const struct subscription *subscription, double now)
 {
     const struct consumer *consumer = subscription->consumer;
-    size_t pending = settlement_pending(&consumer->settlement);
-    return !subscription->worker->gathering || pending * ACK_SHARE >= subscription->config->prefetch ||
-           now - consumer->oldest_ack_at >= ACK_SECONDS;
+    double latest = consumer->oldest_ack_at + ACK_SECONDS;
+    if (settlement_pending(&consumer->settlement) * ACK_SHARE >= subscription->config->prefetch)
+        return now;
+    if (has_stock(subscription) || now >= latest)
+        return latest;
+    return subscription->worker->gathering ? now + ACK_QUIET_SECONDS : now;
 }
 
 void pace_flush_acks(struct worker *worker)
@@ -74,20 +90,21 @@ void pace_flush_acks(struct worker *worker)
         consumer_flush(subscription->consumer);
 }
 
-/* True when some are held back. */
-static bool flush_due_acks(struct worker *worker, double now)
+/* Returns when those that are held back are to be looked at again; INFINITY: there are none. */
+static double flush_due_acks(struct worker *worker, double now)
 {
-    bool held = false;
+    double next = INFINITY;
     each_subscription (subscription, worker) {
         struct consumer *consumer = subscription->consumer;
         if (settlement_pending(&consumer->settlement) == 0 || !consumer->channel.is_open)
             continue;
-        if (acks_are_due(subscription, now))
+        double moment = ack_moment(subscription, now);
+        if (moment <= now)
             consumer_flush(consumer);
         else
-            held = true;
+            next = fmin(next, moment);
     }
-    return held;
+    return next;
 }
 
 /* --- Gathering ------------------------------------------------------------------------------------------*/
@@ -137,7 +154,7 @@ void pace_turn_ends(struct worker *worker)
     double now = worker_read_clock(worker);
     measure_rate(worker, now);
     decide_gathering(worker);
-    bool held = flush_due_acks(worker, now);
-    if (!held || !timer_start(timers, &worker->ack_timer, now + ACK_QUIET_SECONDS))
+    double next = flush_due_acks(worker, now);
+    if (next == INFINITY || !timer_start(timers, &worker->ack_timer, next))
         timer_stop(timers, &worker->ack_timer);
 }

@@ -116,6 +116,43 @@ Test(pace, lets_acks_go_once_nothing_comes_any_more)
     cr_assert_eq(settlement_pending(settlement()), 0, "the ack is held back");
 }
 
+/* One runs until it is told to end, and so many wait behind it. */
+static void open_with_stock(const char *queue, int waiting)
+{
+    work_open(queue);
+    fake_deliver(rig.broker, work_consume_link(), work_channel("q"), NULL, "hold", 4);
+    for (int i = 0; i < waiting; i++)
+        fake_deliver(rig.broker, work_consume_link(), work_channel("q"), NULL, "hold", 4);
+    rig_until(list_length(&work_subscription(0)->waiting) == (uint64_t)waiting && work_held_count() == 1);
+}
+
+static void end_one(void)
+{
+    size_t ended = work.end_count;
+    work_release(NULL, WHIPPET_ACK);
+    while (work.end_count == ended)
+        rig_step();
+}
+
+Test(pace, holds_acks_back_for_a_while_where_half_the_prefetch_has_not_begun)
+{
+    open_with_stock(QUEUE(",\"prefetch\":40,\"concurrency\":1"), 30);
+    end_one();
+    /* Where this machine took longer than they are held, they have gone in time. */
+    double begun = work_subscription(0)->consumer->oldest_ack_at;
+    cr_assert(settlement_pending(settlement()) == 1 || clock_monotonic() - begun >= 0.010,
+              "the ack is not held back");
+    rig_until(rig.broker->acked == 1);
+    cr_assert_geq(clock_monotonic() - begun, 0.010, "let go after %.4f s", clock_monotonic() - begun);
+}
+
+Test(pace, acks_at_once_where_the_broker_may_have_to_wait_for_it)
+{
+    open_with_stock(QUEUE(",\"prefetch\":40,\"concurrency\":1"), 15);
+    end_one();
+    cr_assert_eq(settlement_pending(settlement()), 0, "the ack is held back");
+}
+
 Test(pace, does_not_wake_up_where_nothing_is_held)
 {
     work_open(QUEUE(",\"prefetch\":2000"));
