@@ -94,8 +94,8 @@ enum whippet_value_kind {
 
 /** unscaled / 10^scale. */
 typedef struct whippet_decimal {
-    uint32_t unscaled;
-    uint8_t scale;
+    uint32_t unscaled; /**< all of its digits */
+    uint8_t scale;     /**< how many of them stand behind the point */
 } whippet_decimal;
 
 /** A header's value. Which member of the union counts is said by `kind`. */
