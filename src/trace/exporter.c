@@ -139,12 +139,15 @@ static void drop_rest(struct exporter *exporter)
     drop(exporter, TRACE_DROP_EXPORT, count);
 }
 
-/* Sends what there is; at the end only as long as that goes well, and there is time. */
+/* Sends what there is; at the end only as long as that goes well, and there is time. What came while a batch
+ * that was not full was on its way waits for others to go with, like all that comes. */
 static void send_all(struct exporter *exporter)
 {
-    while (clock_monotonic() < atomic_load(&exporter->end) && gather(exporter))
-        if (!send_batch(exporter) && is_ending(exporter))
+    while (clock_monotonic() < atomic_load(&exporter->end) && gather(exporter)) {
+        bool sent = send_batch(exporter);
+        if (exporter->request_spans < BATCH_SPANS || (!sent && is_ending(exporter)))
             return;
+    }
 }
 
 static void *run(void *arg)

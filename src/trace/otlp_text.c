@@ -4,15 +4,28 @@
 
 static const char HEX[] = "0123456789abcdef";
 
+/* Exactly nine digits; two at a time. */
+static char *put_nine(char *at, uint32_t value)
+{
+    static const char PAIRS[] = "0001020304050607080910111213141516171819202122232425262728293031323334"
+                                "3536373839404142434445464748495051525354555657585960616263646566676869"
+                                "707172737475767778798081828384858687888990919293949596979899";
+    for (int i = 7; i > 0; i -= 2, value /= 100)
+        memcpy(at + i, PAIRS + 2 * (value % 100), 2);
+    *at = (char)('0' + value);
+    return at + 9;
+}
+
+/* Most of these numbers are nanoseconds since 1970. */
 char *put_unsigned(char *at, uint64_t value)
 {
-    char digits[JSON_DIGITS_MAX];
-    char *begin = digits + sizeof digits;
-    do {
-        *--begin = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    return put_span(at, begin, (size_t)(digits + sizeof digits - begin));
+    const uint32_t nine_digits = 1000000000;
+    if (value >= nine_digits)
+        return put_nine(put_unsigned(at, value / nine_digits), (uint32_t)(value % nine_digits));
+    if (value >= 10)
+        at = put_unsigned(at, value / 10);
+    *at++ = (char)('0' + value % 10);
+    return at;
 }
 
 /* Four bits to each byte of a word, and then all eight digits at once: what is above 9 goes on at 'a'. */

@@ -59,15 +59,25 @@ bool tracer_destroy(struct tracer *tracer, double seconds)
     return true;
 }
 
+/* Of a trace that nobody records the ids need only be there, and differ: one of them is made by chance, for
+ * it decides, and the others follow from it. */
+static struct trace_context begin_root(const struct sampler *sampler)
+{
+    uint64_t low = trace_id_make();
+    if (!sampler_takes(sampler, low, NULL))
+        return (struct trace_context){
+            .trace_high = ~low, .trace_low = low, .span = low, .flags = TRACE_RANDOM};
+    return (struct trace_context){.trace_high = trace_id_make(),
+                                  .trace_low = low,
+                                  .span = trace_id_make(),
+                                  .flags = TRACE_RANDOM | TRACE_SAMPLED};
+}
+
 struct trace_context tracer_begin(const struct tracer *tracer, const struct trace_context *parent)
 {
-    struct trace_context context = {.flags = TRACE_RANDOM};
-    if (parent != NULL) {
-        context = *parent;
-    } else {
-        context.trace_high = trace_id_make();
-        context.trace_low = trace_id_make();
-    }
+    if (parent == NULL)
+        return begin_root(&tracer->sampler);
+    struct trace_context context = *parent;
     bool is_sampled = sampler_takes(&tracer->sampler, context.trace_low, parent);
     context.span = trace_id_make();
     context.flags = (context.flags & TRACE_RANDOM) | (is_sampled ? TRACE_SAMPLED : 0);

@@ -135,6 +135,8 @@ unsigned whippet_attempts(const whippet_message *message)
 
 whippet_value whippet_header(const whippet_message *message, const char *name)
 {
+    if (!properties_have(message->content->properties, PROPERTY_HEADERS))
+        return (whippet_value){.kind = WHIPPET_VALUE_ABSENT};
     return table_find(header_entries(message), bytes_of_text(name));
 }
 

@@ -1,5 +1,6 @@
 /* The JSON that goes to the collector, read by our own reader, which is strict. */
 #include "../../src/trace/otlp.h"
+#include "../../src/trace/otlp_text.h"
 #include "../../src/trace/pairs.h"
 #include <base/bytes.h>
 #include <base/json.h>
@@ -125,6 +126,28 @@ Test(otlp, writes_a_span_by_the_conventions_for_messaging)
     expect_text(attribute(SPAN_ATTRIBUTES, "whippet.attempt", "intValue"), "2");
     expect_text(attribute(SPAN_ATTRIBUTES, "whippet.processor", "stringValue"), "log");
     cr_expect_eq(whippet_json_find(root, SPAN ".status").kind, WHIPPET_JSON_ABSENT);
+}
+
+Test(otlp, writes_every_number_with_the_digits_it_has)
+{
+    static const struct {
+        uint64_t value;
+        const char *text;
+    } NUMBERS[] = {
+        {0, "0"},
+        {9, "9"},
+        {10, "10"},
+        {999999999, "999999999"},
+        {1000000000, "1000000000"},
+        {1000000001, "1000000001"},
+        {1750000010000000000, "1750000010000000000"},
+        {UINT64_MAX, "18446744073709551615"},
+    };
+    for (size_t i = 0; i < sizeof NUMBERS / sizeof NUMBERS[0]; i++) {
+        char text[JSON_DIGITS_MAX + 1];
+        *put_unsigned(text, NUMBERS[i].value) = '\0';
+        cr_expect_str_eq(text, NUMBERS[i].text);
+    }
 }
 
 Test(otlp, says_what_kind_of_span_it_is)

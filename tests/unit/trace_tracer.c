@@ -119,6 +119,28 @@ Test(tracer, begins_a_trace_or_goes_on_with_the_parents)
     cr_assert(tracer_destroy(tracer, 2));
 }
 
+Test(tracer, gives_a_trace_that_nobody_records_ids_all_the_same)
+{
+    struct trace_settings none = settings;
+    struct whippet_failure failure;
+    const struct tracer_options options = {
+        .settings = &none, .version = "1", .upload = upload, .stats = &stats};
+    cr_assert(tracer_destroy(tracer, 2));
+    none.sampler.below = 0;
+    tracer = tracer_create(&options, &failure);
+    cr_assert_not_null(tracer);
+
+    struct trace_context first = tracer_begin(tracer, NULL), second = tracer_begin(tracer, NULL), read;
+    char text[TRACE_PARENT_SIZE];
+    trace_parent_write(&first, text);
+    cr_assert(trace_parent_read(bytes_of_text(text), &read), "others can read \"%s\"", text);
+    cr_expect(read.trace_high == first.trace_high && read.trace_low == first.trace_low &&
+              read.span == first.span);
+    cr_expect_eq(first.flags, (uint32_t)TRACE_RANDOM, "it is not sampled");
+    cr_expect(first.trace_low != second.trace_low && first.span != second.span, "the next is another trace");
+    cr_assert(tracer_destroy(tracer, 2));
+}
+
 Test(tracer, tries_again_when_the_collector_was_away)
 {
     answers[0] = answers[1] = UPLOAD_AGAIN;

@@ -6,6 +6,7 @@
 #define AMQP_PROPERTIES_H
 
 #include <amqp/table.h>
+#include <base/bytes.h>
 
 /* In their order on the wire; the flag of a property is bit 15 - its number. */
 enum property {
@@ -39,6 +40,13 @@ enum properties_check {
 };
 
 enum properties_check properties_check(whippet_bytes properties);
+
+/* Whether the property is there; the same as asking properties_get for its data, and cheaper where it is not.
+ */
+static inline bool properties_have(whippet_bytes properties, enum property property)
+{
+    return properties.len >= 2 && (read_u16(properties.data) & (0x8000u >> property)) != 0;
+}
 
 /* The value's bytes: text without its length, headers without theirs, numbers big-endian. data is NULL when
  * absent. For properties that were checked and are not MALFORMED. */
