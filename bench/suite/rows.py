@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Callable
 
-from . import http, modes, postgres, traces, work
+from . import http, modes, operating, postgres, traces, work
 from .consumers import Whippet
 from .programs import PYTHON
 
@@ -215,6 +215,13 @@ def measure_http(session):
 
 ADMIN_CPU = Column("CPU, of that with the admin port off", "cpu_us", ratio=True)
 TRACE_CPU_RATIO = Column("CPU, of that without traces", "cpu_us", ratio=True)
+PUBLISH_RATIO = Column("rate, of publish's", "rate", ratio=True)
+GROWTH = Column("MiB more than for a tenth of them", "growth_mib", "{:.1f}")
+SCRAPE_P50 = Column("p50 ms", "p50_ms")
+SCRAPE_P99 = Column("p99 ms", "p99_ms")
+SCRAPE_CPU = Column("CPU ms for one", "cpu_ms")
+LATE_P99 = Column("the loop, late by µs: p99", "late_p99_us", "{:.0f}")
+LATE_MOST = Column("most", "late_most_us", "{:.0f}")
 SLEEP_PEAK = Column("peak MiB", "peak_mib", "{:.1f}")
 SLEEP_SECONDS = Column("seconds", "seconds")
 SLEEP_ALL_SECONDS = Column("seconds at the scripted broker, to the last ack", "all_seconds")
@@ -275,6 +282,14 @@ ROWS = [
         Goal("messages per second, of 5,000 or 0.9 of the bare program's", HTTP_GOAL, "≥", 1)], http.Bare.title),
     Row("admin", "the admin port, scripted broker, 1,000,000 × 100 B", measure_admin, [RATE, CPU, PEAK, ADMIN_CPU], [
         Goal("CPU per message, of that with the admin port off", ADMIN_CPU, "≤", 1.1)], ADMIN_OFF),
+    Row("scrape", "the metrics of 100 queues, scraped 50 times a second", operating.scrape,
+        [SCRAPE_P50, SCRAPE_P99, SCRAPE_CPU, LATE_P99, LATE_MOST], [
+        Goal("milliseconds for a scrape", SCRAPE_P50, "≤", 5, operating.SCRAPED)], operating.LEFT_ALONE),
+    Row("replay", "100,000 dead letters of 100 B", operating.replay,
+        [Column("seconds", "seconds"), RATE, CPU, PEAK, GROWTH, PUBLISH_RATIO], [
+        Goal("letters per second, of publish's messages", PUBLISH_RATIO, "≥", 0.8, operating.REPLAY),
+        Goal("MiB more than for a tenth of the letters", GROWTH, "≤", 1, operating.REPLAY),
+        Goal("MiB more than for a tenth of the letters, to list them", GROWTH, "≤", 1, operating.LIST)], operating.PUBLISH),
     Row("traces", "traces of a tenth, RabbitMQ, 200,000 × 100 B, prefetch 500", traces.measure, [CPU, TRACE_CPU_RATIO, RATE], [
         Goal("CPU per message, of the same without traces", TRACE_CPU_RATIO, "≤", 1.15, traces.TENTH)], traces.UNTRACED),
     Row("traces-instructions", "instructions per message with traces, scripted broker", traces.count_instructions,

@@ -242,6 +242,54 @@ static pid_t replay_halfway(const char *queue, const char *dead_queue, unsigned 
     return child;
 }
 
+/* What the process has had resident at most, in KiB; 0 once it has ended. */
+static long peak_of(pid_t process)
+{
+    char path[64], line[256];
+    long peak = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)process);
+    FILE *status = fopen(path, "r");
+
+    while (status != NULL && fgets(line, sizeof line, status) != NULL)
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            peak = strtol(line + 6, NULL, 10);
+    if (status != NULL)
+        fclose(status);
+    return peak;
+}
+
+/* The same of a replay of so many letters of two kilobytes, as far as it was seen. */
+static long peak_of_replay(const char *queue, const char *dead_queue, unsigned count)
+{
+    char to[300];
+    int descriptor = open_output();
+    long peak = 0, now;
+
+    client_send_numbered(stage_client(), dead_queue, 0, count, 2000);
+    snprintf(to, sizeof to, "--to=%s", queue);
+    pid_t child = dead_start(-1, descriptor, "replay", dead_queue, to, NULL);
+    while ((now = peak_of(child)) > 0) {
+        peak = now;
+        patience_pause();
+    }
+    cr_assert_eq(command_wait(child), DONE);
+    read_output(descriptor);
+    await_ready(dead_queue, 0);
+    return peak;
+}
+
+Test(dead_letters, are_replayed_in_memory_that_does_not_grow_with_their_number)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    /* AddressSanitizer would keep what is freed. */
+    setenv("ASAN_OPTIONS", "quarantine_size_mb=1", 1);
+    client_declare(stage_client(), queue, "classic");
+    client_declare(stage_client(), dead_queue, "classic");
+    long few = peak_of_replay(queue, dead_queue, 1500), many = peak_of_replay(queue, dead_queue, 8000);
+    cr_assert_lt(many, few + 6 * 1024, "8,000 letters took %ld KiB, 1,500 took %ld", many, few);
+}
+
 Test(dead_letters, are_all_there_exactly_once_after_an_interrupted_replay)
 {
     enum {

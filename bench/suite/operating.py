@@ -1,0 +1,162 @@
+"""What it costs to look at a worker, and to bring back what failed: scrapes, and `whippet dead`."""
+import json
+import re
+import time
+import urllib.request
+
+from . import machine
+from .consumers import Running, Whippet
+from .programs import Child, Failure
+from .work import MEBIBYTE
+
+# --- Dead letters: how fast they are replayed, and in how much memory
+
+PUBLISH = "whippet publish"
+REPLAY = "whippet dead replay"
+LIST = "whippet dead list"
+BODY = "x" * 100
+HEADERS = ("whippet-reason=rejected", "whippet-queue=bench", "whippet-failed-at=2026-11-21T09:30:00.123Z",
+           "whippet-error=no such customer")
+
+
+class Command:
+    """`whippet` with these arguments."""
+
+    def __init__(self, title):
+        self.title = title
+
+
+def dead_queue(session):
+    return f"{session.rabbitmq.queue}.dead"
+
+
+def timed(session, *arguments):
+    """Runs it to its end: seconds, CPU seconds, and the most memory it had, in MiB, seen every 10 ms."""
+    peak, cpu = 0, 0.0
+    began = time.monotonic()
+    child = Child([session.build.whippet, *arguments], session.folder, {"AMQP_URL": session.rabbitmq.url})
+    try:
+        while child.process.poll() is None:
+            try:
+                peak, cpu = machine.peak_kib(child.process.pid), machine.process_seconds(child.process.pid)
+            except (OSError, StopIteration):
+                pass  # it has ended in between
+            time.sleep(0.01)
+        seconds = time.monotonic() - began
+        child.finish(60)
+    finally:
+        child.stop()
+    return seconds, cpu, peak / MEBIBYTE
+
+
+def bury(session, count):
+    """Leaves so many dead letters, published like any message. What that took."""
+    session.rabbitmq.empty()
+    session.build.queue("prepare", session.rabbitmq.url, dead_queue(session))
+    headers = [argument for header in HEADERS for argument in ("--header", header)]
+    return timed(session, "publish", dead_queue(session), "--quiet", "--count", count, "--body", BODY, *headers)
+
+
+def work_through(session, title, count):
+    buried = bury(session, count)
+    if title == PUBLISH:
+        return buried
+    if title == LIST:
+        return timed(session, "dead", "list", dead_queue(session))
+    used = timed(session, "dead", "replay", dead_queue(session), "--quiet")
+    session.rabbitmq.await_ready(count)
+    return used
+
+
+def replay(session):
+    """A tenth of the letters first: memory must not grow with their number."""
+    count = session.count(100_000)
+
+    def take(command):
+        _, _, less = work_through(session, command.title, count // 10)
+        seconds, cpu, more = work_through(session, command.title, count)
+        sample = {"seconds": seconds, "peak_mib": more, "growth_mib": more - less}
+        return sample if command.title == LIST else {**sample, "rate": count / seconds, "cpu_us": cpu / count * 1e6}
+    return session.interleave([Command(PUBLISH), Command(REPLAY), Command(LIST)], take)
+
+
+# --- Scrapes: how long they take, and whether the loop notices
+
+SCRAPED = "scraped"
+LEFT_ALONE = "not scraped"
+QUEUES = 100
+SCRAPES = 200
+PAUSE = 0.02  # seconds from one to the next
+
+
+class Watched:
+    """A worker with many queues; in one of them `probe` looks at how late the loop is."""
+
+    def __init__(self, title, build):
+        self.title = title
+        self.build = build
+
+    def start(self, folder, broker, count, prefetch):
+        report = folder / "report.json"
+        report.unlink(missing_ok=True)
+        others = [{"name": f"{broker.queue}-{number}", "processor": "sum", "prefetch": prefetch,
+                   "settings": {"count": 10 ** 9, "report": str(folder / "none")}} for number in range(1, QUEUES)]
+        probe = {"name": broker.queue, "processor": "probe", "timeout": "5m", "prefetch": prefetch,
+                 "settings": {"count": count, "report": str(report)}}
+        file = folder / "whippet.json"
+        file.write_text(json.dumps({
+            "amqp": {"url": broker.url}, "admin": {"listen": "127.0.0.1:0"}, "processor_path": [str(self.build.plugins)],
+            "queues": [{"declare": "if-missing", "type": "classic", **queue} for queue in [probe, *others]],
+        }), encoding="utf-8")
+        started = time.monotonic()
+        return Running(Child([self.build.whippet, "run", "-c", file], folder), started, report)
+
+
+def admin_port(running, patience=30):
+    """Its address, once every queue is consumed."""
+    limit = time.monotonic() + patience
+    while time.monotonic() < limit:
+        said = re.search(r"admin port at (http://[0-9.]+:[0-9]+)", running.child.log.read_text(encoding="utf-8"))
+        try:
+            if said and urllib.request.urlopen(said[1] + "/readyz", timeout=5).status == 200:
+                return said[1]
+        except OSError:
+            pass  # not yet
+        time.sleep(0.05)
+    raise Failure(f"not ready after {patience} s: {running.child.tail()}")
+
+
+def scrape_often(address, seconds):
+    """Milliseconds that each scrape took, sorted; none where nobody is to scrape."""
+    taken = []
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        if address is not None:
+            began = time.monotonic()
+            with urllib.request.urlopen(address + "/metrics", timeout=5) as answer:
+                answer.read()
+            taken.append((time.monotonic() - began) * 1e3)
+        time.sleep(PAUSE)
+    return sorted(taken)
+
+
+def scrape(session):
+    """The probe wakes a thousand times a second, five seconds long."""
+    seconds = SCRAPES * PAUSE
+
+    def take(watched):
+        session.rabbitmq.empty()
+        with session.running(watched, session.rabbitmq, int((seconds + 1) * 1000), 10) as running:
+            address = admin_port(running)
+            session.build.publish(session.rabbitmq.url, session.rabbitmq.queue, 1, 100)
+            taken = scrape_often(address if watched.title == SCRAPED else None, seconds)
+            report = running.report()
+        sample = {"late_p99_us": report["p99_us"], "late_most_us": report["most_us"], "cpu": report["cpu"]}
+        if taken:
+            sample.update(p50_ms=taken[len(taken) // 2], p99_ms=taken[len(taken) * 99 // 100], scrapes=len(taken))
+        return sample
+
+    samples = session.interleave([Watched(SCRAPED, session.build), Watched(LEFT_ALONE, session.build)], take)
+    for sample, alone in zip(samples[SCRAPED], samples[LEFT_ALONE]):
+        sample["cpu_ms"] = (sample["cpu"] - alone["cpu"]) / sample["scrapes"] * 1e3
+    return samples
