@@ -30,11 +30,11 @@ static bool is_ending(const struct exporter *exporter)
     return isfinite(atomic_load(&exporter->end));
 }
 
-/* Until the moment, or until it is woken: false then. */
-static bool wait_until(struct exporter *exporter, double moment)
+/* Until the moment, or until it is posted: false then. */
+static bool wait_until(sem_t *semaphore, double moment)
 {
     struct timespec until = timespec_of(moment);
-    while (sem_clockwait(&exporter->wake, CLOCK_MONOTONIC, &until) != 0)
+    while (sem_clockwait(semaphore, CLOCK_MONOTONIC, &until) != 0)
         if (errno != EINTR)
             return true;
     return false;
@@ -43,7 +43,7 @@ static bool wait_until(struct exporter *exporter, double moment)
 /* Whatever comes meanwhile, but for the end. */
 static void pause_until(struct exporter *exporter, double moment)
 {
-    while (!is_ending(exporter) && !wait_until(exporter, moment))
+    while (!is_ending(exporter) && !wait_until(&exporter->wake, moment))
         continue;
 }
 
@@ -158,9 +158,10 @@ static void *run(void *arg)
         ending = is_ending(exporter);
         send_all(exporter);
         if (!ending)
-            wait_until(exporter, clock_monotonic() + GATHER_SECONDS);
+            wait_until(&exporter->wake, clock_monotonic() + GATHER_SECONDS);
     } while (!ending);
     drop_rest(exporter);
+    sem_post(&exporter->ended);
     return NULL;
 }
 
@@ -175,26 +176,33 @@ static int start_thread(struct exporter *exporter)
     return error;
 }
 
+static void destroy_semaphores(struct exporter *exporter)
+{
+    sem_destroy(&exporter->wake);
+    sem_destroy(&exporter->ended);
+}
+
 bool exporter_start(struct exporter *exporter)
 {
     atomic_store(&exporter->end, INFINITY);
     atomic_store(&exporter->send_until, INFINITY);
     sem_init(&exporter->wake, 0, 0);
+    sem_init(&exporter->ended, 0, 0);
     if (start_thread(exporter) == 0)
         return true;
-    sem_destroy(&exporter->wake);
+    destroy_semaphores(exporter);
     return false;
 }
 
 bool exporter_stop(struct exporter *exporter, double seconds)
 {
     double end = clock_monotonic() + seconds;
-    struct timespec until = timespec_of(end + ABORT_SECONDS);
     atomic_store(&exporter->end, end);
     atomic_store(&exporter->send_until, fmin(end, atomic_load(&exporter->send_until)));
     exporter_wake(exporter);
-    if (pthread_clockjoin_np(exporter->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+    if (wait_until(&exporter->ended, end + ABORT_SECONDS))
         return false;
-    sem_destroy(&exporter->wake);
+    pthread_join(exporter->thread, NULL);
+    destroy_semaphores(exporter);
     return true;
 }

@@ -21,6 +21,7 @@ struct exporter {
     _Atomic double send_until; /* when the upload under way must end: a moment */
     _Atomic double end;        /* when all must: a moment; INFINITY while it is not to end */
     sem_t wake;                /* there is much to do, or the end has come */
+    sem_t ended;               /* the thread's last word */
     pthread_t thread;
 };
 
