@@ -216,8 +216,10 @@ void tls_destroy(struct tls *tls)
 
 /* --- Anew, off the loop ---------------------------------------------------------------------------------*/
 
-/* Of its own in memory: the thread may outlive the task that asked. */
+/* Of its own in memory, names of files included: the thread may outlive the task that asked, and the
+ * configuration. */
 struct rereading {
+    char *files[4]; /* owned; what the options point to */
     struct tls_options options;
     enum tls_option culprit;
     struct whippet_failure failure;
@@ -234,7 +236,37 @@ static void rereading_destroy(void *arg)
 {
     struct rereading *rereading = arg;
     SSL_CTX_free(rereading->context);
+    for (size_t i = 0; i < sizeof rereading->files / sizeof *rereading->files; i++)
+        memory_free(rereading->files[i]);
     memory_free(rereading);
+}
+
+static bool own_files(struct rereading *rereading)
+{
+    struct tls_options *options = &rereading->options;
+    const char **const names[] = {&options->ca, &options->certificate, &options->key,
+                                  &options->key_password_file};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (*names[i] == NULL)
+            continue;
+        rereading->files[i] = memory_copy_text(*names[i]);
+        if (rereading->files[i] == NULL)
+            return false;
+        *names[i] = rereading->files[i];
+    }
+    return true;
+}
+
+static struct rereading *rereading_create(const struct tls *tls)
+{
+    struct rereading *rereading = memory_allocate_zeroed(sizeof *rereading);
+    if (rereading == NULL)
+        return NULL;
+    rereading->options = tls->options;
+    if (own_files(rereading))
+        return rereading;
+    rereading_destroy(rereading);
+    return NULL;
 }
 
 static int take_reread(struct tls *tls, struct rereading *rereading, enum tls_option *culprit,
@@ -255,12 +287,11 @@ static int take_reread(struct tls *tls, struct rereading *rereading, enum tls_op
 int tls_refresh(whippet_task *task, struct tls *tls, enum tls_option *culprit,
                 struct whippet_failure *failure)
 {
-    struct rereading *rereading = memory_allocate_zeroed(sizeof *rereading);
+    struct rereading *rereading = rereading_create(tls);
     if (culprit != NULL)
         *culprit = TLS_OPTION_NONE;
     if (rereading == NULL)
         return failure_set(failure, WHIPPET_E_MEMORY, "out of memory for TLS");
-    rereading->options = tls->options;
     int error = loop_offload(task, rereading_run, rereading, rereading_destroy);
     if (error == WHIPPET_E_TIMEOUT || error == WHIPPET_E_CANCELLED)
         return failure_set(failure, error, "reading certificates and key: %s", whippet_error_text(error));

@@ -493,6 +493,15 @@ static enum child_end run(struct child *child)
     return CHILD_DONE;
 }
 
+/* Whatever of it was there already. */
+static void give_up_setup(struct child *child)
+{
+    frame_link_close(&child->link);
+    processor_teardown(&child->processor);
+    if (child->loop != NULL)
+        loop_destroy(child->loop);
+}
+
 enum child_end child_serve(pid_t parent)
 {
     struct child child = {.link.descriptor = -1};
@@ -509,9 +518,10 @@ enum child_end child_serve(pid_t parent)
         end = run(&child);
     } else {
         tell_failure(&failure);
+        give_up_setup(&child);
         end = CHILD_NOT_SET_UP;
     }
-    if (end == CHILD_DONE) {
+    if (end != CHILD_ABANDONED) {
         memory_free(child.attempts);
         memory_free(payload);
     }

@@ -19,6 +19,13 @@ struct inheritance {
     int descriptors[CHILD_DESCRIPTOR_END - CHILD_SOCKET];
 };
 
+static void close_descriptor(int *descriptor)
+{
+    if (*descriptor >= 0)
+        close(*descriptor);
+    *descriptor = -1;
+}
+
 /* --- What it inherits -----------------------------------------------------------------------------------*/
 
 static void close_inheritance(struct inheritance *inheritance)
@@ -169,9 +176,7 @@ int child_process_start(struct child_process *child, const char *name, uint32_t 
     close_inheritance(&inheritance);
     if (error == 0)
         return 0;
-    if (child->socket >= 0)
-        close(child->socket);
-    child->socket = -1;
+    close_descriptor(&child->socket);
     child_process_forget(child);
     return failure_set(failure, error == ENOMEM ? WHIPPET_E_MEMORY : WHIPPET_E_SYSTEM,
                        "cannot start a child process: %s%s", strerrordesc_np(error), advice(error));
@@ -184,9 +189,8 @@ int child_process_reap(struct child_process *child)
     int status = 0;
     while (waitpid(child->process, &status, 0) < 0 && errno == EINTR)
         continue;
-    if (child->handle >= 0)
-        close(child->handle);
-    child->handle = -1;
+    close_descriptor(&child->handle);
+    close_descriptor(&child->socket);
     child->process = 0;
     return status;
 }

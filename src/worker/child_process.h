@@ -22,8 +22,8 @@ struct child_process {
 int child_process_start(struct child_process *child, const char *name, uint32_t slots, int plugin_descriptor,
                         struct whippet_failure *failure);
 
-/* Takes the end of one that has ended (or is about to: this blocks until it has). Returns the status as
- * wait(2) has it. */
+/* Takes the end of one that has ended (or is about to: this blocks until it has), and closes what is still
+ * open of it. Returns the status as wait(2) has it. */
 int child_process_reap(struct child_process *child);
 
 /* Gives the page back. Not while the process runs. */
