@@ -79,16 +79,28 @@ const struct fault FAULTS[] = {
     FAILS("eventfd", EMFILE),
     FAILS("pipe2", EMFILE),
     FAILS("posix_spawnp", EAGAIN),
+    FAILS("posix_spawn", EAGAIN),
+    FAILS("posix_spawn", ENOENT),
+    FAILS("socketpair", EMFILE),
+    FAILS("ftruncate", ENOSPC),
+    FAILS("sendmsg", EAGAIN),
+    FAILS("sendmsg", EINTR),
+    FAILS("sendmsg", EPIPE),
+    SHORT("sendmsg"),
+    FAILS("bind", EADDRINUSE),
+    FAILS("listen", EADDRINUSE),
     FAILS("pidfd_open", EMFILE),
     FAILS("waitpid", EINTR),
     {0},
 };
 
+static atomic_long made_here;
+
 static struct {
     const struct fault *fault;
     long from, until;
-    atomic_long made;
-} armed;
+    atomic_long *made;
+} armed = {.made = &made_here};
 
 static _Thread_local bool is_shielded;
 
@@ -97,7 +109,7 @@ static const struct fault *strikes(const char *call)
     const struct fault *fault = armed.fault;
     if (fault == NULL || is_shielded || strcmp(fault->call, call) != 0)
         return NULL;
-    long number = atomic_fetch_add(&armed.made, 1) + 1;
+    long number = atomic_fetch_add(armed.made, 1) + 1;
     if (number < armed.from || number >= armed.until)
         return NULL;
     errno = fault->error;
@@ -116,13 +128,21 @@ void calls_arm(const struct fault *fault, long from, long count)
     armed.from = from;
     armed.until = from + count;
     if (fault != NULL)
-        atomic_store(&armed.made, 0);
+        atomic_store(armed.made, 0);
     memory_permit = fault != NULL && strcmp(fault->call, "memory") == 0 ? permit : NULL;
 }
 
-long calls_made(void)
+void calls_count_in(atomic_long *made)
 {
-    return atomic_load(&armed.made);
+    armed.made = made;
+}
+
+const struct fault *fault_find(const char *call, const char *name)
+{
+    for (const struct fault *fault = FAULTS; fault->call != NULL; fault++)
+        if (strcmp(fault->call, call) == 0 && strcmp(fault->name, name) == 0)
+            return fault;
+    return NULL;
 }
 
 void calls_shield(bool shielded)
@@ -167,6 +187,15 @@ WRAP(int, posix_spawnp,
      (pid_t * process, const char *file, const posix_spawn_file_actions_t *actions,
       const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[]),
      (process, file, actions, attributes, arguments, environment), armed.fault->error)
+WRAP(int, posix_spawn,
+     (pid_t * process, const char *file, const posix_spawn_file_actions_t *actions,
+      const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[]),
+     (process, file, actions, attributes, arguments, environment), armed.fault->error)
+WRAP(int, socketpair, (int domain, int type, int protocol, int ends[2]), (domain, type, protocol, ends), -1)
+WRAP(int, ftruncate, (int descriptor, off_t size), (descriptor, size), -1)
+WRAP(int, bind, (int descriptor, const struct sockaddr *address, socklen_t size), (descriptor, address, size),
+     -1)
+WRAP(int, listen, (int descriptor, int backlog), (descriptor, backlog), -1)
 WRAP(int, pidfd_open, (pid_t process, unsigned flags), (process, flags), -1)
 WRAP(pid_t, waitpid, (pid_t process, int *status, int options), (process, status, options), -1)
 
@@ -191,6 +220,20 @@ WRAP_TRANSFER(read, (int descriptor, void *data, size_t size), (descriptor, data
 WRAP_TRANSFER(pread, (int descriptor, void *data, size_t size, off_t offset),
               (descriptor, data, size, offset))
 WRAP_TRANSFER(write, (int descriptor, const void *data, size_t size), (descriptor, data, size))
+
+ssize_t __real_sendmsg(int descriptor, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int descriptor, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int descriptor, const struct msghdr *message, int flags)
+{
+    const struct fault *fault = strikes("sendmsg");
+    if (fault == NULL)
+        return __real_sendmsg(descriptor, message, flags);
+    if (fault->effect != EFFECT_SHORT || message->msg_iovlen == 0 || message->msg_iov[0].iov_len == 0)
+        return -1;
+    struct iovec first = {message->msg_iov[0].iov_base, 1};
+    struct msghdr shorter = {.msg_iov = &first, .msg_iovlen = 1};
+    return __real_sendmsg(descriptor, &shorter, flags);
+}
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);

@@ -3,6 +3,7 @@
 #ifndef FAULTS_CALLS_H
 #define FAULTS_CALLS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -26,8 +27,11 @@ extern const struct fault FAULTS[];
  * none. */
 void calls_arm(const struct fault *fault, long from, long count);
 
-/* How many of these calls were made while it was armed last. */
-long calls_made(void);
+/* Where it counts the calls of that kind, from 0 each time that one is armed. */
+void calls_count_in(atomic_long *made);
+
+/* NULL: there is none. */
+const struct fault *fault_find(const char *call, const char *name);
 
 /* What this thread calls until the other word is given is the test's own business: neither struck nor
  * counted. */

@@ -118,6 +118,8 @@ static void link_close(struct fake_broker *broker, struct fake_link *link)
 {
     if (link->descriptor < 0)
         return;
+    tls_peer_destroy(link->tls);
+    link->tls = NULL;
     close(link->descriptor);
     link->descriptor = -1;
     link->is_open = false;
@@ -528,13 +530,24 @@ static void take_frames(struct fake_broker *broker, struct fake_link *link)
         link->in.length = link->in_read = 0;
 }
 
+static ssize_t receive(const struct fake_link *link, void *data, size_t size)
+{
+    return link->tls != NULL ? tls_peer_receive(link->tls, data, size)
+                             : recv(link->descriptor, data, size, 0);
+}
+
+static ssize_t transmit(const struct fake_link *link, const void *data, size_t size)
+{
+    return link->tls != NULL ? tls_peer_send(link->tls, data, size)
+                             : send(link->descriptor, data, size, MSG_NOSIGNAL);
+}
+
 static bool hear(struct fake_broker *broker, struct fake_link *link)
 {
     static uint8_t bytes[65536];
     bool heard = false;
     ssize_t count;
-    while (!broker->deaf && link->descriptor >= 0 &&
-           (count = recv(link->descriptor, bytes, sizeof bytes, 0)) != -1) {
+    while (!broker->deaf && link->descriptor >= 0 && (count = receive(link, bytes, sizeof bytes)) != -1) {
         heard = true;
         if (count == 0) {
             link_close(broker, link);
@@ -554,12 +567,14 @@ static bool hear(struct fake_broker *broker, struct fake_link *link)
 static bool speak(struct fake_broker *broker, struct fake_link *link)
 {
     size_t left = link->out.length - link->out_sent;
-    if (link->descriptor < 0 || left == 0)
+    if (link->descriptor < 0)
         return false;
-    ssize_t count =
-        send(link->descriptor, link->out.data + link->out_sent, broker->trickles ? 1 : left, MSG_NOSIGNAL);
+    bool flushed = link->tls != NULL && tls_peer_flush(link->tls);
+    if (left == 0)
+        return flushed;
+    ssize_t count = transmit(link, link->out.data + link->out_sent, broker->trickles ? 1 : left);
     if (count < 0)
-        return false;
+        return flushed;
     link->out_sent += (size_t)count;
     if (link->out_sent == link->out.length)
         link->out.length = link->out_sent = 0;
@@ -575,6 +590,8 @@ static bool welcome(struct fake_broker *broker)
     struct fake_link *link = calloc(1, sizeof *link);
     check(link != NULL && broker->link_count < FAKE_LINKS, "too many connections");
     link->descriptor = descriptor;
+    if (broker->tls != NULL)
+        link->tls = tls_peer_create(descriptor, broker->tls);
     broker->links[broker->link_count++] = link;
     if (broker->mood == FAKE_RESETS)
         fake_link_reset(broker, link);

@@ -11,6 +11,7 @@
 #define SUPPORT_FAKE_BROKER_H
 
 #include "wire.h"
+#include <tls_peer.h>
 
 enum {
     FAKE_LINKS = 400,
@@ -56,6 +57,7 @@ struct fake_channel {
 /* One connection, also after its end. */
 struct fake_link {
     int descriptor;            /* -1 once it is closed */
+    struct tls_peer *tls;      /* owned; NULL: it is plain */
     char name[FAKE_NAME_SIZE]; /* as the client calls it: "whippet consume"; empty before start-ok */
     struct wire in, out;
     size_t in_read, out_sent;
@@ -87,7 +89,8 @@ struct fake_broker {
     const char *missing; /* a queue that a passive declare does not find; NULL: all are there */
     bool trickles;       /* sends one byte a poll */
     bool deaf;           /* does not read */
-    unsigned heartbeat;  /* seconds, of connection.tune */
+    const struct tls_peer_options *tls; /* of what is accepted from now on; NULL: plain */
+    unsigned heartbeat;                 /* seconds, of connection.tune */
     uint32_t frame_max;
     int receive_buffer;    /* SO_RCVBUF of what is accepted; 0: the system's */
     bool keeps_bodies_off; /* counts what is published, and does not keep the bodies */

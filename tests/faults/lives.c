@@ -1,0 +1,179 @@
+/* The kinds of lives: each has the worker do with something else that can fail. */
+#include "../../cmd/tracing.h"
+#include "calls.h"
+#include "scenario.h"
+#include <admin/admin.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+#include <web_server.h>
+
+/* --- A web server that says yes, to the processor `http` and as a collector of traces --------------------*/
+
+static struct web_server *web;
+
+static void say_yes(struct web_exchange *exchange, void *owner)
+{
+    (void)owner;
+    exchange->answer = "yes";
+}
+
+static void start_web(void)
+{
+    char port[8];
+    web = web_server_start(say_yes, NULL, NULL, NULL);
+    snprintf(port, sizeof port, "%u", web_server_port(web));
+    setenv("FAULTS_WEB_PORT", port, 1);
+}
+
+static void stop_web(void)
+{
+    calls_shield(true);
+    web_server_stop(web);
+    calls_shield(false);
+}
+
+/* --- The admin port, which somebody asks, and traces -----------------------------------------------------*/
+
+static struct tracing tracing;
+static struct admin *admin;
+
+static void prepare_to_observe(void)
+{
+    char endpoint[64];
+    start_web();
+    snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%s/", getenv("FAULTS_WEB_PORT"));
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint, 1);
+}
+
+static bool observe(struct worker *worker)
+{
+    const struct admin_options options = {
+        .host = "127.0.0.1", .commit = "none", .stats = worker_stats(worker)};
+    struct whippet_failure failure = {0};
+    admin = admin_start(&options, &failure);
+    scenario_check(admin != NULL || (failure.error != 0 && failure.text[0] != '\0'),
+                   "a failure says what is wrong");
+    if (admin != NULL)
+        tracing_begin(&tracing, worker);
+    return admin != NULL;
+}
+
+/* The answer's status; 0: there was none. */
+static int ask(const char *path)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(admin_port(admin)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval limit = {.tv_sec = 20};
+    char text[256], answer[16384];
+    size_t length = 0;
+    int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), status = 0;
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    snprintf(text, sizeof text, "GET %s HTTP/1.0\r\n\r\n", path);
+    if (connect(descriptor, (struct sockaddr *)&address, sizeof address) == 0 &&
+        send(descriptor, text, strlen(text), MSG_NOSIGNAL) > 0) {
+        ssize_t count;
+        while (length < sizeof answer - 1 &&
+               (count = recv(descriptor, answer + length, sizeof answer - 1 - length, 0)) > 0)
+            length += (size_t)count;
+    }
+    close(descriptor);
+    answer[length] = '\0';
+    sscanf(answer, "HTTP/1.%*d %d", &status);
+    return status;
+}
+
+/* What failed may cost an answer; the next who asks has one. */
+static void ask_for_all(void)
+{
+    static const char *const PATHS[] = {"/readyz", "/metrics", "/api/status", "/api/history", "/"};
+    calls_shield(true);
+    for (size_t i = 0; i < sizeof PATHS / sizeof *PATHS; i++) {
+        int status = 0;
+        for (int tries = 0; status != 200 && tries < 40; tries++)
+            status = ask(PATHS[i]);
+        scenario_check(status == 200, "the admin port answers");
+    }
+    calls_shield(false);
+}
+
+static void end_observation(void)
+{
+    scenario_check(tracing_end(&tracing), "the upload of traces comes to its end");
+    admin_stop(admin);
+    admin = NULL;
+    stop_web();
+}
+
+/* --- All of them ----------------------------------------------------------------------------------------*/
+
+/* clang-format off */
+#define TO_DO(name, text) {.queue = (name), .body = (text)}
+#define TO_DIE(name) {.queue = (name), .body = "reject", .is_dead_lettered = true}
+/* clang-format on */
+#define DEEDS(name) TO_DO(name, "ack"), TO_DO(name, "third"), TO_DIE(name)
+#define RETRY       "'retry':{'attempts':5,'delay':'1ms'}"
+
+/* `deeds` (tests/plugins/deeds.c) does what the body says. */
+const struct life LIVES[] = {
+    {
+        .name = "worker",
+        .queues = "{'name':'loop','processor':'deeds','prefetch':%d,'retry':{'attempts':3,'delay':'1ms'}},"
+                  "{'name':'thread','processor':'deeds','run':'thread','retry':{'delay':'1ms'}},"
+                  "{'name':'exec','processor':'exec','settings':{'command':['cat']}," RETRY "}",
+        .messages = {DEEDS("loop"), TO_DO("thread", "ack"), TO_DIE("thread"), TO_DO("exec", "text")},
+    },
+    {
+        .name = "process",
+        .queues = "{'name':'q','processor':'deeds','run':'process','processes':2,'prefetch':%d," RETRY "}",
+        .messages = {DEEDS("q")},
+    },
+    {
+        .name = "in_child",
+        .queues = "{'name':'q','processor':'deeds','run':'process','processes':1,'prefetch':%d," RETRY "}",
+        .messages = {DEEDS("q")},
+        .in_child = true,
+    },
+    {
+        .name = "tls",
+        .queues = "{'name':'q','processor':'deeds','prefetch':%d," RETRY "}",
+        .messages = {DEEDS("q")},
+        .tls = true,
+    },
+    {
+        .name = "observed",
+        .queues = "{'name':'q','processor':'deeds','prefetch':%d," RETRY "}",
+        .messages = {DEEDS("q")},
+        .prepare = prepare_to_observe,
+        .begin = observe,
+        .look = ask_for_all,
+        .end = end_observation,
+    },
+    {
+        .name = "pipe",
+        .queues = "{'name':'q','processor':'pipe','prefetch':%d,'settings':{'command':['" PIPE_CHILD
+                  "']}," RETRY "}",
+        .messages = {TO_DO("q", "ack"), TO_DO("q", "ack too"), TO_DIE("q")},
+    },
+    {
+        .name = "http",
+        .queues = "{'name':'q','processor':'http','prefetch':%d,"
+                  "'settings':{'url':'http://127.0.0.1:${FAULTS_WEB_PORT}/'}," RETRY "}",
+        .messages = {TO_DO("q", "one"), TO_DO("q", "two")},
+        .prepare = start_web,
+        .end = stop_web,
+    },
+    {
+        .name = "postgres",
+        .queues = "{'name':'q','processor':'postgres','prefetch':%d,'settings':{'statement':"
+                  "'SELECT $1::text','parameters':['@queue'],'inbox':''}," RETRY "}",
+        .messages = {TO_DO("q", "one"), TO_DO("q", "two")},
+    },
+    {0},
+};
