@@ -130,12 +130,16 @@ broker_begin() (
 )
 
 # Sets the array broker_entry to what stands before one of RabbitMQ's own commands: nothing, or what enters the other root
-# in a mount namespace of its own, where the folder $1 is at its own place. The process number stays.
+# in a mount namespace of its own, where the folder $1 is at its own place, and so is $HOME, which in a cluster is
+# another node's. The process number stays.
 broker_set_entry() {
     broker_entry=()
     [ -z "$broker_root" ] || broker_entry=(unshare --mount sh -c '
-        root=$1 folder=$2 && shift 2 && mkdir -p "$root$folder" && mount --bind "$folder" "$root$folder" &&
-        mount --rbind /dev "$root/dev" && mount -t proc proc "$root/proc" && exec chroot "$root" "$@"
+        root=$1 && shift
+        for folder in "$1" "$HOME"; do
+            mkdir -p "$root$folder" && mount --bind "$folder" "$root$folder" || exit 1
+        done
+        shift && mount --rbind /dev "$root/dev" && mount -t proc proc "$root/proc" && exec chroot "$root" "$@"
         ' sh "$broker_root" "$1")
 }
 

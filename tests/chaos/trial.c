@@ -51,19 +51,40 @@ static const char *dead_queue(unsigned number)
     return name;
 }
 
-void trial_publish(unsigned count)
+/* Of those from `first` on, before `last`, as many as can go together: of one size, and no more than a batch.
+ */
+static unsigned batch_from(unsigned first, unsigned last)
 {
     enum {
         BATCH = 500
     };
+    unsigned every = trial.plan.large_every, count = last - first < BATCH ? last - first : BATCH;
+
+    if (every == 0) {
+        return count;
+    }
+    unsigned small = every - 1 - first % every;
+    return small == 0 ? 1 : small < count ? small : count;
+}
+
+static size_t size_of(unsigned number)
+{
+    unsigned every = trial.plan.large_every;
+
+    return every > 0 && number % every == every - 1 ? trial.plan.large_size : trial.plan.size;
+}
+
+void trial_publish(unsigned count)
+{
     unsigned share = (count + trial.plan.queues - 1) / trial.plan.queues, end = trial.published + count;
 
     journal_expect(&trial.journal, end);
     for (unsigned i = 0; i < trial.plan.queues; i++) {
         unsigned last = trial.published + share < end ? trial.published + share : end;
         while (trial.published < last) {
-            unsigned batch = last - trial.published < BATCH ? last - trial.published : BATCH;
-            client_send_numbered(stage_client(), trial_queue(i), trial.published, batch, trial.plan.size);
+            unsigned batch = batch_from(trial.published, last);
+            client_send_numbered(stage_client(), trial_queue(i), trial.published, batch,
+                                 size_of(trial.published));
             trial.published += batch;
         }
     }
@@ -73,23 +94,15 @@ void trial_publish(unsigned count)
  */
 static long held_by_broker(void)
 {
-    char *names = NULL;
-    size_t size;
-    FILE *list = open_memstream(&names, &size);
+    const char **names = calloc(trial.plan.queues, sizeof(*names));
+    long held;
 
     for (unsigned i = 0; i < trial.plan.queues; i++) {
-        fprintf(list, "%s<<\"%s\">>", i ? "," : "", trial_queue(i));
+        names[i] = trial_queue(i);
     }
-    fclose(list);
-    const char *answer =
-        broker_eval(stage_broker(),
-                    "lists:sum([begin {ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, N)), "
-                    "case amqqueue:get_type(Q) of rabbit_quorum_queue -> {ok, {_, C}, _} = "
-                    "ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1), C; "
-                    "_ -> [{_, C}] = rabbit_amqqueue:info(Q, [messages]), C end end || N <- [%s]])",
-                    names);
+    held = broker_messages(stage_broker(), names, trial.plan.queues);
     free(names);
-    return *answer ? atol(answer) : -1;
+    return held;
 }
 
 /* What the broker has counted as acknowledged since it started. */

@@ -27,12 +27,14 @@ struct trial_plan {
     unsigned prefetch;     /* 100; the concurrency too */
     unsigned reject_every; /* 50: the others are processed, these are to be dead-lettered */
     size_t size;           /* bytes of a body: those of its number */
-    const char *delay;     /* that an attempt takes: "100ms" */
-    const char *settings;  /* further ones of the processor, as worker_start takes JSON */
-    const char *amqp;      /* further members of "amqp" */
-    const char *urls;      /* JSON of "amqp.url": the stage's broker */
-    bool proxied;          /* the worker goes through trial_proxy() */
-    bool alone;            /* on the broker, which stays up: its own counters are compared too */
+    unsigned large_every;  /* never: every so-manieth message has large_size bytes instead */
+    size_t large_size;
+    const char *delay;    /* that an attempt takes: "100ms" */
+    const char *settings; /* further ones of the processor, as worker_start takes JSON */
+    const char *amqp;     /* further members of "amqp" */
+    const char *urls;     /* JSON of "amqp.url": the stage's broker */
+    bool proxied;         /* the worker goes through trial_proxy() */
+    bool alone;           /* on the broker, which stays up: its own counters are compared too */
 };
 
 /* Declares the queues and publishes the messages, each of them confirmed. */

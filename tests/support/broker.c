@@ -157,6 +157,27 @@ void broker_control(struct broker *broker, const char *first, ...)
     cr_assert_eq(status, 0, "rabbitmqctl %s ended with %d", first, status);
 }
 
+long broker_messages(struct broker *broker, const char *const *queues, size_t count)
+{
+    char *names = NULL;
+    size_t size;
+    FILE *list = open_memstream(&names, &size);
+
+    for (size_t i = 0; i < count; i++) {
+        fprintf(list, "%s<<\"%s\">>", i ? "," : "", queues[i]);
+    }
+    fclose(list);
+    const char *answer =
+        broker_eval(broker,
+                    "lists:sum([begin {ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, N)), "
+                    "case amqqueue:get_type(Q) of rabbit_quorum_queue -> {ok, {_, C}, _} = "
+                    "ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1), C; "
+                    "_ -> [{_, C}] = rabbit_amqqueue:info(Q, [messages]), C end end || N <- [%s]])",
+                    names);
+    free(names);
+    return *answer ? atol(answer) : -1;
+}
+
 void broker_describe_consumer(struct broker *broker, const char *queue, char *line, size_t size)
 {
     const char *arguments[] = {

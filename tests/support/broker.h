@@ -49,6 +49,11 @@ const char *broker_port(struct broker *broker);
 const char *broker_eval(struct broker *broker, const char *expressions, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* How many messages it holds of these queues together, ready or waiting for their ack; -1 when it can't say.
+ * To be asked last, not in a loop: many who ask at once are a burden to it.
+ */
+long broker_messages(struct broker *broker, const char *const *queues, size_t count);
+
 /* Runs rabbitmqctl with up to seven arguments, the last of them NULL. Costs a second or two of CPU. */
 void broker_control(struct broker *broker, const char *first, ...) __attribute__((sentinel));
 

@@ -12,23 +12,19 @@ SCENARIO(shared, hundred_queues)
     trial_close();
 }
 
+/* Every 740th has 16 MiB, and of these every fifth is to be dead-lettered. */
 SCENARIO(shared, large_messages)
 {
-    enum {
-        SIZE = 16 * 1024 * 1024
-    };
-
     trial_open(&(struct trial_plan){.name = "large_messages",
                                     .type = "classic",
-                                    .messages = 24,
-                                    .prefetch = 4,
-                                    .reject_every = 6,
-                                    .size = SIZE,
+                                    .delay = "20ms",
+                                    .large_every = 740,
+                                    .large_size = 16 * 1024 * 1024,
                                     .proxied = true});
     trial_start_worker();
-    trial_await(8);
+    trial_await(3000);
     fault_cut();
-    trial_await(16);
+    trial_await(6000);
     fault_worker_killed();
     trial_close();
 }
