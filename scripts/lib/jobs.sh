@@ -9,7 +9,7 @@ failed=0
 
 export UBSAN_OPTIONS=print_stacktrace=1:${UBSAN_OPTIONS:-}
 # Whippet's own handlers tell of crashes, and tests make it crash.
-export TSAN_OPTIONS=halt_on_error=1:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0:${TSAN_OPTIONS:-}
+export TSAN_OPTIONS=suppressions=$PWD/tests/tsan.suppressions:halt_on_error=1:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0:${TSAN_OPTIONS:-}
 # Deadlines are for a quick machine, and this one may be busy.
 export WHIPPET_TEST_PATIENCE=${WHIPPET_TEST_PATIENCE:-3}
 

@@ -242,6 +242,7 @@ Test(top, shows_messages_that_stay_in_flight_and_ends_at_q)
     struct terminal *terminal = open_top(80, 24, port_of(worker), "TERM=screen");
 
     terminal_await(terminal, 20, "consume up, publish up, 0 in flight");
+    worker_await_consuming(worker, queue);
     client_send_many(stage_client(), queue, 7);
     terminal_await(terminal, 20, "7 in flight");
     terminal_await(terminal, 20, "in flight, slowest");

@@ -410,6 +410,9 @@ Test(traces, do_not_keep_a_worker_whose_collector_is_away)
 
     client_send_many(stage_client(), queue, 20);
     worker_await_saying(worker, PATIENCE, "can't be exported to http://127.0.0.1:1/v1/traces");
+    await(PATIENCE,
+          client_ready(stage_client(), queue) == 0 && broker_messages(stage_broker(), &queue, 1) == 0,
+          "all of them acked");
     worker_stop(worker, 20);
     cr_expect_eq(worker_counts(worker, queue).acked, 20);
     cr_expect_eq(worker_said(worker, "0 spans exported, 60 dropped"), 1);
@@ -424,6 +427,9 @@ Test(traces, do_not_keep_a_worker_whose_collector_never_answers)
 
     client_send_many(stage_client(), queue, 20);
     await(PATIENCE, collector_requests() > 0, "a request");
+    await(PATIENCE,
+          client_ready(stage_client(), queue) == 0 && broker_messages(stage_broker(), &queue, 1) == 0,
+          "all of them acked");
     double begun = patience_now();
     worker_stop(worker, 20);
     cr_expect(patience_now() - begun < patience_stretched(9), "before the request's own time is over");
