@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <worker/worker.h>
 
@@ -149,10 +150,23 @@ static struct management_poller *start_poller(struct worker *worker, const struc
     return poller;
 }
 
+/* A thousand requests at once are a thousand connections. That systems allow 1024 descriptors unless asked is
+ * for the sake of select(), which nothing here uses. */
+static void allow_descriptors(void)
+{
+    static const rlim_t ENOUGH = 65536;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= ENOUGH)
+        return;
+    limit.rlim_cur = limit.rlim_max < ENOUGH ? limit.rlim_max : ENOUGH;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int run(const struct config *config, const char *file)
 {
     struct whippet_failure failure;
     struct config_errors errors = {0};
+    allow_descriptors();
     struct loop *loop = loop_create(config->stack_size, &failure);
     if (loop == NULL)
         return fail_internally(failure.text);

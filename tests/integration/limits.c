@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 TestSuite(limits, .init = stage_open, .fini = stage_close, .timeout = 120);
 
@@ -200,4 +201,35 @@ Test(limits, memory_in_flight_stays_below_what_check_prints)
     cr_assert_leq(growth, bound, "%.0f bytes more, and check said %.0f", growth, bound);
     worker_signal(worker, SIGKILL);
     worker_await_end(worker, 10, WORKER_ANY_STATUS);
+}
+
+/* "Max open files            1024                 20000                files" */
+static unsigned long soft_limit_of_descriptors(const struct worker *worker)
+{
+    char path[64], line[200];
+    unsigned long limit = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/limits", worker_pid(worker));
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(file, "cannot read %s", path);
+    while (limit == 0 && fgets(line, sizeof line, file) != NULL)
+        sscanf(line, "Max open files %lu", &limit);
+    fclose(file);
+    return limit;
+}
+
+Test(limits, as_many_descriptors_may_be_open_as_the_system_lets_it_have)
+{
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = 256;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    const char *queue = stage_name("descriptors");
+    struct worker *worker =
+        worker_start("", "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]", queue,
+                     stage_path("record"));
+
+    worker_await_consuming(worker, queue);
+    cr_assert_eq(soft_limit_of_descriptors(worker), limit.rlim_max < 65536 ? limit.rlim_max : 65536);
+    worker_stop(worker, 10);
 }
