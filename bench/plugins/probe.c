@@ -26,6 +26,9 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
         uint64_t due = measure_nanoseconds() + (uint64_t)(PAUSE_SECONDS * 1e9);
         if (whippet_sleep(task, PAUSE_SECONDS) < 0)
             return WHIPPET_RETRY;
+        /* The pause counts from the beginning of the loop's turn, which may be before `due` was told. */
+        uint64_t now = measure_nanoseconds();
+        due = due < now ? due : now;
         latencies_add(&self->latencies, &due, sizeof due);
     }
     char percentiles[128];
