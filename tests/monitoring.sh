@@ -81,3 +81,26 @@ answers() {
 await 30 answers 'up{job="whippet"}' '=> 1 @' || fail "Prometheus cannot scrape $worker"
 await 30 answers 'whippet_subscription_up{queue="orders",processor="log"}' '=> 0 @' || fail "it knows nothing of the queue"
 await 30 answers 'ALERTS{alertname="WhippetSubscriptionDown"}' 'alertstate="pending"' || fail "the alert is not on its way"
+
+echo "and it answers every question of the dashboard"
+# What Grafana puts in for its variables.
+python3 - deploy/grafana/dashboards/whippet.json >"$work/questions" <<'END' || fail "the dashboard holds no questions"
+import json, sys
+
+def questions(part):
+    if isinstance(part, dict):
+        if "expr" in part:
+            yield part["expr"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            yield from questions(inner)
+
+found = list(questions(json.load(open(sys.argv[1]))))
+assert found
+for question in found:
+    print(question.replace("$__rate_interval", "1m").replace("$queue", ".*"))
+END
+while read -r question; do
+    await 30 answers "$question" '=> ' || fail "the dashboard asks in vain: $question; $(cat "$work/query.log")"
+done <"$work/questions"
