@@ -180,6 +180,19 @@ job_tsan() {
     WHIPPET_TEST_PATIENCE=10 build_and run_all_tests tsan
 }
 
+# What has the most threads: both loops, offloaded calls, the admin port and the export of traces. Of the build no more than
+# that takes.
+job_tsan_short() {
+    local programs=(run_modes traces admin background)
+    if cmake --preset tsan >build/tsan.log 2>&1 &&
+        cmake --build build/tsan --parallel "$(nproc)" --target whippet "${programs[@]/#/integration_}" >>build/tsan.log 2>&1; then
+        WHIPPET_TEST_PATIENCE=10 run_all_tests tsan --tests-regex '^integration\.(run_modes|traces|admin|background)$'
+    else
+        grep -E -A 12 'error:|Error|FAILED' build/tsan.log | head -n 80
+        count_job 1 "the build of tsan"
+    fi
+}
+
 # Each of Criterion's tests is a process, and starting one takes Valgrind a second or two: so only where stacks are
 # switched, which is what Valgrind has to be told about.
 job_valgrind() {
