@@ -184,6 +184,7 @@ job_tsan() {
 # that takes.
 job_tsan_short() {
     local programs=(run_modes traces admin background)
+    mkdir -p build
     if cmake --preset tsan >build/tsan.log 2>&1 &&
         cmake --build build/tsan --parallel "$(nproc)" --target whippet "${programs[@]/#/integration_}" >>build/tsan.log 2>&1; then
         WHIPPET_TEST_PATIENCE=10 run_all_tests tsan --tests-regex '^integration\.(run_modes|traces|admin|background)$'
