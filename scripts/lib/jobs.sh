@@ -44,12 +44,13 @@ build() {
 }
 
 # run_tests FOLDER OPTIONS…: runs CTest in build/FOLDER and counts. Tests wait most of the time, so more of them run at
-# once than there are processors. ${around[@]} is what to run CTest in.
+# once ($at_once) than there are processors. ${around[@]} is what to run CTest in.
 around=()
+at_once=$((3 * $(nproc)))
 run_tests() {
     local report=$PWD/build/$1/tests.xml found
     rm -f "$report"
-    "${around[@]}" ctest --test-dir "build/$1" --output-on-failure --no-tests=error --parallel $((2 * $(nproc))) \
+    "${around[@]}" ctest --test-dir "build/$1" --output-on-failure --no-tests=error --parallel "$at_once" \
         --output-junit "$report" --test-output-size-passed 1000000 --test-output-size-failed 1000000 \
         "${@:2}" </dev/null
     read -ra found < <(count_tests "$report")
@@ -111,8 +112,15 @@ sources() {
     find src cmd include processors tests bench -name '*.[ch]' 2>/dev/null | sort
 }
 
+# Those in which calls fail do little but wait until they may try again.
+run_with_faults() {
+    run_all_tests "$@" --label-exclude faults
+    local at_once=$((8 * $(nproc)))
+    run_tests "$@" --label-regex faults
+}
+
 job_sanitized() {
-    build_and run_all_tests asan+ubsan
+    build_and run_with_faults asan+ubsan
 }
 
 # run_chaos OPTIONS…: the scenarios of tests/chaos, each of which is one test.

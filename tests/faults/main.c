@@ -23,7 +23,7 @@
 __attribute__((weak)) int __lsan_do_recoverable_leak_check(void);
 
 enum {
-    STRETCH = 12, /* calls that fail in a row, where more than one does; three queues try four times each */
+    STRETCH = 5, /* calls that fail in a row, where more than one does; their pauses make half a minute */
     STRETCH_STEP = 10
 };
 
