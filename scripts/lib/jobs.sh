@@ -46,7 +46,7 @@ build() {
 # run_tests FOLDER OPTIONS…: runs CTest in build/FOLDER and counts. Tests wait most of the time, so more of them run at
 # once ($at_once) than there are processors. ${around[@]} is what to run CTest in.
 around=()
-at_once=$((3 * $(nproc)))
+at_once=$((2 * $(nproc)))
 run_tests() {
     local report=$PWD/build/$1/tests.xml found
     rm -f "$report"
@@ -270,6 +270,6 @@ job_fuzz_short() {
         return
     fi
     rm -f "$program"
-    tests/fuzz/run 5
+    tests/fuzz/run 3
     count_job $? "the fuzzers"
 }
