@@ -159,4 +159,5 @@ def scrape(session):
     samples = session.interleave([Watched(SCRAPED, session.build), Watched(LEFT_ALONE, session.build)], take)
     for sample, alone in zip(samples[SCRAPED], samples[LEFT_ALONE]):
         sample["cpu_ms"] = (sample["cpu"] - alone["cpu"]) / sample["scrapes"] * 1e3
+        sample["held_ms"] = (sample["late_most_us"] - alone["late_most_us"]) / 1e3
     return samples

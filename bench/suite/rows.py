@@ -222,6 +222,7 @@ SCRAPE_P99 = Column("p99 ms", "p99_ms")
 SCRAPE_CPU = Column("CPU ms for one", "cpu_ms")
 LATE_P99 = Column("the loop, late by µs: p99", "late_p99_us", "{:.0f}")
 LATE_MOST = Column("most", "late_most_us", "{:.0f}")
+HELD = Column("most, beyond that without scrapes, in ms", "held_ms")
 SLEEP_PEAK = Column("peak MiB", "peak_mib", "{:.1f}")
 SLEEP_SECONDS = Column("seconds", "seconds")
 SLEEP_ALL_SECONDS = Column("seconds at the scripted broker, to the last ack", "all_seconds")
@@ -283,8 +284,9 @@ ROWS = [
     Row("admin", "the admin port, scripted broker, 1,000,000 × 100 B", measure_admin, [RATE, CPU, PEAK, ADMIN_CPU], [
         Goal("CPU per message, of that with the admin port off", ADMIN_CPU, "≤", 1.1)], ADMIN_OFF),
     Row("scrape", "the metrics of 100 queues, scraped 50 times a second", operating.scrape,
-        [SCRAPE_P50, SCRAPE_P99, SCRAPE_CPU, LATE_P99, LATE_MOST], [
-        Goal("milliseconds for a scrape", SCRAPE_P50, "≤", 5, operating.SCRAPED)], operating.LEFT_ALONE),
+        [SCRAPE_P50, SCRAPE_P99, SCRAPE_CPU, LATE_P99, LATE_MOST, HELD], [
+        Goal("milliseconds for a scrape", SCRAPE_P50, "≤", 5, operating.SCRAPED),
+        Goal("milliseconds by which scrapes delay the loop at most", HELD, "≤", 1, operating.SCRAPED)], operating.LEFT_ALONE),
     Row("replay", "100,000 dead letters of 100 B", operating.replay,
         [Column("seconds", "seconds"), RATE, CPU, PEAK, GROWTH, PUBLISH_RATIO], [
         Goal("letters per second, of publish's messages", PUBLISH_RATIO, "≥", 0.8, operating.REPLAY),

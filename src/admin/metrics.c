@@ -50,6 +50,20 @@ static void write_labels(struct page *page)
     }
 }
 
+/* Room for all that is to come, so that the page is not copied from one memory into a larger again and again.
+ * Only a guess: what does not fit makes it grow. */
+static void reserve_page(struct page *page)
+{
+    enum {
+        REST = 16 * 1024,
+        SAMPLES = 41,    /* of a queue */
+        SAMPLE_SIZE = 64 /* of each, without its labels */
+    };
+    size_t samples = page->views.count * SAMPLES;
+    text_reserve(page->metrics.text,
+                 REST + samples * SAMPLE_SIZE + SAMPLES * buffer_length(&page->labels.buffer));
+}
+
 typedef uint64_t queue_figure(const struct queue_view *view);
 
 static void write_figures(struct page *page, const char *name, const char *type, const char *help,
@@ -107,55 +121,67 @@ static uint64_t stale(const struct queue_view *view)
 
 static void write_outcomes(struct page *page)
 {
+    struct pair outcomes[OUTCOME_COUNT];
+    for (int i = 0; i < OUTCOME_COUNT; i++)
+        outcomes[i] = pair_of("outcome", delivery_outcome_label(i));
     metrics_begin(
         &page->metrics, "whippet_settled", "counter",
         "Deliveries that have ended, by how. Their sum and whippet_in_flight are what was consumed.");
     each_queue(view, labels, page)
     {
-        for (int i = 0; i < OUTCOME_COUNT; i++) {
-            char outcome[48];
-            snprintf(outcome, sizeof outcome, "outcome=\"%s\"", delivery_outcome_label(i));
-            metrics_unsigned(&page->metrics, "_total", labels, outcome, view->totals.outcomes[i]);
-        }
+        for (int i = 0; i < OUTCOME_COUNT; i++)
+            metrics_unsigned(&page->metrics, "_total", labels, outcomes[i].text, view->totals.outcomes[i]);
     }
 }
 
 static void write_results(struct page *page)
 {
+    struct pair results[ATTEMPT_RESULT_COUNT];
+    for (int i = 0; i < ATTEMPT_RESULT_COUNT; i++)
+        results[i] = pair_of("result", attempt_result_label(i));
     metrics_begin(&page->metrics, "whippet_attempts", "counter", "Attempts that have ended, by how.");
     each_queue(view, labels, page)
     {
-        for (int i = 0; i < ATTEMPT_RESULT_COUNT; i++) {
-            char result[48];
-            snprintf(result, sizeof result, "result=\"%s\"", attempt_result_label(i));
-            metrics_unsigned(&page->metrics, "_total", labels, result, view->totals.attempts[i]);
-        }
+        for (int i = 0; i < ATTEMPT_RESULT_COUNT; i++)
+            metrics_unsigned(&page->metrics, "_total", labels, results[i].text, view->totals.attempts[i]);
     }
 }
 
-static void write_histogram(struct page *page, const char *labels, const struct queue_totals *totals)
+/* OpenMetrics wants its bounds as floats, with a point in each. */
+static struct pair bound_pair(enum metrics_format format, double bound)
+{
+    char number[32];
+    snprintf(number, sizeof number, format == METRICS_OPENMETRICS && bound >= 1 ? "%.1f" : "%g", bound);
+    return pair_of("le", number);
+}
+
+static void write_histogram(struct metrics *metrics, const struct pair *bounds, const char *labels,
+                            const struct queue_totals *totals)
 {
     uint64_t below = 0;
     for (int i = 0; i < DURATION_BUCKET_COUNT; i++) {
-        char bound[32];
         below += totals->durations[i];
-        snprintf(bound, sizeof bound,
-                 page->metrics.format == METRICS_OPENMETRICS && DURATION_BOUNDS[i] >= 1 ? "le=\"%.1f\""
-                                                                                        : "le=\"%g\"",
-                 DURATION_BOUNDS[i]);
-        metrics_unsigned(&page->metrics, "_bucket", labels, bound, below);
+        metrics_unsigned(metrics, "_bucket", labels, bounds[i].text, below);
     }
     below += totals->durations[DURATION_BUCKET_COUNT];
-    metrics_unsigned(&page->metrics, "_bucket", labels, "le=\"+Inf\"", below);
-    metrics_double(&page->metrics, "_sum", labels, NULL, (double)totals->duration_nanoseconds / 1e9);
-    metrics_unsigned(&page->metrics, "_count", labels, NULL, below);
+    metrics_unsigned(metrics, "_bucket", labels, "le=\"+Inf\"", below);
+    metrics_seconds(metrics, "_sum", labels, NULL, totals->duration_nanoseconds);
+    metrics_unsigned(metrics, "_count", labels, NULL, below);
 }
 
 static void write_durations(struct page *page)
 {
+    struct pair bounds[DURATION_BUCKET_COUNT];
+    for (int i = 0; i < DURATION_BUCKET_COUNT; i++)
+        bounds[i] = bound_pair(page->metrics.format, DURATION_BOUNDS[i]);
     metrics_begin(&page->metrics, "messaging_process_duration_seconds", "histogram",
                   "How long attempts took, in seconds.");
-    each_queue(view, labels, page) write_histogram(page, labels, &view->totals);
+    each_queue(view, labels, page) write_histogram(&page->metrics, bounds, labels, &view->totals);
+}
+
+static uint64_t to_milliseconds(double seconds)
+{
+    return (uint64_t)(seconds * 1e3 + 0.5);
 }
 
 /* A queue without a delivery has no such sample. */
@@ -167,7 +193,8 @@ static void write_last_delivery(struct page *page)
     each_queue(view, labels, page)
     {
         if (view->totals.last_delivery > 0)
-            metrics_double(&page->metrics, "", labels, NULL, view->totals.last_delivery + to_wall);
+            metrics_seconds(&page->metrics, "", labels, NULL,
+                            to_milliseconds(view->totals.last_delivery + to_wall) * 1000000);
     }
 }
 
@@ -260,11 +287,10 @@ static void write_connection_figure(struct metrics *metrics, const struct stats 
     metrics_begin(metrics, name, type, help);
     for (int i = 0; i < CONNECTION_ROLES; i++) {
         const struct connection_stats *connection = &stats->connections[i];
-        char label[48];
         if (!counts && !atomic_load_explicit(&connection->needed, memory_order_relaxed))
             continue;
-        snprintf(label, sizeof label, "connection=\"%s\"", connection_role_name(i));
-        metrics_unsigned(metrics, counts ? "_total" : "", label, NULL, figure(connection));
+        metrics_unsigned(metrics, counts ? "_total" : "", "",
+                         pair_of("connection", connection_role_name(i)).text, figure(connection));
     }
 }
 
@@ -283,11 +309,10 @@ static void write_sent(struct metrics *metrics, const struct stats *stats)
     metrics_begin(metrics, "messaging_client_sent_messages", "counter",
                   "Messages sent to the broker, by what for and whether it confirmed them.");
     for (int i = 0; i < SENDING_COUNT; i++) {
-        char labels[80];
-        snprintf(labels, sizeof labels, "purpose=\"%s\"", sending_name(i));
-        metrics_unsigned(metrics, "_total", labels, "outcome=\"confirmed\"",
+        struct pair purpose = pair_of("purpose", sending_name(i));
+        metrics_unsigned(metrics, "_total", purpose.text, "outcome=\"confirmed\"",
                          counter_get(&stats->sent[i].confirmed));
-        metrics_unsigned(metrics, "_total", labels, "outcome=\"failed\"",
+        metrics_unsigned(metrics, "_total", purpose.text, "outcome=\"failed\"",
                          counter_get(&stats->sent[i].failed));
     }
 }
@@ -298,11 +323,9 @@ static void write_traces(struct metrics *metrics, const struct trace_stats *trac
     metrics_unsigned(metrics, "_total", "", NULL, counter_get(&traces->exported));
     metrics_begin(metrics, "whippet_trace_spans_dropped", "counter",
                   "Spans that never came to the collector, by why.");
-    for (int i = 0; i < TRACE_DROP_COUNT; i++) {
-        char label[48];
-        snprintf(label, sizeof label, "reason=\"%s\"", trace_drop_label(i));
-        metrics_unsigned(metrics, "_total", label, NULL, counter_get(&traces->dropped[i]));
-    }
+    for (int i = 0; i < TRACE_DROP_COUNT; i++)
+        metrics_unsigned(metrics, "_total", "", pair_of("reason", trace_drop_label(i)).text,
+                         counter_get(&traces->dropped[i]));
 }
 
 static void write_build(struct metrics *metrics, const struct stats *stats, const char *commit)
@@ -314,6 +337,8 @@ static void write_build(struct metrics *metrics, const struct stats *stats, cons
     if (!labels.failed && buffer_append(&labels.buffer, "", 1)) {
         metrics_begin(metrics, "whippet_build_info", "gauge", "1; the labels say what was built.");
         metrics_unsigned(metrics, "", (const char *)buffer_begin(&labels.buffer), NULL, 1);
+    } else {
+        metrics->text->failed = true;
     }
     text_destroy(&labels);
 }
@@ -327,6 +352,7 @@ void metrics_write(struct text *text, struct stats *stats, const char *commit, e
         return;
     }
     write_labels(&page);
+    reserve_page(&page);
     if (page.labels.failed)
         text->failed = true;
     else

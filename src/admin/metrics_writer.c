@@ -1,5 +1,6 @@
 #include "metrics_writer.h"
 #include <base/utf8.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool is_counter(const char *type)
@@ -27,35 +28,96 @@ void metrics_begin(struct metrics *metrics, const char *name, const char *type, 
     put_metadata(metrics, "# TYPE ", name, type, type);
 }
 
-static void put_name(struct metrics *metrics, const char *suffix, const char *labels, const char *extra)
+/* --- Samples --------------------------------------------------------------------------------------------
+ *
+ * A page of many queues is thousands of them: each is written with one reservation, without printf. */
+
+/* Begins a line with room for a value of VALUE_MAX characters: where that goes, or NULL when memory is short.
+ */
+static char *begin_sample(struct metrics *metrics, const char *suffix, const char *labels, const char *extra)
 {
-    bool labelled = labels[0] != '\0' || extra != NULL;
-    text_put(metrics->text, metrics->family);
-    text_put(metrics->text, suffix);
-    if (labelled)
-        text_put(metrics->text, "{");
-    text_put(metrics->text, labels);
-    if (labels[0] != '\0' && extra != NULL)
-        text_put(metrics->text, ",");
-    if (extra != NULL)
-        text_put(metrics->text, extra);
-    text_put(metrics->text, labelled ? "} " : " ");
+    enum {
+        VALUE_MAX = 48,
+        PUNCTUATION = 8
+    };
+    size_t name = strlen(metrics->family) + strlen(suffix);
+    size_t pairs = strlen(labels) + (extra != NULL ? strlen(extra) : 0);
+    char *at = text_reserve(metrics->text, name + pairs + VALUE_MAX + PUNCTUATION);
+    if (at == NULL)
+        return NULL;
+    at = stpcpy(stpcpy(at, metrics->family), suffix);
+    if (pairs > 0) {
+        *at++ = '{';
+        at = stpcpy(at, labels);
+        if (labels[0] != '\0' && extra != NULL)
+            *at++ = ',';
+        at = extra != NULL ? stpcpy(at, extra) : at;
+        *at++ = '}';
+    }
+    *at++ = ' ';
+    return at;
+}
+
+static void end_sample(struct metrics *metrics, char *at)
+{
+    *at++ = '\n';
+    text_commit(metrics->text, at);
 }
 
 void metrics_unsigned(struct metrics *metrics, const char *suffix, const char *labels, const char *extra,
                       uint64_t value)
 {
-    put_name(metrics, suffix, labels, extra);
-    text_put_unsigned(metrics->text, value);
-    text_put(metrics->text, "\n");
+    char *at = begin_sample(metrics, suffix, labels, extra);
+    if (at != NULL)
+        end_sample(metrics, digits_put(at, value));
+}
+
+/* Nine digits behind the point, without the zeros at their end. */
+static char *put_fraction(char *at, unsigned nanoseconds)
+{
+    enum {
+        DIGITS = 9
+    };
+    if (nanoseconds == 0)
+        return at;
+    *at++ = '.';
+    for (int i = DIGITS - 1; i >= 0; i--, nanoseconds /= 10)
+        at[i] = (char)('0' + nanoseconds % 10);
+    at += DIGITS;
+    while (at[-1] == '0')
+        at--;
+    return at;
+}
+
+void metrics_seconds(struct metrics *metrics, const char *suffix, const char *labels, const char *extra,
+                     uint64_t nanoseconds)
+{
+    enum {
+        SECOND = 1000000000
+    };
+    char *at = begin_sample(metrics, suffix, labels, extra);
+    if (at == NULL)
+        return;
+    at = digits_put(at, nanoseconds / SECOND);
+    end_sample(metrics, put_fraction(at, (unsigned)(nanoseconds % SECOND)));
 }
 
 void metrics_double(struct metrics *metrics, const char *suffix, const char *labels, const char *extra,
                     double value)
 {
-    put_name(metrics, suffix, labels, extra);
+    char *at = begin_sample(metrics, suffix, labels, extra);
+    if (at == NULL)
+        return;
+    text_commit(metrics->text, at);
     text_put_double(metrics->text, value);
     text_put(metrics->text, "\n");
+}
+
+struct pair pair_of(const char *name, const char *value)
+{
+    struct pair pair;
+    snprintf(pair.text, sizeof pair.text, "%s=\"%s\"", name, value);
+    return pair;
 }
 
 void metrics_end(struct metrics *metrics)

@@ -19,8 +19,16 @@ void metrics_begin(struct metrics *metrics, const char *name, const char *type, 
  * NULL: none. */
 void metrics_unsigned(struct metrics *metrics, const char *suffix, const char *labels, const char *extra,
                       uint64_t value);
+void metrics_seconds(struct metrics *metrics, const char *suffix, const char *labels, const char *extra,
+                     uint64_t nanoseconds);
 void metrics_double(struct metrics *metrics, const char *suffix, const char *labels, const char *extra,
                     double value);
+
+/* A pair for `extra`, written once for all the samples that have it. Cut when it is too long. */
+struct pair {
+    char text[64];
+};
+struct pair pair_of(const char *name, const char *value);
 
 void metrics_end(struct metrics *metrics);
 

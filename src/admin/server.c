@@ -64,15 +64,18 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, unsigned c
     return result;
 }
 
-/* Takes the answer's text along. */
+/* Takes the answer's text along; its memory goes to the response, uncopied. */
 static enum MHD_Result send_page(struct MHD_Connection *connection, struct page_answer *answer)
 {
     struct MHD_Response *response = NULL;
+    struct buffer *page = &answer->text.buffer;
     if (!answer->text.failed)
-        response = MHD_create_response_from_buffer(buffer_length(&answer->text.buffer),
-                                                   buffer_begin(&answer->text.buffer), MHD_RESPMEM_MUST_COPY);
-    if (response != NULL)
+        response = MHD_create_response_from_buffer_with_free_callback(buffer_length(page), buffer_begin(page),
+                                                                      memory_free);
+    if (response != NULL) {
+        buffer_init(page);
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->content_type);
+    }
     text_destroy(&answer->text);
     return send_answer(connection, answer->code, response, NEVER_KEPT);
 }

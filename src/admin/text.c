@@ -26,15 +26,35 @@ void text_put(struct text *text, const char *value)
     put_bytes(text, value, strlen(value));
 }
 
-void text_put_unsigned(struct text *text, uint64_t value)
+char *text_reserve(struct text *text, size_t size)
 {
-    char digits[20];
+    char *room = text->failed ? NULL : (char *)buffer_reserve(&text->buffer, size);
+    text->failed = room == NULL;
+    return room;
+}
+
+void text_commit(struct text *text, const char *end)
+{
+    const char *room = (const char *)text->buffer.data + text->buffer.end;
+    buffer_commit(&text->buffer, (size_t)(end - room));
+}
+
+char *digits_put(char *at, uint64_t value)
+{
+    char digits[DIGITS_MAX];
     size_t start = sizeof digits;
     do {
         digits[--start] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    put_bytes(text, digits + start, sizeof digits - start);
+    memcpy(at, digits + start, sizeof digits - start);
+    return at + sizeof digits - start;
+}
+
+void text_put_unsigned(struct text *text, uint64_t value)
+{
+    char digits[DIGITS_MAX];
+    put_bytes(text, digits, (size_t)(digits_put(digits, value) - digits));
 }
 
 void text_put_double(struct text *text, double value)

@@ -15,6 +15,18 @@ struct text {
 void text_init(struct text *text);
 void text_destroy(struct text *text);
 
+/* Room for `size` more characters, for whoever writes them there himself: its address, or NULL when memory is
+ * short. text_commit makes those count that were written. */
+char *text_reserve(struct text *text, size_t size);
+void text_commit(struct text *text, const char *end);
+
+enum {
+    DIGITS_MAX = 20 /* of a number of 64 bits */
+};
+
+/* Writes the digits, DIGITS_MAX at most, and returns their end. */
+char *digits_put(char *at, uint64_t value);
+
 void text_put(struct text *text, const char *value);
 void text_put_unsigned(struct text *text, uint64_t value);
 void text_put_double(struct text *text,

@@ -127,6 +127,30 @@ Test(metrics, count_durations_up_from_bucket_to_bucket)
     assert_line(text, "messaging_process_duration_seconds_sum{queue=\"orders\",processor=\"log\"} 11.504");
 }
 
+Test(metrics, tell_seconds_to_the_nanosecond_and_no_zeros_behind)
+{
+    static const struct {
+        uint64_t nanoseconds;
+        const char *written;
+    } CASES[] = {
+        {0, "0"},
+        {1, "0.000000001"},
+        {50000000, "0.05"},
+        {1000000000, "1"},
+        {1795634757816000000, "1795634757.816"},
+        {UINT64_MAX, "18446744073.709551615"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        char line[128];
+        snprintf(line, sizeof line,
+                 "messaging_process_duration_seconds_sum{queue=\"orders\",processor=\"log\"} %s",
+                 CASES[i].written);
+        atomic_store(&orders.counters.duration_nanoseconds, CASES[i].nanoseconds);
+        buffer_clear(&page.buffer);
+        assert_line(write_page(METRICS_PROMETHEUS), line);
+    }
+}
+
 Test(metrics, escape_names_of_queues)
 {
     struct queue_stats odd = {0};
