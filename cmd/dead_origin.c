@@ -10,11 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static whippet_value header(const struct message *message, const char *name)
+static whippet_value header(whippet_bytes headers, const char *name)
 {
-    if (message->headers != PROPERTIES_SOUND)
-        return (whippet_value){0};
-    return table_find(properties_get(message->properties, PROPERTY_HEADERS), bytes_of_text(name));
+    return table_find(headers, bytes_of_text(name));
 }
 
 static whippet_bytes text_of(whippet_value value)
@@ -23,11 +21,12 @@ static whippet_bytes text_of(whippet_value value)
     return is_text ? value.bytes : (whippet_bytes){0};
 }
 
-static whippet_bytes text_header(const struct message *message, const char *name)
+static whippet_bytes text_header(whippet_bytes headers, const char *name)
 {
-    whippet_bytes text = text_of(header(message, name));
+    whippet_value value = header(headers, name);
+    whippet_bytes text = text_of(value);
     /* Present and empty is not the same as absent: the default exchange has no name. */
-    if (text.data == NULL && header(message, name).kind == WHIPPET_VALUE_TEXT)
+    if (text.data == NULL && value.kind == WHIPPET_VALUE_TEXT)
         text.data = "";
     return text;
 }
@@ -46,17 +45,17 @@ static void set_failed_at(struct dead_origin *origin, whippet_bytes text)
 
 /* --- Ours -----------------------------------------------------------------------------------------------*/
 
-static bool read_whippet(const struct message *message, struct dead_origin *origin)
+static bool read_whippet(whippet_bytes headers, struct dead_origin *origin)
 {
-    origin->reason = text_header(message, "whippet-reason");
-    origin->queue = text_header(message, "whippet-queue");
+    origin->reason = text_header(headers, "whippet-reason");
+    origin->queue = text_header(headers, "whippet-queue");
     if (origin->reason.data == NULL || origin->queue.data == NULL)
         return false;
-    origin->exchange = text_header(message, "whippet-exchange");
-    origin->routing_key = text_header(message, "whippet-routing-key");
-    origin->error = text_header(message, "whippet-error");
-    origin->attempts = integer_of(header(message, "whippet-attempts"));
-    set_failed_at(origin, text_header(message, "whippet-failed-at"));
+    origin->exchange = text_header(headers, "whippet-exchange");
+    origin->routing_key = text_header(headers, "whippet-routing-key");
+    origin->error = text_header(headers, "whippet-error");
+    origin->attempts = integer_of(header(headers, "whippet-attempts"));
+    set_failed_at(origin, text_header(headers, "whippet-failed-at"));
     return true;
 }
 
@@ -78,14 +77,14 @@ static void set_nservicebus_time(struct dead_origin *origin, whippet_bytes text)
         set_failed_at(origin, text);
 }
 
-static bool read_nservicebus(const struct message *message, struct dead_origin *origin)
+static bool read_nservicebus(whippet_bytes headers, struct dead_origin *origin)
 {
-    origin->queue = text_header(message, "NServiceBus.FailedQ");
+    origin->queue = text_header(headers, "NServiceBus.FailedQ");
     if (origin->queue.data == NULL)
         return false;
-    origin->reason = text_header(message, "NServiceBus.ExceptionInfo.ExceptionType");
-    origin->error = text_header(message, "NServiceBus.ExceptionInfo.Message");
-    set_nservicebus_time(origin, text_header(message, "NServiceBus.TimeOfFailure"));
+    origin->reason = text_header(headers, "NServiceBus.ExceptionInfo.ExceptionType");
+    origin->error = text_header(headers, "NServiceBus.ExceptionInfo.Message");
+    set_nservicebus_time(origin, text_header(headers, "NServiceBus.TimeOfFailure"));
     /* queue@machine, from transports that have machines */
     const char *at = memchr(origin->queue.data, '@', origin->queue.len);
     if (at != NULL)
@@ -120,12 +119,11 @@ static whippet_bytes queue_of_error_queue(const char *dead_queue)
     return (whippet_bytes){0};
 }
 
-static bool read_masstransit(const struct message *message, const char *dead_queue,
-                             struct dead_origin *origin)
+static bool read_masstransit(whippet_bytes headers, const char *dead_queue, struct dead_origin *origin)
 {
-    whippet_bytes reason = text_header(message, "MT-Reason");
-    whippet_bytes address = text_header(message, "MT-Fault-InputAddress");
-    whippet_bytes exception = text_header(message, "MT-Fault-ExceptionType");
+    whippet_bytes reason = text_header(headers, "MT-Reason");
+    whippet_bytes address = text_header(headers, "MT-Fault-InputAddress");
+    whippet_bytes exception = text_header(headers, "MT-Fault-ExceptionType");
     if (reason.data == NULL && address.data == NULL && exception.data == NULL)
         return false;
     if (address.len > 0)
@@ -133,23 +131,23 @@ static bool read_masstransit(const struct message *message, const char *dead_que
     if (origin->queue.data == NULL)
         origin->queue = queue_of_error_queue(dead_queue);
     origin->reason = exception.data != NULL ? exception : reason;
-    origin->error = text_header(message, "MT-Fault-Message");
-    set_failed_at(origin, text_header(message, "MT-Fault-Timestamp"));
+    origin->error = text_header(headers, "MT-Fault-Message");
+    set_failed_at(origin, text_header(headers, "MT-Fault-Timestamp"));
     return true;
 }
 
 /* --- Spring ---------------------------------------------------------------------------------------------*/
 
 /* It tells the exchange and the routing key, and the queue only where that was addressed directly. */
-static bool read_spring(const struct message *message, struct dead_origin *origin)
+static bool read_spring(whippet_bytes headers, struct dead_origin *origin)
 {
-    origin->exchange = text_header(message, "x-original-exchange");
-    origin->routing_key = text_header(message, "x-original-routingKey");
+    origin->exchange = text_header(headers, "x-original-exchange");
+    origin->routing_key = text_header(headers, "x-original-routingKey");
     if (origin->routing_key.data == NULL)
         return false;
     if (origin->exchange.data != NULL && origin->exchange.len == 0)
         origin->queue = origin->routing_key;
-    origin->error = text_header(message, "x-exception-message");
+    origin->error = text_header(headers, "x-exception-message");
     origin->reason = bytes_of_text("exception");
     return true;
 }
@@ -173,9 +171,9 @@ static void read_death(whippet_bytes death, struct dead_origin *origin)
 }
 
 /* Its record of deaths, the latest first; those in the dead-letter queue itself lead nowhere. */
-static bool read_broker(const struct message *message, const char *dead_queue, struct dead_origin *origin)
+static bool read_broker(whippet_bytes headers, const char *dead_queue, struct dead_origin *origin)
 {
-    whippet_value deaths = header(message, "x-death"), death;
+    whippet_value deaths = header(headers, "x-death"), death;
     if (deaths.kind != WHIPPET_VALUE_ARRAY)
         return false;
     while (array_next(&deaths.entries, &death)) {
@@ -194,20 +192,23 @@ static bool read_broker(const struct message *message, const char *dead_queue, s
  * of an earlier death. */
 void dead_origin_read(const struct message *message, const char *dead_queue, struct dead_origin *origin)
 {
+    whippet_bytes headers = {0};
+    if (message->headers == PROPERTIES_SOUND)
+        headers = properties_get(message->properties, PROPERTY_HEADERS);
     *origin = (struct dead_origin){.writer = DEAD_BY_WHIPPET};
-    if (read_whippet(message, origin))
+    if (read_whippet(headers, origin))
         return;
     *origin = (struct dead_origin){.writer = DEAD_BY_NSERVICEBUS};
-    if (read_nservicebus(message, origin))
+    if (read_nservicebus(headers, origin))
         return;
     *origin = (struct dead_origin){.writer = DEAD_BY_MASSTRANSIT};
-    if (read_masstransit(message, dead_queue, origin))
+    if (read_masstransit(headers, dead_queue, origin))
         return;
     *origin = (struct dead_origin){.writer = DEAD_BY_SPRING};
-    if (read_spring(message, origin))
+    if (read_spring(headers, origin))
         return;
     *origin = (struct dead_origin){.writer = DEAD_BY_BROKER};
-    if (read_broker(message, dead_queue, origin))
+    if (read_broker(headers, dead_queue, origin))
         return;
     *origin = (struct dead_origin){.writer = DEAD_BY_NOBODY};
 }

@@ -6,7 +6,7 @@
 enum {
     WINDOW = 1000,                      /* the prefetch; quorum queues allow 2,000 */
     HELD_MAX = WINDOW - DEAD_HANDS_MAX, /* letters that stay and are held: the window is never full of them */
-    INBOX_BYTES_MAX = 32 * 1024 * 1024, /* beyond which nothing is read until half of it is handled */
+    LETTER_BYTES_MAX = 32 * 1024 * 1024, /* beyond which nothing is read until half of it is handled */
     AMQP_NOT_FOUND = 404,
 };
 
@@ -40,7 +40,7 @@ static void fail(struct dead_pass *pass, int error, const char *text)
 
 static void pace_reading(struct dead_pass *pass)
 {
-    bool pause = pass->inbox_bytes > (pass->paused ? INBOX_BYTES_MAX / 2 : INBOX_BYTES_MAX);
+    bool pause = pass->letter_bytes > (pass->paused ? LETTER_BYTES_MAX / 2 : LETTER_BYTES_MAX);
     if (pause != pass->paused)
         connection_pause_reading(pass->link->consume, pause);
     pass->paused = pause;
@@ -57,7 +57,7 @@ static void arrive(struct dead_pass *pass, struct message *message, uint64_t bod
         return;
     }
     pass->arrived++;
-    pass->inbox_bytes += message_footprint(message);
+    pass->letter_bytes += message_footprint(message);
     list_append(&pass->inbox, &letter->link);
     pace_reading(pass);
     struct list *taker = list_take_first(&pass->waiting);
@@ -185,8 +185,6 @@ static struct dead_letter *take(whippet_task *task, struct dead_pass *pass)
     if (list_empty(&pass->inbox) || pass->stopping || pass->met >= pass->target)
         return NULL;
     struct dead_letter *letter = list_entry(list_take_first(&pass->inbox), struct dead_letter, link);
-    pass->inbox_bytes -= message_footprint(letter->message);
-    pace_reading(pass);
     if (++pass->met >= pass->target)
         stop(pass);
     return letter;
@@ -224,6 +222,13 @@ static enum dead_fate decide(whippet_task *task, struct dead_pass *pass, const s
     return pass->handle(task, pass, letter);
 }
 
+static void let_go(struct dead_pass *pass, struct dead_letter *letter)
+{
+    pass->letter_bytes -= message_footprint(letter->message);
+    dead_letter_destroy(letter);
+    pace_reading(pass);
+}
+
 static int hand(whippet_task *task, void *arg)
 {
     struct dead_pass *pass = arg;
@@ -238,7 +243,7 @@ static int hand(whippet_task *task, void *arg)
         } else {
             leave(task, pass, letter);
         }
-        dead_letter_destroy(letter);
+        let_go(pass, letter);
     }
     if (--pass->hands_left == 0)
         waiter_wake(&pass->ended, 0);
@@ -353,7 +358,7 @@ static void end(whippet_task *task, struct dead_pass *pass)
     if (pass->paused)
         connection_pause_reading(pass->link->consume, false);
     pass->paused = false;
-    pass->inbox_bytes = 0;
+    pass->letter_bytes = 0;
     if (pass->channel.is_open && pass->target > 0)
         channel_cancel(task, &pass->channel, REQUEST_SECONDS);
     empty_inbox(pass->channel.is_open ? task : NULL, pass);

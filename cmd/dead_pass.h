@@ -57,7 +57,7 @@ struct dead_pass {
     struct posted flush;
     struct list inbox;   /* struct dead_letter: delivered, and not taken yet */
     struct list waiting; /* struct taker: hands without a letter */
-    size_t inbox_bytes;  /* what the inbox takes */
+    size_t letter_bytes; /* what those take that are here: in the inbox, or in a hand */
     uint64_t target;     /* letters to meet */
     uint64_t arrived;    /* letters delivered */
     uint64_t held;       /* letters that stay, unacknowledged */

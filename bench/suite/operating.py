@@ -57,27 +57,44 @@ def bury(session, count):
     return timed(session, "publish", dead_queue(session), "--quiet", "--count", count, "--body", BODY, *headers)
 
 
-def work_through(session, title, count):
-    buried = bury(session, count)
-    if title == PUBLISH:
-        return buried
-    if title == LIST:
-        return timed(session, "dead", "list", dead_queue(session))
-    used = timed(session, "dead", "replay", dead_queue(session), "--quiet")
-    session.rabbitmq.await_ready(count)
-    return used
+class Letters:
+    """The dead-letter queue, and the commands that work on it: each finds as many letters there as it is to have."""
+
+    def __init__(self, session):
+        self.session = session
+        self.lying = 0
+
+    def work(self, title, count):
+        """What `timed` tells of the command `title`, with so many letters."""
+        if title == PUBLISH or self.lying != count:
+            buried = bury(self.session, count)
+            self.lying = count
+            if title == PUBLISH:
+                return buried
+        if title == LIST:
+            return timed(self.session, "dead", "list", dead_queue(self.session))
+        self.lying = 0
+        used = timed(self.session, "dead", "replay", dead_queue(self.session), "--quiet")
+        self.session.rabbitmq.await_ready(count)
+        return used
 
 
-def replay(session):
-    """A tenth of the letters first: memory must not grow with their number."""
-    count = session.count(100_000)
+def replay(full, rounds=None):
+    """Publishes so many letters, lists them and replays them; a tenth of them first: memory must not grow with their
+    number."""
+    commands = [Command(PUBLISH), Command(LIST), Command(REPLAY)]
 
-    def take(command):
-        _, _, less = work_through(session, command.title, count // 10)
-        seconds, cpu, more = work_through(session, command.title, count)
-        sample = {"seconds": seconds, "peak_mib": more, "growth_mib": more - less}
-        return sample if command.title == LIST else {**sample, "rate": count / seconds, "cpu_us": cpu / count * 1e6}
-    return session.interleave([Command(PUBLISH), Command(REPLAY), Command(LIST)], take)
+    def measure(session):
+        count = session.count(full)
+        letters = Letters(session)
+        less = {command.title: letters.work(command.title, count // 10)[2] for command in commands}
+
+        def take(command):
+            seconds, cpu, peak = letters.work(command.title, count)
+            sample = {"seconds": seconds, "peak_mib": peak, "growth_mib": peak - less[command.title]}
+            return sample if command.title == LIST else {**sample, "rate": count / seconds, "cpu_us": cpu / count * 1e6}
+        return session.interleave(commands, take, rounds)
+    return measure
 
 
 # --- Scrapes: how long they take, and whether the loop notices

@@ -57,15 +57,24 @@ def goals(results):
                 yield row, goal, value
 
 
-
-def goals_table(results):
-    lines = [["work", "measure", "goal", "found", ""]]
-    for row, goal, value in goals(results):
+def goal_lines(row, results):
+    lines = []
+    for _, goal, value in goals({row.name: results[row.name]}):
         style = goal.column.style
         limit = f"{goal.limit:,.0f}" if goal.limit >= 1000 else f"{goal.limit:g}"
         lines.append([f"[{row.title}](#{row.name})", goal.text, f"{goal.relation} {limit}", style.format(value),
                       "met" if goal.met(value) else "**missed**"])
-    return grid(lines)
+    return grid([[""] * 5, *lines]).splitlines()[2:]
+
+
+def goals_table(results, present):
+    """Goals of rows without a result are as they stand in `present`, the document."""
+    block = present.partition("<!-- bench:goals -->")[2].partition("<!-- /bench:goals -->")[0]
+    lines = grid([["work", "measure", "goal", "found", ""]]).splitlines()
+    for row in ROWS:
+        standing = [line for line in block.splitlines() if f"](#{row.name})" in line]
+        lines += goal_lines(row, results) if row.name in results else standing
+    return "\n".join(lines)
 
 
 def replace_block(text, name, content):
@@ -83,7 +92,7 @@ def write_document(results):
         if row.name in results:
             result = results[row.name]
             text = replace_block(text, row.name, f"\n{table(row, result)}\n\n{footnote(result)}\n")
-    text = replace_block(text, "goals", f"\n{goals_table(results)}\n")
+    text = replace_block(text, "goals", f"\n{goals_table(results, text)}\n")
     latest = max(results.values(), key=lambda result: result["date"])
     text = replace_block(text, "machine", f"\n- {latest['machine']}\n- {latest['versions']}\n")
     DOCUMENT.write_text(text, encoding="utf-8")

@@ -258,16 +258,17 @@ static long peak_of(pid_t process)
     return peak;
 }
 
-/* The same of a replay of so many letters of two kilobytes, as far as it was seen. */
-static long peak_of_replay(const char *queue, const char *dead_queue, unsigned count)
+/* The same of a replay of so many letters, as far as it was seen. `rate` is an option, or NULL. */
+static long peak_of_replay(const char *queue, const char *dead_queue, unsigned count, size_t size,
+                           const char *rate)
 {
     char to[300];
     int descriptor = open_output();
     long peak = 0, now;
 
-    client_send_numbered(stage_client(), dead_queue, 0, count, 2000);
+    client_send_numbered(stage_client(), dead_queue, 0, count, size);
     snprintf(to, sizeof to, "--to=%s", queue);
-    pid_t child = dead_start(-1, descriptor, "replay", dead_queue, to, NULL);
+    pid_t child = dead_start(-1, descriptor, "replay", dead_queue, to, rate);
     while ((now = peak_of(child)) > 0) {
         peak = now;
         patience_pause();
@@ -286,8 +287,25 @@ Test(dead_letters, are_replayed_in_memory_that_does_not_grow_with_their_number)
     setenv("ASAN_OPTIONS", "quarantine_size_mb=1", 1);
     client_declare(stage_client(), queue, "classic");
     client_declare(stage_client(), dead_queue, "classic");
-    long few = peak_of_replay(queue, dead_queue, 1500), many = peak_of_replay(queue, dead_queue, 8000);
+    long few = peak_of_replay(queue, dead_queue, 1500, 2000, NULL);
+    long many = peak_of_replay(queue, dead_queue, 8000, 2000, NULL);
     cr_assert_lt(many, few + 6 * 1024, "8,000 letters took %ld KiB, 1,500 took %ld", many, few);
+}
+
+Test(dead_letters, are_replayed_in_memory_that_is_bounded_however_large_they_are)
+{
+    enum {
+        MEBIBYTE = 1024 * 1024
+    };
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    setenv("ASAN_OPTIONS", "quarantine_size_mb=1", 1);
+    client_declare(stage_client(), queue, "classic");
+    client_declare(stage_client(), dead_queue, "classic");
+    /* So slow that all of them could come before the first few have gone. */
+    long few = peak_of_replay(queue, dead_queue, 2, MEBIBYTE, "--rate=20");
+    long many = peak_of_replay(queue, dead_queue, 150, MEBIBYTE, "--rate=20");
+    cr_assert_lt(many, few + 80 * 1024, "150 MiB of letters took %ld KiB, 2 MiB took %ld", many, few);
 }
 
 Test(dead_letters, are_all_there_exactly_once_after_an_interrupted_replay)
