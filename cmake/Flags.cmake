@@ -21,7 +21,18 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT WHIPPET_SANITIZE)
     target_compile_options(whippet_flags INTERFACE -fcf-protection)
   endif()
   target_link_options(whippet_flags INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
-  set(CMAKE_INTERPROCEDURAL_OPTIMIZATION OFF)
+  if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    # The way of a message leads through all layers: a quarter of its user time is calls that can be inlined.
+    set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+    # All was compiled with this warning; across files gcc 12 sees ledgers without an image where there are none.
+    target_link_options(whippet_flags INTERFACE -Wno-stringop-overflow)
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+      # Without it what is cleared is cleared by `rep stos`, which is slow to start: three times the rest of
+      # delivery_create.
+      target_compile_options(whippet_flags INTERFACE
+        -mmemset-strategy=unrolled_loop:128:noalign,libcall:-1:noalign)
+    endif()
+  endif()
 endif()
 
 if(WHIPPET_SANITIZE)

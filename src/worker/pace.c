@@ -22,9 +22,10 @@ enum {
     STOCK_SHARE = 2,
 };
 
-/* As many are worth a write of their own before the turn ends. */
+/* As many, and as large a share of the prefetch, are worth a write of their own before the turn ends. */
 enum {
-    ACK_AT_ONCE = 32
+    ACK_AT_ONCE = 32,
+    ACK_AT_ONCE_SHARE = 3,
 };
 static const double ACK_SECONDS = 0.010;
 static const double ACK_QUIET_SECONDS = 0.001;
@@ -57,7 +58,7 @@ void pace_ack_pending(struct subscription *subscription)
     if (pending == 1)
         consumer->oldest_ack_at = loop_now(worker->loop);
     connection_touch(worker->consume);
-    if (pending < ACK_AT_ONCE || pending * ACK_SHARE < subscription->config->prefetch)
+    if (pending < ACK_AT_ONCE || pending * ACK_AT_ONCE_SHARE < subscription->config->prefetch)
         return;
     consumer_flush(consumer);
     connection_send_now(worker->consume);

@@ -63,6 +63,8 @@ static whippet_bytes header_text(const whippet_message *message, const char *nam
 void retry_queue_recognise(whippet_message *message)
 {
     struct message *content = message->content;
+    if (!properties_have(content->properties, PROPERTY_HEADERS))
+        return;
     whippet_value attempt = whippet_header(message, "whippet-attempt");
     if (attempt.kind != WHIPPET_VALUE_INTEGER || attempt.integer < 1 ||
         attempt.integer > RETRY_ATTEMPTS_MAX ||
