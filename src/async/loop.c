@@ -199,6 +199,12 @@ struct watch *watch_create(struct loop *loop, int descriptor, watch_function *fu
     return watch;
 }
 
+/* Takes back ev_io_init's word that the kernel has to be told of it, whatever it knows. */
+void watch_same(struct watch *watch)
+{
+    watch->io.events = 0;
+}
+
 static void stop_watching(struct watch *watch)
 {
     watch->loop->watching -= ev_is_active(&watch->io) ? 1 : 0;

@@ -56,14 +56,21 @@ void scheduler_destroy(struct scheduler *scheduler)
     timers_destroy(&scheduler->timers);
 }
 
+/* Whom a task wakes runs without a poll in between, and so the descriptor that goes from hand to hand stays
+ * watched. */
 static void resume_ready(struct scheduler *scheduler)
 {
-    struct list batch;
-    list_init(&batch);
-    list_append_all(&batch, &scheduler->ready);
-    struct list *link;
-    while ((link = list_take_first(&batch)) != NULL)
-        task_resume(list_entry(link, whippet_task, ready));
+    struct list later, *link;
+    list_init(&later);
+    scheduler->turn++;
+    while ((link = list_take_first(&scheduler->ready)) != NULL) {
+        whippet_task *task = list_entry(link, whippet_task, ready);
+        if (task->turn == scheduler->turn)
+            list_append(&later, link);
+        else
+            task_resume(task);
+    }
+    list_append_all(&scheduler->ready, &later);
 }
 
 static void run_posted(struct scheduler *scheduler)

@@ -116,6 +116,7 @@ bool task_resume(whippet_task *task)
 {
     struct scheduler *scheduler = task->scheduler;
     scheduler->running = task;
+    task->turn = scheduler->turn;
     show_label(task);
     context_switch(&scheduler->home, &task->context);
     if (scheduler->board != NULL)

@@ -20,6 +20,7 @@ struct whippet_task {
     struct context context;
     struct scheduler *scheduler;
     struct list ready; /* its place among the ready or starting tasks, or among its parent's `ended` */
+    uint64_t turn;     /* the one it last ran in */
     const char *activity;
     whippet_task_function *function;
     void *arg;
@@ -59,7 +60,7 @@ struct whippet_task {
 /* Runs the task until it suspends (true) or ends (false; a root is gone then). From the loop's own stack. */
 bool task_resume(whippet_task *task);
 
-/* Puts it among those that the next turn resumes. */
+/* Puts it among those that this turn resumes, or the next one where it has run in this. */
 void task_make_ready(whippet_task *task);
 
 /* Goes back to the loop; returns when the task is resumed. From the task itself. */

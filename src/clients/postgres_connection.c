@@ -1,5 +1,6 @@
 #include "postgres_connection.h"
 #include "postgres_cancel.h"
+#include <async/loop.h>
 #include <base/memory.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +41,8 @@ static int await_sent(whippet_task *task, struct postgres_connection *connection
     const struct postgres_library *library = connection->library;
     PGconn *pg = connection->pg;
     while (library->flush(pg) > 0) {
-        int ready = whippet_wait_fd(task, library->socket(pg), WHIPPET_READABLE | WHIPPET_WRITABLE);
+        int ready =
+            loop_wait_fd(task, library->socket(pg), WHIPPET_READABLE | WHIPPET_WRITABLE, &connection->loop);
         if (ready < 0)
             return ready;
         if ((ready & WHIPPET_READABLE) != 0 && library->consumeInput(pg) == 0)
@@ -54,7 +56,7 @@ static int await_result(whippet_task *task, struct postgres_connection *connecti
 {
     const struct postgres_library *library = connection->library;
     while (library->isBusy(connection->pg)) {
-        int ready = whippet_wait_fd(task, library->socket(connection->pg), WHIPPET_READABLE);
+        int ready = loop_wait_fd(task, library->socket(connection->pg), WHIPPET_READABLE, &connection->loop);
         if (ready < 0)
             return ready;
         if (library->consumeInput(connection->pg) == 0)

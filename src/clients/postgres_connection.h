@@ -14,8 +14,10 @@ struct postgres_prepared {
 
 struct postgres_connection {
     struct list link; /* among the pool's idle ones */
+    double given_at;  /* the moment it was last given back to them */
     const struct postgres_library *library;
     PGconn *pg;                         /* owned */
+    struct loop *loop;                  /* on which its descriptor was last waited for; NULL: none yet */
     whippet_task *task;                 /* that uses it; NULL: none does */
     bool broken;                        /* nothing may be sent on it any more */
     struct postgres_prepared *prepared; /* owned; room for `most_prepared` */

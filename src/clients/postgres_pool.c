@@ -17,6 +17,8 @@ enum {
 static const double connect_timeout_default = 10.0;           /* seconds */
 static const double backoff_first = 0.25, backoff_most = 5.0; /* seconds between two attempts to connect */
 static const double rollback_timeout = 5.0;                   /* seconds */
+static const double just_now =
+    0.001; /* seconds for which a connection stands as it did when it last answered */
 
 struct postgres_pool {
     const struct postgres_library *library;
@@ -198,10 +200,16 @@ static struct postgres_connection *take_idle(struct postgres_pool *pool)
     return link != NULL ? list_entry(link, struct postgres_connection, link) : NULL;
 }
 
+/* Who has just answered need not be looked at. */
+static bool stands(struct postgres_connection *connection, double now)
+{
+    return now - connection->given_at < just_now || postgres_connection_is_alive(connection);
+}
+
 static struct postgres_connection *take_living(struct postgres_pool *pool)
 {
     struct postgres_connection *connection;
-    while ((connection = take_idle(pool)) != NULL && !postgres_connection_is_alive(connection))
+    while ((connection = take_idle(pool)) != NULL && !stands(connection, clock_monotonic()))
         postgres_connection_close(connection);
     return connection;
 }
@@ -246,6 +254,7 @@ void postgres_pool_give(whippet_task *task, struct postgres_pool *pool,
                         struct postgres_connection *connection)
 {
     if (clean(task, connection)) {
+        connection->given_at = clock_monotonic();
         pthread_mutex_lock(&pool->mutex);
         list_prepend(&pool->idle, &connection->link);
         pthread_mutex_unlock(&pool->mutex);

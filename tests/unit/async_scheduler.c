@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <whippet/sync.h>
 
 enum {
     STACK_SIZE = 65536
@@ -152,6 +153,39 @@ Test(scheduler, lets_each_ready_task_run_once_a_turn)
     scheduler_turn(&scheduler, 0);
     cr_expect_str_eq(order, "xyxyxy", "%s", order);
     scheduler_turn(&scheduler, 0);
+}
+
+struct relay {
+    whippet_semaphore *mine, *next;
+    char letter;
+};
+
+static int passes_on_twice(whippet_task *task, void *arg)
+{
+    struct relay *relay = arg;
+    for (int i = 0; i < 2; i++) {
+        whippet_semaphore_acquire(task, relay->mine);
+        note(relay->letter);
+        whippet_semaphore_release(relay->next);
+    }
+    return 0;
+}
+
+Test(scheduler, runs_whom_a_task_wakes_in_the_same_turn_but_nobody_twice)
+{
+    whippet_semaphore *batons[] = {whippet_semaphore_create(1), whippet_semaphore_create(1)};
+    struct relay runners[] = {{batons[0], batons[1], 'x'}, {batons[1], batons[0], 'y'}};
+    for (size_t i = 0; i < 2; i++) {
+        cr_assert(whippet_semaphore_try(batons[i]));
+        task_start(&scheduler, passes_on_twice, &runners[i], INFINITY, NULL, NULL, NULL);
+    }
+    whippet_semaphore_release(batons[0]);
+    scheduler_turn(&scheduler, 0);
+    cr_expect_str_eq(order, "xy", "%s", order);
+    scheduler_turn(&scheduler, 0);
+    cr_expect_str_eq(order, "xyxy", "%s", order);
+    whippet_semaphore_destroy(batons[0]);
+    whippet_semaphore_destroy(batons[1]);
 }
 
 /* --- Posted work ----------------------------------------------------------------------------------------*/

@@ -7,8 +7,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+#include <whippet/sync.h>
 
 static struct loop *loop;
 static int ends[2]; /* of a pipe, non-blocking: to read from, to write to */
@@ -233,4 +236,72 @@ Test(waiting_for_descriptors, is_not_available_without_a_loop)
     task_start(&bare, waits, &subject, INFINITY, NULL, NULL, NULL);
     cr_expect_eq(subject.result, WHIPPET_E_UNAVAILABLE, "%d", subject.result);
     scheduler_destroy(&bare);
+}
+
+/* --- One descriptor, many who wait ----------------------------------------------------------------------*/
+
+static int told; /* how often the kernel was told of ends[0] */
+
+/* Found here by libev before libc's. */
+__attribute__((visibility("default"))) int epoll_ctl(int epoll, int operation, int descriptor,
+                                                     struct epoll_event *event)
+{
+    told += descriptor == ends[0];
+    return (int)syscall(SYS_epoll_ctl, epoll, operation, descriptor, event);
+}
+
+struct shared {
+    whippet_semaphore *turn;
+    struct loop *last;
+    int users;
+};
+
+static int uses_in_turn(whippet_task *task, void *arg)
+{
+    struct shared *shared = arg;
+    char byte;
+    cr_assert_eq(whippet_semaphore_acquire(task, shared->turn), 0);
+    int ready = loop_wait_fd(task, ends[0], WHIPPET_READABLE, &shared->last);
+    cr_assert_eq(ready, WHIPPET_READABLE, "%d", ready);
+    cr_assert_eq(read(ends[0], &byte, 1), 1);
+    cr_assert_eq(write(ends[1], "x", 1), 1);
+    whippet_semaphore_release(shared->turn);
+    if (--shared->users == 0)
+        loop_stop(loop);
+    return 0;
+}
+
+Test(waiting_for_descriptors, tells_the_kernel_once_of_one_that_goes_from_hand_to_hand)
+{
+    struct shared shared = {.turn = whippet_semaphore_create(1), .users = 5};
+    for (int i = 0; i < 5; i++)
+        task_start(loop_scheduler(loop), uses_in_turn, &shared, INFINITY, NULL, NULL, NULL);
+    cr_assert_eq(write(ends[1], "x", 1), 1);
+    loop_run(loop);
+    cr_expect_eq(shared.users, 0);
+    cr_expect_eq(told, 1, "%d", told);
+    whippet_semaphore_destroy(shared.turn);
+}
+
+static int waits_for_another_of_the_same_number(whippet_task *task, void *arg)
+{
+    struct loop *last = NULL;
+    int others[2];
+    (void)arg;
+    cr_assert_eq(write(ends[1], "x", 1), 1);
+    cr_assert_eq(loop_wait_fd(task, ends[0], WHIPPET_READABLE, &last), WHIPPET_READABLE);
+    cr_assert_eq(pipe2(others, O_NONBLOCK | O_CLOEXEC), 0);
+    cr_assert_eq(write(others[1], "x", 1), 1);
+    dup2(others[0], ends[0]);
+    last = NULL;
+    cr_assert_eq(loop_wait_fd(task, ends[0], WHIPPET_READABLE, &last), WHIPPET_READABLE);
+    close(others[0]);
+    close(others[1]);
+    return 0;
+}
+
+Test(waiting_for_descriptors, sees_one_that_was_opened_under_the_number_of_another)
+{
+    task_start(loop_scheduler(loop), waits_for_another_of_the_same_number, NULL, INFINITY, NULL, stop, NULL);
+    loop_run(loop);
 }

@@ -28,7 +28,8 @@ struct task_quota {
 };
 
 struct scheduler {
-    double now; /* seconds, monotonic; set once a turn, never goes back */
+    double now;    /* seconds, monotonic; set once a turn, never goes back */
+    uint64_t turn; /* turns begun */
     struct timers timers;
     struct list ready;         /* tasks to resume, oldest first */
     struct list posted;        /* work for the end of this turn */
@@ -54,8 +55,9 @@ enum {
 int scheduler_init(struct scheduler *scheduler, size_t stack_size, struct whippet_failure *failure);
 void scheduler_destroy(struct scheduler *scheduler); /* no task may be alive */
 
-/* One turn at the moment `now`: due timers, then ready tasks, then posted work; what becomes ready meanwhile,
- * or is posted by posted work, waits for the next turn. */
+/* One turn at the moment `now`: due timers, then ready tasks, each once, those that they make ready included;
+ * then posted work. Who has run in this turn and is ready again waits for the next one, as does what posted
+ * work posts or makes ready. */
 void scheduler_turn(struct scheduler *scheduler, double now);
 
 /* True when the next turn has something to do at once. */
