@@ -270,4 +270,13 @@ static inline uint64_t work_deliver(const char *queue, const char *body)
     return fake_deliver(rig.broker, work_consume_link(), work_channel(queue), NULL, body, strlen(body));
 }
 
+/* Bytes of which no two pieces are alike. To be freed. */
+static inline char *work_pattern(size_t size)
+{
+    char *bytes = malloc(size);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (char)(i * 31 + i / 251);
+    return bytes;
+}
+
 #endif
