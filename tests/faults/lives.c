@@ -3,15 +3,36 @@
 #include "calls.h"
 #include "scenario.h"
 #include <admin/admin.h>
+#include <arangodb.h>
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <libcurl/library.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <web_server.h>
+
+/* --- libcurl --------------------------------------------------------------------------------------------*/
+
+/* libcurl takes the memory of whoever begins it first: from libc then, where none of it fails. 7.88 divides
+ * by zero where it gets none. */
+static void begin_libcurl(void)
+{
+    struct curl_library library;
+    void *address = dlsym(dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL), "curl_global_init_mem");
+    scenario_check(address != NULL, "libcurl is installed");
+    memcpy(&library.global_init_mem, &address, sizeof address);
+    library.global_init_mem(CURL_GLOBAL_ALL, malloc, free, realloc, strdup, calloc);
+}
 
 /* --- A web server that says yes, to the processor `http` and as a collector of traces --------------------*/
 
@@ -35,6 +56,58 @@ static void stop_web(void)
 {
     calls_shield(true);
     web_server_stop(web);
+    calls_shield(false);
+}
+
+static void start_http(void)
+{
+    begin_libcurl();
+    start_web();
+}
+
+/* --- ArangoDB's stand-in --------------------------------------------------------------------------------*/
+
+static pid_t arangodb;
+static int password; /* a descriptor */
+
+/* In a process of its own, since cJSON takes memory where we do. */
+static unsigned begin_arangodb(void)
+{
+    unsigned port = 0;
+    int ends[2];
+    scenario_check(pipe2(ends, O_CLOEXEC) == 0, "a pipe");
+    arangodb = fork();
+    if (arangodb == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        port = arangodb_port(arangodb_start(true));
+        while (write(ends[1], &port, sizeof port) > 0)
+            pause();
+        _exit(1);
+    }
+    close(ends[1]);
+    scenario_check(read(ends[0], &port, sizeof port) == sizeof port, "a stand-in for ArangoDB");
+    close(ends[0]);
+    return port;
+}
+
+static void start_arangodb(void)
+{
+    char port[8], path[64];
+    begin_libcurl();
+    snprintf(port, sizeof port, "%u", begin_arangodb());
+    setenv("FAULTS_ARANGODB_PORT", port, 1);
+    password = memfd_create("password", MFD_CLOEXEC);
+    scenario_check(write(password, ARANGODB_PASSWORD, strlen(ARANGODB_PASSWORD)) > 0, "a password");
+    snprintf(path, sizeof path, "/proc/self/fd/%d", password);
+    setenv("FAULTS_PASSWORD", path, 1);
+}
+
+static void stop_arangodb(void)
+{
+    calls_shield(true);
+    kill(arangodb, SIGKILL);
+    waitpid(arangodb, NULL, 0);
+    close(password);
     calls_shield(false);
 }
 
@@ -166,8 +239,19 @@ const struct life LIVES[] = {
         .queues = "{'name':'q','processor':'http','prefetch':%d,"
                   "'settings':{'url':'http://127.0.0.1:${FAULTS_WEB_PORT}/'}," RETRY "}",
         .messages = {TO_DO("q", "one"), TO_DO("q", "two")},
-        .prepare = start_web,
+        .prepare = start_http,
         .end = stop_web,
+    },
+    {
+        .name = "arangodb",
+        .queues = "{'name':'q','processor':'arangodb','prefetch':%d,'settings':{"
+                  "'url':'http://127.0.0.1:${FAULTS_ARANGODB_PORT}','database':'shop','collection':'orders',"
+                  "'auth':'jwt','user':'" ARANGODB_USER "','password_file':'${FAULTS_PASSWORD}',"
+                  "'key':'id','verify':true,'verify_delay':'1ms'}," RETRY "}",
+        .messages = {TO_DO("q", "{\"id\": \"a\"}"), TO_DO("q", "{\"id\": \"b\", \"n\": [1, \"x\"]}"),
+                     TO_DIE("q")},
+        .prepare = start_arangodb,
+        .end = stop_arangodb,
     },
     {
         .name = "postgres",
