@@ -13,6 +13,7 @@ struct publisher {
     struct channel channel;
     bool is_confirming; /* the channel is open and in confirm mode */
     bool stopping;
+    bool hurried;
     whippet_task *task;    /* publisher_main; NULL when it does not run */
     struct waiter changed; /* publisher_main waits here: the connection came, or the channel went */
     struct waiter ended;
@@ -52,6 +53,25 @@ static void wake_next(struct publisher *publisher)
         return;
     struct turn *turn = list_entry(publisher->waiting.next, struct turn, link);
     waiter_wake(&turn->waiter, 0);
+}
+
+/* It may take long until it is ready again. */
+static bool is_out(const struct publisher *publisher)
+{
+    return !publisher->is_confirming || connection_is_blocked(publisher->connection);
+}
+
+static void wake_all_waiting(struct publisher *publisher)
+{
+    list_each (link, &publisher->waiting)
+        waiter_wake(&list_entry(link, struct turn, link)->waiter, 0);
+}
+
+/* Whoever is woken sees for itself whether there is still something to wait for. */
+static void wake_hurried(struct publisher *publisher)
+{
+    if (publisher->hurried && is_out(publisher))
+        wake_all_waiting(publisher);
 }
 
 static void settle(struct publisher *publisher, struct pending *pending, int result)
@@ -175,6 +195,7 @@ static void on_channel_closed(void *owner, const struct whippet_failure *why)
         settle_refused(publisher, why);
     else
         fail_unconfirmed(publisher, why);
+    wake_hurried(publisher);
     waiter_wake(&publisher->changed, WHIPPET_E_CLOSED);
 }
 
@@ -285,14 +306,20 @@ void publisher_stop(whippet_task *task, struct publisher *publisher)
         waiter_wait_shielded(task, &publisher->ended, "stopping the publisher");
     }
     fail_unconfirmed(publisher, &STOPPED);
-    list_each (link, &publisher->waiting)
-        waiter_wake(&list_entry(link, struct turn, link)->waiter, WHIPPET_E_CLOSED);
+    wake_all_waiting(publisher);
+}
+
+void publisher_hurry(struct publisher *publisher)
+{
+    publisher->hurried = true;
+    wake_hurried(publisher);
 }
 
 void publisher_connection_changed(struct publisher *publisher)
 {
     if (connection_session(publisher->connection) != NULL && !publisher->is_confirming)
         waiter_wake(&publisher->changed, 0);
+    wake_hurried(publisher);
     wake_next(publisher);
 }
 
@@ -323,6 +350,11 @@ static const char *why_not_ready(const struct publisher *publisher)
     return "too many messages wait for the broker's confirm";
 }
 
+static bool is_given_up(const struct publisher *publisher)
+{
+    return publisher->stopping || (publisher->hurried && is_out(publisher));
+}
+
 /* Suspends until it is this caller's turn and there is room. */
 static int await_turn(whippet_task *task, struct publisher *publisher, double until,
                       struct whippet_failure *failure)
@@ -332,8 +364,8 @@ static int await_turn(whippet_task *task, struct publisher *publisher, double un
     list_append(&publisher->waiting, &turn.link);
     while (error == 0 && (publisher->waiting.next != &turn.link || !publisher_is_ready(publisher))) {
         waiter_init(&turn.waiter);
-        error = publisher->stopping ? WHIPPET_E_CLOSED
-                                    : waiter_wait(task, &turn.waiter, until, "waiting to publish");
+        error = is_given_up(publisher) ? WHIPPET_E_CLOSED
+                                       : waiter_wait(task, &turn.waiter, until, "waiting to publish");
     }
     list_remove(&turn.link);
     if (error != 0) {

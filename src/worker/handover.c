@@ -83,6 +83,20 @@ static void on_slow(struct timer *timer)
                 SLOW_SECONDS);
 }
 
+/* A stop ends it early. 0, or CANCELLED. */
+static int rest(whippet_task *task, struct handover *handover, double seconds)
+{
+    waiter_init(&handover->resting);
+    int error = waiter_wait(task, &handover->resting, loop_now(worker_of(handover)->loop) + seconds,
+                            "before the next try to hand it over");
+    return error == WHIPPET_E_CANCELLED ? error : 0;
+}
+
+void handover_hurry(struct handover *handover)
+{
+    waiter_wake(&handover->resting, 0);
+}
+
 /* Returns 0 once the broker holds the copy; CANCELLED, or CLOSED when the original is somebody else's by now;
  * LIMIT when the copy can't be made at all. */
 static int handover_main(whippet_task *task, void *arg)
@@ -104,7 +118,7 @@ static int handover_main(whippet_task *task, void *arg)
         if (delivery->subscription->worker->stopping)
             return WHIPPET_E_CANCELLED;
         report_failure(handover, failure.text, pause);
-        error = whippet_sleep(task, pause);
+        error = rest(task, handover, pause);
         if (error != 0)
             return error;
         pause = fmin(pause * 2, PAUSE_MAX);
@@ -119,6 +133,7 @@ static void handover_ended(void *arg, int result)
     struct message_copy copy = handover->copy;
     timer_stop(&loop_scheduler(subscription->worker->loop)->timers, &handover->slow);
     memory_free(handover);
+    delivery->handover = NULL;
     delivery->task = NULL;
     if (result == WHIPPET_E_LIMIT && delivery_is_current(delivery)) {
         copy.give_up(delivery);
@@ -151,7 +166,9 @@ void handover_begin(struct delivery *delivery, const struct message_copy *copy)
         return;
     }
     *handover = (struct handover){.delivery = delivery, .copy = *copy, .slow.function = on_slow};
+    waiter_init(&handover->resting);
     delivery->state = DELIVERY_HANDING_OVER;
+    delivery->handover = handover;
     whippet_task *task =
         task_start(scheduler, handover_main, handover, INFINITY, &delivery->fields, handover_ended, &started);
     if (task != NULL) {
@@ -160,6 +177,7 @@ void handover_begin(struct delivery *delivery, const struct message_copy *copy)
                     loop_now(delivery->subscription->worker->loop) + SLOW_SECONDS);
     } else if (!started) {
         memory_free(handover);
+        delivery->handover = NULL;
         give_back(delivery);
     }
 }

@@ -12,6 +12,9 @@
 static const double REQUEST_SECONDS = 10;
 static const double BACKOFF_MIN = 1; /* seconds after a first failure, doubled up to */
 static const double BACKOFF_MAX = 30;
+static const double STEADY_SECONDS = 5;   /* a consumer that lived for so long was none in vain */
+static const double VAIN_PAUSE_MIN = 0.1; /* seconds after a first one in vain, doubled up to */
+static const double VAIN_PAUSE_MAX = 5;
 
 void subscription_enter(struct subscription *subscription, enum subscription_state state)
 {
@@ -137,12 +140,23 @@ static int begin(whippet_task *task, struct subscription *subscription)
     return error;
 }
 
-static void report_consuming(const struct subscription *subscription)
+/* Lines of one that comes and goes are limited. */
+static void report_consuming(struct subscription *subscription)
 {
     const struct queue_config *config = subscription->config;
     struct log_fields fields = {.queue = config->name, .processor = config->processor};
-    log_event(WHIPPET_INFO, &fields, "consuming: concurrency %u, prefetch %u", config->concurrency,
-              config->prefetch);
+    if (subscription->in_vain == 0)
+        log_event(WHIPPET_INFO, &fields, "consuming: concurrency %u, prefetch %u", config->concurrency,
+                  config->prefetch);
+    else
+        log_limited(subscription, LOG_CONSUMING_AGAIN, &fields, "consuming again");
+}
+
+static const char *why_lost(const struct consumer *consumer)
+{
+    return consumer->cancelled
+               ? "the broker cancelled the consumer: the queue was deleted or moved to another node"
+               : consumer->channel.closed_by.text;
 }
 
 static void stay_until_lost(whippet_task *task, struct subscription *subscription)
@@ -156,21 +170,62 @@ static void stay_until_lost(whippet_task *task, struct subscription *subscriptio
         if (waiter_wait(task, &subscription->changed, INFINITY, "consuming") != 0)
             return;
     }
+}
+
+/* Returns early when the connection goes, or the subscription is to. 0, or CANCELLED. */
+static int pause_before_next(whippet_task *task, struct subscription *subscription, double seconds)
+{
+    const struct connection *connection = subscription->worker->consume;
+    const struct session *session = connection_session(connection);
+    double until = loop_now(subscription->worker->loop) + seconds;
+    int error = 0;
+    subscription_enter(subscription, SUBSCRIPTION_FAILED);
+    while (error == 0 && connection_session(connection) == session &&
+           !subscription_is_leaving(subscription)) {
+        waiter_init(&subscription->changed);
+        error = waiter_wait(task, &subscription->changed, until, "backing off");
+    }
+    return error == WHIPPET_E_CANCELLED ? error : 0;
+}
+
+/* How long to wait after a consumer that the broker took away; 0 when it was the connection that went, or the
+ * consumer had lived for a while. A broker that takes each away at once would be asked for the next at once.
+ */
+static double pause_after(struct subscription *subscription, double lived)
+{
+    if (lived >= STEADY_SECONDS || connection_session(subscription->worker->consume) == NULL) {
+        subscription->in_vain = 0;
+        return 0;
+    }
+    double pause = fmin(VAIN_PAUSE_MIN * exp2(fmin(subscription->in_vain++, 16)), VAIN_PAUSE_MAX);
+    return pause * (0.5 + 0.5 * random_unit());
+}
+
+/* Consumes for as long as the broker lets it. */
+static int consume_until_lost(whippet_task *task, struct subscription *subscription)
+{
+    double begun_at = loop_now(subscription->worker->loop);
+    stay_until_lost(task, subscription);
     if (subscription_is_leaving(subscription))
-        return;
+        return 0;
     struct log_fields fields = {.queue = subscription->config->name,
                                 .processor = subscription->config->processor,
-                                .error = consumer->cancelled
-                                             ? "the broker cancelled the consumer: the queue was deleted "
-                                               "or moved to another node"
-                                             : consumer->channel.closed_by.text};
+                                .error = why_lost(subscription->consumer)};
+    double pause = pause_after(subscription, loop_now(subscription->worker->loop) - begun_at);
     shared_text_set(&subscription->stats.failure, fields.error);
-    log_event(WHIPPET_WARNING, &fields, "no longer consuming; subscribing again");
+    if (pause == 0) {
+        log_event(WHIPPET_WARNING, &fields, "no longer consuming; subscribing again");
+        return 0;
+    }
+    log_limited(subscription, LOG_CONSUMED_IN_VAIN, &fields,
+                "no longer consuming, after a moment only; subscribing again in %.1f s", pause);
+    return pause_before_next(task, subscription, pause);
 }
 
 static int await_connection(whippet_task *task, struct subscription *subscription)
 {
     subscription_enter(subscription, SUBSCRIPTION_IDLE);
+    subscription->in_vain = 0;
     waiter_init(&subscription->changed);
     return waiter_wait(task, &subscription->changed, INFINITY, "waiting for the connection");
 }
@@ -186,12 +241,8 @@ static int back_off(whippet_task *task, struct subscription *subscription)
                                 .processor = subscription->config->processor,
                                 .error = subscription->failure.text};
     shared_text_set(&subscription->stats.failure, subscription->failure.text);
-    subscription_enter(subscription, SUBSCRIPTION_FAILED);
     log_event(WHIPPET_ERROR, &fields, "not consuming; trying again in %.1f s", delay);
-    waiter_init(&subscription->changed);
-    int error = waiter_wait(task, &subscription->changed, loop_now(subscription->worker->loop) + delay,
-                            "backing off");
-    return error == WHIPPET_E_CANCELLED ? error : 0;
+    return pause_before_next(task, subscription, delay);
 }
 
 static bool executor_is_ready(const struct subscription *subscription)
@@ -306,7 +357,7 @@ static int subscription_main(whippet_task *task, void *arg)
         else if (!executor_is_ready(subscription))
             error = await_executor(task, subscription);
         else if ((error = begin(task, subscription)) == 0)
-            stay_until_lost(task, subscription);
+            error = consume_until_lost(task, subscription);
         else if (error != WHIPPET_E_CANCELLED && !subscription_is_leaving(subscription))
             error = back_off(task, subscription);
     }

@@ -267,6 +267,19 @@ static void await_quiet(whippet_task *task, struct worker *worker, double until)
     }
 }
 
+/* What is to be handed over is, while the broker takes it; else it goes back to its queue. */
+static void hurry_handovers(struct worker *worker)
+{
+    publisher_hurry(worker->dead_letters);
+    each_subscription (subscription, worker) {
+        list_each (link, &subscription->at_work) {
+            struct delivery *delivery = list_entry(link, struct delivery, link);
+            if (delivery->handover != NULL)
+                handover_hurry(delivery->handover);
+        }
+    }
+}
+
 static void cancel_at_work(struct worker *worker)
 {
     each_subscription (subscription, worker) {
@@ -291,6 +304,7 @@ static int stop_main(whippet_task *task, void *arg)
     double until = loop_now(worker->loop) + worker->config->shutdown_timeout;
     renewal_stop(task, worker);
     worker_wake_subscriptions(worker);
+    hurry_handovers(worker);
     await_quiet(task, worker, until);
     if (!subscriptions_have_ended(worker) || worker_in_flight(worker) > 0) {
         log_event(WHIPPET_WARNING, NULL,

@@ -25,6 +25,8 @@ enum log_kind {
     LOG_DISCARDED,
     LOG_NOT_HANDED_OVER,
     LOG_UNHANDLED,
+    LOG_CONSUMED_IN_VAIN,
+    LOG_CONSUMING_AGAIN,
     LOG_KIND_COUNT
 };
 
@@ -66,6 +68,7 @@ struct subscription {
     enum subscription_state state;
     struct whippet_failure failure; /* why it FAILED last */
     unsigned failures;              /* in a row */
+    unsigned in_vain;               /* consumers in a row that the broker took away at once */
     whippet_task *task;             /* subscription_main; NULL when it does not run */
     struct waiter changed;          /* the task waits here for anything below to change */
     bool held;                      /* not to begin yet: the reload that made it may come to nothing */
@@ -169,13 +172,14 @@ struct delivery {
     struct consumer *consumer; /* that it came by */
     struct list link;          /* in the subscription's list for its state */
     enum delivery_state state;
-    whippet_verdict verdict; /* of the last attempt */
-    int struck;              /* TIMEOUT or CANCELLED when that ended the last attempt's awaits; else 0 */
-    bool crashed;            /* the last attempt took its process down */
-    double retry_after;      /* seconds that the last attempt asked to pause; 0: it did not */
-    char *reason;            /* of the last failure, in words; owned, NULL: none given */
-    whippet_task *task;      /* of the main loop: the attempt's or the dead letter's; NULL: none */
-    void *seat;              /* where the executor runs it; NULL: nowhere, or in `task` */
+    whippet_verdict verdict;   /* of the last attempt */
+    int struck;                /* TIMEOUT or CANCELLED when that ended the last attempt's awaits; else 0 */
+    bool crashed;              /* the last attempt took its process down */
+    double retry_after;        /* seconds that the last attempt asked to pause; 0: it did not */
+    char *reason;              /* of the last failure, in words; owned, NULL: none given */
+    whippet_task *task;        /* of the main loop: the attempt's or the dead letter's; NULL: none */
+    void *seat;                /* where the executor runs it; NULL: nowhere, or in `task` */
+    struct handover *handover; /* what hands it over to another queue; NULL: nothing does */
     struct timer retry;
     double arrived_at;
     double started_at; /* the last attempt */
@@ -183,7 +187,8 @@ struct delivery {
     struct log_fields fields;
     struct task_label label; /* the ledger's, of the last attempt */
     bool is_labelled;
-    bool is_suspect; /* the ledger knows it */
+    bool is_suspect;            /* the ledger knows it */
+    unsigned char lost_unbegun; /* children that died before they had begun it, as the next */
 };
 
 void delivery_arrived(struct subscription *subscription, struct message *message);
@@ -278,12 +283,16 @@ bool message_copy_add_text(struct buffer *entries, const char *name, whippet_byt
 struct handover {
     struct delivery *delivery;
     struct message_copy copy;
-    struct timer slow; /* when the log is to say that it takes long */
+    struct timer slow;     /* when the log is to say that it takes long */
+    struct waiter resting; /* between two tries */
 };
 
 /* Begins to publish the copy; ends the delivery once that is confirmed. The delivery holds its slot until
  * then. */
 void handover_begin(struct delivery *delivery, const struct message_copy *copy);
+
+/* Has it make its next try at once: with the worker stopping, the last. */
+void handover_hurry(struct handover *handover);
 
 /* --- quarantine.c: what comes again after the worker died ------------------------------------------------*/
 

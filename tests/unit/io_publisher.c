@@ -639,6 +639,56 @@ Test(publisher, fails_also_what_waits_for_room_when_it_is_stopped)
     assert_result(&after, WHIPPET_E_CLOSED);
 }
 
+/* --- In a hurry -----------------------------------------------------------------------------------------*/
+
+Test(publisher, lets_nobody_wait_for_the_end_of_an_alarm_when_it_is_hurried)
+{
+    struct call calls[2] = {0}, after = {0};
+    raise_alarm(true);
+    publish(&calls[0], "one");
+    publish(&calls[1], "two");
+    rig_settle_down();
+    publisher_hurry(self.publisher);
+    rig_until(calls[0].ended && calls[1].ended);
+    publish(&after, "three");
+    rig_until(after.ended);
+    for (int i = 0; i < 2; i++) {
+        assert_result(&calls[i], WHIPPET_E_CLOSED);
+        cr_assert_not_null(strstr(calls[i].failure.text, "alarm"), "%s", calls[i].failure.text);
+    }
+    assert_result(&after, WHIPPET_E_CLOSED);
+    cr_assert_eq(fake_published(rig.broker), 0);
+}
+
+Test(publisher, publishes_on_when_it_is_hurried_and_gives_up_once_there_is_an_alarm)
+{
+    struct call sent = {0}, after = {0};
+    publisher_hurry(self.publisher);
+    publish(&sent, "one");
+    rig_until(arrived(1));
+    raise_alarm(true);
+    publish(&after, "two");
+    rig_until(after.ended);
+    assert_result(&after, WHIPPET_E_CLOSED);
+    cr_assert_not(sent.ended, "what was sent waits for its confirm");
+    confirm(1, false, false);
+    rig_until(sent.ended);
+    assert_result(&sent, 0);
+}
+
+Test(publisher, gives_up_what_waits_for_room_when_it_is_hurried_and_the_connection_goes)
+{
+    struct call call = {0};
+    struct fake_link *link = fake_link_named(rig.broker, "publish");
+    publisher_hurry(self.publisher);
+    fake_broker_shut(rig.broker);
+    fake_link_reset(rig.broker, link);
+    rig_until(!is_ready());
+    publish(&call, "one");
+    rig_until(call.ended);
+    assert_result(&call, WHIPPET_E_CLOSED);
+}
+
 /* --- Without memory -------------------------------------------------------------------------------------*/
 
 static long allowed;

@@ -403,6 +403,59 @@ Test(delivery, that_is_rejected_while_stopping_is_still_dead_lettered)
     cr_assert_eq(rig.broker->acked, 1);
 }
 
+/* The pause before the fourth try is four seconds, and the stop has two. */
+Test(delivery, whose_dead_letter_waits_for_its_next_try_has_it_when_the_worker_stops)
+{
+    work_open(QUEUE("q", ""));
+    rig.broker->confirm = FAKE_NACKS;
+    work_deliver("q", "x1");
+    rig_until(fake_published(rig.broker) == 3);
+    rig_settle_down();
+    rig.broker->confirm = FAKE_CONFIRMS;
+    worker_stop(work.worker);
+    rig_until(work.worker->ended);
+    rig_settle_down();
+    cr_assert_eq(work_count(0, OUTCOME_DEAD_LETTERED), 1);
+    cr_assert_eq(rig.broker->acked, 1);
+}
+
+/* A stop that waited would wait for ten minutes. */
+static void stop_at_once(void)
+{
+    work.config->shutdown_timeout = 600;
+    worker_stop(work.worker);
+    rig_until(work.worker->ended);
+    rig_settle_down();
+}
+
+Test(delivery, whose_dead_letter_is_refused_once_more_is_returned_when_the_worker_stops)
+{
+    work_open(QUEUE("q", ""));
+    rig.broker->confirm = FAKE_NACKS;
+    work_deliver("q", "x1");
+    rig_until(fake_published(rig.broker) == 1);
+    rig_settle_down();
+    stop_at_once();
+    cr_assert_eq(fake_published(rig.broker), 2);
+    cr_assert_eq(work_count(0, OUTCOME_RETURNED), 1);
+    cr_assert_eq(rig.broker->requeued, 1);
+}
+
+Test(delivery, whose_dead_letter_waits_for_the_end_of_an_alarm_is_returned_when_the_worker_stops)
+{
+    work_open(QUEUE("q", ""));
+    amqp_connection_blocked_t alarm = {.reason = amqp_cstring_bytes("low on memory")};
+    wire_method(&fake_link_named(rig.broker, "publish")->out, 0, AMQP_CONNECTION_BLOCKED_METHOD, &alarm);
+    rig_until(connection_is_blocked(work.worker->publish));
+    work_deliver("q", "x1");
+    rig_until(work_starts("x1") == 1);
+    rig_settle_down();
+    stop_at_once();
+    cr_assert_eq(fake_published(rig.broker), 0);
+    cr_assert_eq(work_count(0, OUTCOME_RETURNED), 1);
+    cr_assert_eq(rig.broker->requeued, 1);
+}
+
 Test(delivery, that_does_not_end_in_time_is_cancelled_and_returned)
 {
     work_open(QUEUE("q", ""));

@@ -317,6 +317,88 @@ Test(subscription, retries_and_dead_letters_what_came_by_a_cancelled_consumer)
     rig_until(!is_open(before));
 }
 
+/* --- Losing at once, and over again ---------------------------------------------------------------------*/
+
+static size_t taken_away;
+
+/* Cancels each consumer as soon as it is there. */
+static void take_away_at_once(void)
+{
+    work_check();
+    struct fake_link *link = work_consume_link();
+    unsigned channel = link != NULL ? fake_consumer(link, "q") : 0;
+    if (channel == 0 || subscription()->state != SUBSCRIPTION_CONSUMING)
+        return;
+    taken_away++;
+    cancel_by_broker();
+}
+
+static void begin_taking_away(void)
+{
+    begin(QUEUE(""));
+    taken_away = 0;
+    rig.check = take_away_at_once;
+}
+
+Test(subscription, whose_consumer_is_cancelled_again_and_again_asks_ever_more_seldom)
+{
+    begin_taking_away();
+    rig_until(taken_away == 1);
+    double begun_at = clock_monotonic();
+    rig_until(taken_away == 5);
+    /* Half of 0.1, 0.2, 0.4 and 0.8 s at the least. */
+    cr_assert_geq(clock_monotonic() - begun_at, 0.75);
+    rig_until(subscription()->state == SUBSCRIPTION_FAILED);
+    char why[SHARED_TEXT_SIZE];
+    shared_text_get(&subscription()->stats.failure, why);
+    cr_assert_not_null(strstr(why, "cancelled the consumer"), "%s", why);
+}
+
+Test(subscription, whose_consumer_is_left_in_peace_at_last_consumes_on)
+{
+    begin_taking_away();
+    rig_until(subscription()->in_vain == 2);
+    rig.check = work_check;
+    rig_until(work_is_consuming());
+    work_deliver("q", "a");
+    rig_until(rig.broker->acked == 1);
+}
+
+Test(subscription, forgets_the_consumers_in_vain_after_one_that_lived)
+{
+    begin_taking_away();
+    rig_until(subscription()->in_vain == 2);
+    rig.check = work_check;
+    rig_until(work_is_consuming());
+    rig_turn_for(5.1);
+    unsigned before = work_channel("q");
+    cancel_by_broker();
+    rig_until(subscription()->in_vain == 0);
+    consume_anew(before);
+}
+
+Test(subscription, forgets_the_consumers_in_vain_with_the_connection)
+{
+    begin_taking_away();
+    rig_until(taken_away == 3);
+    fake_link_reset(rig.broker, work_consume_link());
+    rig.check = work_check;
+    rig_until(subscription()->in_vain == 0);
+    rig_until(work_is_consuming());
+}
+
+Test(subscription, stops_while_it_waits_for_its_next_consumer)
+{
+    begin_taking_away();
+    rig_until(taken_away == 6 && subscription()->state == SUBSCRIPTION_FAILED);
+    double begun_at = clock_monotonic();
+    worker_stop(work.worker);
+    rig_until(work.worker->ended);
+    cr_assert_lt(clock_monotonic(), begun_at + 1.5, "it waited for the pause to end");
+}
+
+/* --- Several consumers' messages ------------------------------------------------------------------------*/
+
 Test(subscription, that_lost_two_channels_in_turn_settles_each_message_on_its_own)
 {
     work_open(QUEUE(""));

@@ -23,6 +23,10 @@ bool publisher_start(struct publisher *publisher);
 /* Every caller that waits gets CLOSED, and so does whoever comes later. Suspends. */
 void publisher_stop(whippet_task *task, struct publisher *publisher);
 
+/* From now on nobody waits for the broker to take messages: while there is an alarm, or no channel, who is to
+ * publish gets CLOSED. What was sent still waits for its confirm. */
+void publisher_hurry(struct publisher *publisher);
+
 /* From the connection's handlers. */
 void publisher_connection_changed(struct publisher *publisher);
 
