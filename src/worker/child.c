@@ -95,11 +95,19 @@ static void send_result(struct attempt *attempt, const char *reason)
     child->sent_at = now;
 }
 
+/* In the page, for the parent of a child that dies. */
+static void note(const struct attempt *attempt, int32_t verdict)
+{
+    atomic_store_explicit(&attempt->child->page->begun[attempt->slot],
+                          child_page_verdict(attempt->serial, verdict), memory_order_relaxed);
+}
+
 static int perform(whippet_task *task, void *arg)
 {
     struct attempt *attempt = arg;
     const struct processor *processor = &attempt->child->processor;
     task_set_label(task, &attempt->label);
+    note(attempt, 0);
     task_set_message(task, &attempt->message);
     attempt->task = task;
     attempt->verdict = processor->plugin->descriptor.process(task, &attempt->message, processor->state);
@@ -124,8 +132,7 @@ static void attempt_ended(void *arg, int ignored)
     struct child *child = attempt->child;
     (void)ignored;
     attempt->task = NULL;
-    atomic_store_explicit(&child->page->ended[attempt->slot],
-                          child_page_verdict(attempt->serial, attempt->verdict), memory_order_relaxed);
+    note(attempt, (int32_t)attempt->verdict);
     send_result(attempt, attempt->reason != NULL ? attempt->reason : "");
     memory_free(attempt->reason);
     message_destroy(attempt->message.content);
@@ -445,7 +452,7 @@ static bool end_background(struct child *child)
 
 static int set_up(struct child *child, struct whippet_failure *failure)
 {
-    size_t size = sizeof *child->page + child->setup.slots * sizeof child->page->ended[0];
+    size_t size = sizeof *child->page + child->setup.slots * sizeof child->page->begun[0];
     child->page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, CHILD_PAGE, 0);
     if (child->page == MAP_FAILED)
         return failure_set(failure, WHIPPET_E_MEMORY, "out of memory");

@@ -4,6 +4,11 @@
 #include <base/memory.h>
 #include <stdio.h>
 
+/* Children that died in a row when a message was the next that they would have begun. */
+enum {
+    UNBEGUN_MAX = 3
+};
+
 static void set_reason(struct delivery *delivery, const char *text)
 {
     memory_free(delivery->reason);
@@ -22,12 +27,18 @@ static struct delivery *take(struct child *child, struct seat *seat)
 
 /* --- Those that had ended -------------------------------------------------------------------------------*/
 
+/* What the page says of its attempt; 0: it has not begun. */
+static uint64_t begun_in_page(const struct child *child, const struct seat *seat)
+{
+    uint64_t begun =
+        atomic_load_explicit(&child->process.page->begun[seat - child->seats], memory_order_relaxed);
+    return begun >> 32 == seat->serial ? begun : 0;
+}
+
 /* 0: it had not ended. */
 static int32_t verdict_in_page(const struct child *child, const struct seat *seat)
 {
-    uint64_t ended =
-        atomic_load_explicit(&child->process.page->ended[seat - child->seats], memory_order_relaxed);
-    return ended >> 32 == seat->serial ? (int32_t)(uint32_t)ended : 0;
+    return (int32_t)(uint32_t)begun_in_page(child, seat);
 }
 
 static void settle_ended(struct child *child)
@@ -47,15 +58,25 @@ static void settle_ended(struct child *child)
 
 /* --- The guilty one -------------------------------------------------------------------------------------*/
 
-static struct seat *oldest(const struct child *child)
+/* Of those that had begun, or of those that had not; NULL: there is none. */
+static struct seat *oldest(const struct child *child, bool begun)
 {
     struct seat *first = NULL;
     for (uint32_t i = 0; i < child->group->share; i++) {
         struct seat *seat = &child->seats[i];
-        if (seat->delivery != NULL && (first == NULL || seat->serial < first->serial))
+        if (seat->delivery != NULL && (begun_in_page(child, seat) != 0) == begun &&
+            (first == NULL || seat->serial < first->serial))
             first = seat;
     }
     return first;
+}
+
+/* What never began is innocent, unless it brings its children down by being read: they read in order, so that
+ * would be the first each time. NULL: nobody is to be charged. */
+static struct seat *seat_read_in_vain(const struct child *child)
+{
+    struct seat *seat = oldest(child, false);
+    return seat != NULL && ++seat->delivery->lost_unbegun >= UNBEGUN_MAX ? seat : NULL;
 }
 
 /* NULL: the board shows none that is still seated. */
@@ -78,9 +99,9 @@ static struct seat *seat_offloaded(const struct child *child)
     return NULL;
 }
 
-/* The one that had the CPU; else one in a thread; else the one that had the CPU last; else the one that was
- * there longest. Some one always pays while there is any: else a message that brings its child down from a
- * place where nobody sees it would be run for ever. NULL: there was none. */
+/* The one that had the CPU; else one in a thread; else the one that had the CPU last; else the one that began
+ * first. Some one always pays while any has begun: else a message that brings its child down from a place
+ * where nobody sees it would be run for ever. NULL: there was none. */
 static struct seat *find_guilty(const struct child *child)
 {
     const struct task_board *board = &child->process.page->board;
@@ -89,7 +110,9 @@ static struct seat *find_guilty(const struct child *child)
         guilty = seat_offloaded(child);
     if (guilty == NULL)
         guilty = seat_shown(child, board);
-    return guilty != NULL ? guilty : oldest(child);
+    if (guilty == NULL)
+        guilty = oldest(child, true);
+    return guilty != NULL ? guilty : seat_read_in_vain(child);
 }
 
 static void charge(struct child *child, int status)

@@ -58,7 +58,7 @@ static bool open_sockets(struct child_process *child, struct inheritance *inheri
 
 static bool open_page(struct child_process *child, struct inheritance *inheritance, uint32_t slots)
 {
-    size_t size = sizeof *child->page + slots * sizeof child->page->ended[0];
+    size_t size = sizeof *child->page + slots * sizeof child->page->begun[0];
     int descriptor = memfd_create("whippet-child", MFD_CLOEXEC);
     if (descriptor < 0)
         return false;

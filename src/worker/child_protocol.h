@@ -103,9 +103,9 @@ static inline struct child_label child_label_read(const struct task_label *label
 struct child_page {
     struct task_board board;                       /* of its loop; the labels are struct child_label */
     struct task_board calls[LOOP_OFFLOAD_THREADS]; /* of the threads of its whippet_offload */
-    /* For each slot the verdict of an attempt that has ended, in case the frame that says so did not come
-     * through: its serial in the upper half, else 0. */
-    _Atomic uint64_t ended[];
+    /* For each slot the attempt that has begun there last: its serial in the upper half, and in the lower its
+     * verdict once it has ended, in case the frame that says so did not come through. */
+    _Atomic uint64_t begun[];
 };
 
 static inline uint64_t child_page_verdict(uint32_t serial, int32_t verdict)

@@ -305,17 +305,95 @@ Test(child_crashes, do_not_come_from_signals_that_the_whole_group_gets)
     cr_assert_eq(records_count(stage_path("notes"), "down", NULL), 1, "teardown() was not called");
 }
 
+static void set_down(bool down)
+{
+    char path[512];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s.down", stage_path("notes"));
+    if (!down) {
+        unlink(path);
+        return;
+    }
+    file = fopen(path, "we");
+    cr_assert_not_null(file);
+    fclose(file);
+}
+
+enum {
+    STOPPED = 3
+};
+
+/* A worker whose children have stopped before they could read the message that the first of them was sent;
+ * those that come after them are held up in their setup(). */
+static struct worker *start_with_stopped_children(const char *queue, pid_t children[STOPPED])
+{
+    struct worker *worker =
+        worker_start("'log': {'level': 'debug'}",
+                     "[{'name': '%s', 'processor': 'modes', 'run': 'process', 'processes': 3,"
+                     "  'settings': {'path': '%s', 'setup': 'wait'},"
+                     "  'retry': {'delay': '20ms'}}]",
+                     queue, stage_path("notes"));
+
+    worker_await_consuming(worker, queue);
+    await(20, children_of(worker_pid(worker), children, STOPPED) == STOPPED, "three children");
+    for (unsigned i = 0; i < STOPPED; i++) {
+        await_ready(worker, children[i]);
+        cr_assert_eq(kill(children[i], SIGSTOP), 0);
+    }
+    set_down(true);
+    client_send(stage_client(), queue, "m", "");
+    await(20, client_ready(stage_client(), queue) == 0, "the message at the worker");
+    worker_signal(worker, SIGUSR1);
+    worker_await_saying(worker, 10, "running in a child process");
+    return worker;
+}
+
+static void kill_first(const struct worker *worker, const pid_t *children, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        cr_assert_eq(kill(children[i], SIGKILL), 0);
+        await(20, worker_said(worker, "a child process has ended") == i + 1, "the end of a child");
+    }
+}
+
+Test(child_crashes, charge_no_message_that_never_was_on_the_child_s_cpu)
+{
+    const char *queue = stage_name("unbegun");
+    pid_t children[STOPPED];
+    struct worker *worker = start_with_stopped_children(queue, children);
+
+    kill_first(worker, children, 2);
+    kill(children[2], SIGCONT);
+    await(20, records_ended_ids(stage_path("notes"), 1) == 1, "an end");
+    cr_assert_eq(charged_attempts(), 0, "it was charged without having begun");
+    set_down(false);
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 1);
+}
+
+/* Else one that brings its child down as it is read would do so for ever. */
+Test(child_crashes, charge_a_message_that_three_children_died_of_before_they_began_it)
+{
+    const char *queue = stage_name("unread");
+    pid_t children[STOPPED];
+    struct worker *worker = start_with_stopped_children(queue, children);
+
+    kill_first(worker, children, 3);
+    worker_await_saying(worker, 10, "attempt 1 of 5 failed");
+    set_down(false);
+    await(20, records_ended_ids(stage_path("notes"), 1) == 1, "an end");
+    cr_assert_eq(charged_attempts(), 1);
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 1);
+}
+
 static void come_up_late(const char *how, const char *complaint)
 {
     const char *queue = stage_name("late");
-    char down[512];
-    FILE *file;
     struct worker *worker;
 
-    snprintf(down, sizeof(down), "%s.down", stage_path("notes"));
-    file = fopen(down, "we");
-    cr_assert_not_null(file);
-    fclose(file);
+    set_down(true);
     worker = worker_start("",
                           "[{'name': '%s', 'processor': 'modes', 'run': 'process', 'declare': 'create',"
                           "  'settings': {'path': '%s', 'setup': '%s'}}]",
@@ -323,7 +401,7 @@ static void come_up_late(const char *how, const char *complaint)
     worker_await_saying(worker, 20, complaint);
     await(20, worker_said(worker, complaint) >= 3, "more tries");
     cr_assert_eq(worker_said(worker, "consuming"), 0, "it took messages that nobody could run");
-    unlink(down);
+    set_down(false);
     worker_await_consuming(worker, queue);
     client_send(stage_client(), queue, "m", "");
     await(20, records_count(stage_path("notes"), "end", "m") == 1, "an end");

@@ -45,7 +45,8 @@ enum {
 
 static const whippet_option options[] = {
     {"path", WHIPPET_OPTION_STRING, NULL, true, "the file to append to"},
-    {"setup", WHIPPET_OPTION_STRING, "ok", false, "ok, fail, or segv while the file <path>.down exists"},
+    {"setup", WHIPPET_OPTION_STRING, "ok", false,
+     "ok, or fail, segv or wait while the file <path>.down exists"},
     {"delay", WHIPPET_OPTION_DURATION, "0", false, "how long other messages sleep"},
     {"ratio", WHIPPET_OPTION_NUMBER, "0.5", false, "has to be 0.5"},
     {"pairs", WHIPPET_OPTION_MAP, "{\"a\": \"b\"}", false, "has to be {\"a\": \"b\"}"},
@@ -84,6 +85,9 @@ static int setup(const whippet_settings *settings, void **state, whippet_failure
     }
     if (strcmp(how, "segv") == 0 && is_down(path)) {
         raise(SIGSEGV);
+    }
+    while (strcmp(how, "wait") == 0 && is_down(path)) {
+        usleep(10000);
     }
     if (strcmp(how, "fail") == 0 && is_down(path)) {
         whippet_fail(failure, "the database is down");
