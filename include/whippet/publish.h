@@ -78,8 +78,9 @@ typedef struct whippet_publication {
  *
  * 0; UNROUTABLE when no queue took it; NACKED when the broker refused it; TIMEOUT, also when the broker
  * blocks publishing past the deadline; CANCELLED; LIMIT when the headers do not fit a frame; INVALID for
- * names over 255 bytes and values that can't be sent; MEMORY; CLOSED when the connection went before the
- * confirm came: the broker may hold the message or not. */
+ * names over 255 bytes and values that can't be sent, a header CC or BCC that is no list, and the reply-to
+ * "amq.rabbitmq.reply-to", whose answers nobody would hear; MEMORY; CLOSED when the connection went before
+ * the confirm came: the broker may hold the message or not. */
 WHIPPET_API int whippet_publish(whippet_task *task, const whippet_publication *publication);
 
 /** Answers `message`: publishes to the queue that it names in reply-to, through the default exchange,

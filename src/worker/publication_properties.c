@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <worker/publication.h>
 
 /* Milliseconds; what RabbitMQ takes (rabbit_amqqueue's check of a TTL). */
@@ -33,6 +34,12 @@ static bool value_is_valid(const whippet_value *value)
     }
 }
 
+/* RabbitMQ routes by these, and closes the channel over what is no list: everybody's, not the sender's. */
+static bool routes_by(const char *header)
+{
+    return strcmp(header, "CC") == 0 || strcmp(header, "BCC") == 0;
+}
+
 static bool headers_are_valid(const whippet_publication *publication)
 {
     if (publication->header_count > 0 && publication->headers == NULL)
@@ -41,6 +48,8 @@ static bool headers_are_valid(const whippet_publication *publication)
         const whippet_publish_header *header = &publication->headers[i];
         if (header->name == NULL || !is_short(header->name) || !value_is_valid(&header->value))
             return false;
+        if (routes_by(header->name) && header->value.kind != WHIPPET_VALUE_ARRAY)
+            return false;
     }
     return true;
 }
@@ -48,6 +57,13 @@ static bool headers_are_valid(const whippet_publication *publication)
 static bool expiration_is_valid(double seconds)
 {
     return seconds >= 0 && seconds * 1000 <= LONGEST_EXPIRATION;
+}
+
+/* Answers would come to a consumer on the same channel, which there is none of; RabbitMQ closes that over it.
+ */
+static bool wants_direct_reply(const whippet_publication *publication)
+{
+    return publication->reply_to != NULL && strcmp(publication->reply_to, "amq.rabbitmq.reply-to") == 0;
 }
 
 bool publication_is_valid(const whippet_publication *publication)
@@ -60,7 +76,8 @@ bool publication_is_valid(const whippet_publication *publication)
         if (!is_short(texts[i]))
             return false;
     return (publication->body.data != NULL || publication->body.len == 0) &&
-           expiration_is_valid(publication->expiration) && headers_are_valid(publication);
+           expiration_is_valid(publication->expiration) && headers_are_valid(publication) &&
+           !wants_direct_reply(publication);
 }
 
 /* --- What goes on the wire ------------------------------------------------------------------------------*/

@@ -128,6 +128,19 @@ Test(publishing, refuses_headers_that_cannot_be)
     assert_refused(&(whippet_publication){.headers = NULL, .header_count = 1});
 }
 
+/* RabbitMQ would close the channel that all processors publish on. */
+Test(publishing, refuses_what_would_cost_others_their_channel)
+{
+    whippet_publish_header routes[] = {{"CC", whippet_text_value("elsewhere")},
+                                       {"BCC", whippet_text_value("elsewhere")}};
+    for (size_t i = 0; i < 2; i++)
+        assert_refused(&(whippet_publication){.headers = &routes[i], .header_count = 1});
+    assert_refused(&(whippet_publication){.reply_to = "amq.rabbitmq.reply-to"});
+    routes[0].value = (whippet_value){.kind = WHIPPET_VALUE_ARRAY};
+    whippet_publication sound = {.headers = routes, .header_count = 1, .reply_to = "answers"};
+    cr_assert_eq(whippet_publish(some_task, &sound), 0);
+}
+
 Test(publishing, refuses_a_body_that_is_nowhere)
 {
     assert_refused(&(whippet_publication){.body = {.data = NULL, .len = 1}});
