@@ -1,6 +1,8 @@
 """What it costs to look at a worker, and to bring back what failed: scrapes, and `whippet dead`."""
+import http.client
 import json
 import re
+import threading
 import time
 import urllib.request
 
@@ -97,6 +99,38 @@ def replay(full, rounds=None):
     return measure
 
 
+# --- Everything on: the admin port, a listener to its events, and scrapes
+
+class Observed(Whippet):
+    """A worker that is looked at while it works: somebody has its dashboard open, and its metrics are scraped."""
+
+    EVERY = 0.25  # seconds
+
+    def start(self, folder, broker, count, prefetch):
+        running = super().start(folder, broker, count, prefetch)
+        for look in self.listen, self.scrape:
+            threading.Thread(target=self.watch, args=(look, running), daemon=True).start()
+        return running
+
+    def watch(self, look, running):
+        """Until the worker has ended."""
+        try:
+            look(admin_port(running))
+        except (OSError, http.client.HTTPException, Failure):
+            pass
+
+    def listen(self, address):
+        with urllib.request.urlopen(address + "/api/events", timeout=30) as events:
+            while events.read1():
+                pass
+
+    def scrape(self, address):
+        while True:
+            with urllib.request.urlopen(address + "/metrics", timeout=5) as answer:
+                answer.read()
+            time.sleep(self.EVERY)
+
+
 # --- Scrapes: how long they take, and whether the loop notices
 
 SCRAPED = "scraped"
@@ -176,5 +210,5 @@ def scrape(session):
     samples = session.interleave([Watched(SCRAPED, session.build), Watched(LEFT_ALONE, session.build)], take)
     for sample, alone in zip(samples[SCRAPED], samples[LEFT_ALONE]):
         sample["cpu_ms"] = (sample["cpu"] - alone["cpu"]) / sample["scrapes"] * 1e3
-        sample["held_ms"] = (sample["late_most_us"] - alone["late_most_us"]) / 1e3
+        sample["held_ms"] = (sample["late_p99_us"] - alone["late_p99_us"]) / 1e3
     return samples

@@ -45,7 +45,8 @@ def noise(result):
 
 
 def footnote(result):
-    return f"{result['date']}; rounds: {result['rounds']}; {noise(result)}."
+    rounds = max(len(own) for own in result["samples"].values())
+    return f"{result['date']}; rounds: {rounds}; {noise(result)}."
 
 
 def goals(results):

@@ -141,8 +141,9 @@ ADMIN_OFF = "Whippet, admin port off"
 
 
 def measure_admin(session):
-    return session.interleave([Whippet(session.build, admin="127.0.0.1:0"), Whippet(session.build, title=ADMIN_OFF)],
-                              work.from_scripted(session, session.count(1_000_000), 100, 500))
+    """As long as the scripted broker lasts: a second or two, in which the metrics are scraped every quarter of one."""
+    return session.interleave([operating.Observed(session.build, admin="127.0.0.1:0"), Whippet(session.build, title=ADMIN_OFF)],
+                              work.from_scripted(session, session.count(3_000_000), 100, 500))
 
 
 def measure_callgrind(session):
@@ -227,7 +228,7 @@ SCRAPE_P99 = Column("p99 ms", "p99_ms")
 SCRAPE_CPU = Column("CPU ms for one", "cpu_ms")
 LATE_P99 = Column("the loop, late by µs: p99", "late_p99_us", "{:.0f}")
 LATE_MOST = Column("most", "late_most_us", "{:.0f}")
-HELD = Column("most, beyond that without scrapes, in ms", "held_ms")
+HELD = Column("p99, beyond that without scrapes, in ms", "held_ms")
 SLEEP_PEAK = Column("peak MiB", "peak_mib", "{:.1f}")
 SLEEP_SECONDS = Column("seconds", "seconds")
 SLEEP_ALL_SECONDS = Column("seconds at the scripted broker, to the last ack", "all_seconds")
@@ -286,12 +287,12 @@ ROWS = [
         Goal("messages per second, of pgbench's with the same statement", PGBENCH_RATIO, "≥", 0.8)], "pgbench"),
     Row("http", "20,000 posts, 1,000 at once, to a server that takes 100 ms", measure_http, [RATE, CPU, BARE_RATE, BARE_CPU], [
         Goal("messages per second, of 5,000 or 0.9 of the bare program's", HTTP_GOAL, "≥", 1)], http.Bare.title),
-    Row("admin", "the admin port, scripted broker, 1,000,000 × 100 B", measure_admin, [RATE, CPU, PEAK, ADMIN_CPU], [
+    Row("admin", "the admin port looked at, scripted broker, 3,000,000 × 100 B", measure_admin, [RATE, CPU, PEAK, ADMIN_CPU], [
         Goal("CPU per message, of that with the admin port off", ADMIN_CPU, "≤", 1.1)], ADMIN_OFF),
     Row("scrape", "the metrics of 100 queues, scraped 50 times a second", operating.scrape,
         [SCRAPE_P50, SCRAPE_P99, SCRAPE_CPU, LATE_P99, LATE_MOST, HELD], [
         Goal("milliseconds for a scrape", SCRAPE_P50, "≤", 5, operating.SCRAPED),
-        Goal("milliseconds by which scrapes delay the loop at most", HELD, "≤", 1, operating.SCRAPED)], operating.LEFT_ALONE),
+        Goal("milliseconds by which scrapes delay the loop, p99", HELD, "≤", 1, operating.SCRAPED)], operating.LEFT_ALONE),
     Row("replay", "100,000 dead letters of 100 B", operating.replay(100_000), REPLAY_COLUMNS, REPLAY_GOALS, operating.PUBLISH),
     Row("million", "1,000,000 dead letters of 100 B", operating.replay(1_000_000, 1), REPLAY_COLUMNS, REPLAY_GOALS,
         operating.PUBLISH),
