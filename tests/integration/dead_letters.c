@@ -421,6 +421,32 @@ Test(dead_letters, of_spring_go_to_their_exchange_only_when_that_is_wanted)
 
 /* --- Looking --------------------------------------------------------------------------------------------*/
 
+Test(dead_letters, of_masstransit_and_nservicebus_go_back_to_the_queue_that_they_failed_in)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    char address[400], failed[300];
+    const struct header masstransit[] = {{"MT-Reason", "fault"},
+                                         {"MT-Fault-InputAddress", address},
+                                         {"MT-Fault-Message", "sequence contains no elements"},
+                                         {NULL, NULL}};
+    const struct header nservicebus[] = {{"NServiceBus.FailedQ", failed},
+                                         {"NServiceBus.ExceptionInfo.Message", "no such customer"},
+                                         {NULL, NULL}};
+
+    snprintf(address, sizeof address, "rabbitmq://host/vhost/%s?durable=true", queue);
+    snprintf(failed, sizeof failed, "%s@machine", queue);
+    client_declare(stage_client(), queue, "classic");
+    client_declare(stage_client(), dead_queue, "classic");
+    send_letter(dead_queue, "1", masstransit, amqp_cstring_bytes("x"));
+    send_letter(dead_queue, "2", nservicebus, amqp_cstring_bytes("y"));
+    assert_dead(DONE, "show", dead_queue, NULL, NULL);
+    assert_says("sequence contains no elements");
+    assert_says("no such customer");
+    assert_dead(DONE, "replay", dead_queue, NULL, NULL);
+    assert_says("2 replayed of 2 messages");
+    await_ready(queue, 2);
+}
+
 Test(dead_letters, never_write_to_a_terminal_what_would_command_it)
 {
     const char *dead_queue = stage_name("dead");
