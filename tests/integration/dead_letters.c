@@ -196,6 +196,58 @@ Test(dead_letters, go_back_as_many_as_the_limit_says)
     await_ready(dead_queue, 13);
 }
 
+Test(dead_letters, that_match_go_back_and_the_others_stay)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    const struct header headers[] = {{"whippet-reason", "rejected"}, {"whippet-queue", queue}, {NULL, NULL}};
+    struct client_message *message;
+
+    send_ours(queue, dead_queue, 20);
+    send_letter(dead_queue, "20", headers, amqp_cstring_bytes("order 4711, of an old shop"));
+    assert_dead(DONE, "replay", dead_queue, "--match=order 4711", NULL);
+    await_ready(queue, 1);
+    await_ready(dead_queue, 20);
+    message = client_get(stage_client(), queue);
+    cr_assert_eq(memcmp(message->content.body.bytes, "order 4711", 10), 0);
+    client_message_destroy(message);
+}
+
+/* Replays on a terminal; whatever it shows is in `output` then. */
+static int replay_on_terminal(const char *queue, const char *option)
+{
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), user, status;
+    size_t length = 0;
+    ssize_t got;
+    pid_t child;
+
+    cr_assert(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0, "%s", strerror(errno));
+    user = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    child = dead_start(-1, user, "replay", queue, option, NULL);
+    close(user);
+    /* Reading from a terminal that nobody holds open any more fails. */
+    while ((got = read(terminal, output + length, sizeof output - 1 - length)) > 0)
+        length += (size_t)got;
+    output[length] = '\0';
+    status = command_wait(child);
+    close(terminal);
+    return status;
+}
+
+Test(dead_letters, go_back_as_fast_as_asked_for_with_a_bar_on_a_terminal)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    double begun, took;
+
+    send_ours(queue, dead_queue, 30);
+    begun = patience_now();
+    cr_assert_eq(replay_on_terminal(dead_queue, "--rate=20"), DONE, "%s", output);
+    took = patience_now() - begun;
+    cr_assert_geq(took, 1.4, "30 at 20 a second took %.2f s", took);
+    assert_says("#-");
+    assert_says("\r[##############################] 100 % 30/30 replayed, ");
+    await_ready(queue, 30);
+}
+
 Test(dead_letters, that_fail_again_at_once_are_not_replayed_in_a_loop)
 {
     const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
