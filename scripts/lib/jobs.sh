@@ -202,11 +202,12 @@ job_tsan_short() {
     fi
 }
 
-# Each of Criterion's tests is a process, and starting one takes Valgrind a second or two: so only where stacks are
-# switched, which is what Valgrind has to be told about.
+# The unit tests, by a runner that starts Valgrind once for each program (tests/valgrind).
 job_valgrind() {
-    if build valgrind debug "-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;--quiet;--trace-children=yes;--error-exitcode=9" -DWHIPPET_TEST_TIMEOUT=1800; then
-        run_unit_tests valgrind --tests-regex async
+    local WHIPPET_TEST_PATIENCE=10
+    export WHIPPET_TEST_PATIENCE
+    if build valgrind debug -DWHIPPET_VALGRIND=ON -DWHIPPET_TEST_TIMEOUT=1800; then
+        run_unit_tests valgrind --tests-regex '^unit\.'
     else
         count_job 1 "the build for Valgrind"
     fi

@@ -1,6 +1,7 @@
 #include "../../src/admin/metrics.h"
 #include "admin_testing.h"
 #include "http.h"
+#include "under_valgrind.h"
 #include <base/memory.h>
 #include <stdio.h>
 #include <string.h>
@@ -221,6 +222,7 @@ Test(metrics, are_whole_or_not_there_at_all_when_memory_is_short)
 
 Test(metrics, of_a_hundred_queues_are_written_in_less_than_five_milliseconds)
 {
+    skip_under_valgrind("it measures a time, and Valgrind takes thirty times that");
     struct queue_stats *queues = memory_allocate_zeroed(98 * sizeof *queues);
     char name[64];
     double best = 1;

@@ -3,6 +3,7 @@
 #include "admin_testing.h"
 #include "http.h"
 #include "patience.h"
+#include "under_valgrind.h"
 #include <admin/admin.h>
 #include <arpa/inet.h>
 #include <poll.h>
@@ -247,6 +248,7 @@ Test(admin, takes_listeners_that_go_away_and_come_back)
 
 Test(admin, stands_a_thousand_connections_and_answers_when_they_are_gone)
 {
+    skip_under_valgrind("it takes it half a minute to let a thousand connections go");
     enum {
         MANY = 1000
     };

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <under_valgrind.h>
 #include <unistd.h>
 
 enum {
@@ -312,12 +313,14 @@ static void assert_losses_are_reported(void)
 
 Test(log, a_pipe_that_nobody_reads_loses_lines_and_says_so)
 {
+    skip_under_valgrind("a hundred thousand lines take it minutes");
     log_to_pipe(WHIPPET_INFO, LOG_FORMAT_TEXT);
     assert_losses_are_reported();
 }
 
 Test(log, a_socket_that_nobody_reads_loses_lines_and_says_so)
 {
+    skip_under_valgrind("a hundred thousand lines take it minutes");
     int ends[2];
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     reader = ends[0];

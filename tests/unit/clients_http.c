@@ -1,5 +1,6 @@
 /* whippet_http against a real server (libmicrohttpd), and against some that are none. */
 #include "clients_http_testing.h"
+#include <under_valgrind.h>
 
 /* --- What is sent and what comes ------------------------------------------------------------------------*/
 
@@ -110,6 +111,7 @@ Test(http, keeps_nothing_of_a_request_for_the_next)
 
 Test(http, asks_many_at_the_same_time)
 {
+    skip_under_valgrind("it measures a time, and Valgrind takes thirty times that");
     static struct call calls[20];
     for (int i = 0; i < 20; i++) {
         aim(&calls[i], "http", web_server_port(server), "/late");
