@@ -109,6 +109,17 @@ Test(answers, to_nobody_are_errors)
     worker_stop(worker, 10);
 }
 
+Test(answers, that_the_broker_refuses_are_errors)
+{
+    const char *queue = stage_name("requests"), *replies = stage_name("full");
+    struct worker *worker = start(queue);
+
+    client_declare_full(stage_client(), replies);
+    ask(queue, replies, "{\"answer\": \"x\"}");
+    expect_rejected(queue, "not confirmed by the broker");
+    worker_stop(worker, 10);
+}
+
 Test(answers, that_are_published_carry_every_property_and_typed_headers)
 {
     const char *queue = stage_name("orders"), *target = stage_name("target");

@@ -78,6 +78,19 @@ void client_declare(struct client *client, const char *queue, const char *type)
     check(amqp_get_rpc_reply(client->connection), queue);
 }
 
+void client_declare_full(struct client *client, const char *queue)
+{
+    amqp_table_entry_t entries[] = {
+        {.key = amqp_cstring_bytes("x-max-length"), .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 0}},
+        {.key = amqp_cstring_bytes("x-overflow"),
+         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("reject-publish")}},
+    };
+
+    amqp_queue_declare(client->connection, CHANNEL_LOOK, amqp_cstring_bytes(queue), false, true, false, false,
+                       (amqp_table_t){.num_entries = 2, .entries = entries});
+    check(amqp_get_rpc_reply(client->connection), queue);
+}
+
 unsigned client_delete(struct client *client, const char *queue)
 {
     amqp_queue_delete_ok_t *deleted =

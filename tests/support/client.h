@@ -23,6 +23,10 @@ void client_close(struct client *client);
 
 /* Declares a durable queue. `type` is "quorum" or "classic". */
 void client_declare(struct client *client, const char *queue, const char *type);
+
+/* Declares one that has no room for any message, and refuses all. */
+void client_declare_full(struct client *client, const char *queue);
+
 /* Returns how many messages, so says the broker, were ready in it and went with it. */
 unsigned client_delete(struct client *client, const char *queue);
 void client_purge(struct client *client, const char *queue);
