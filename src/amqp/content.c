@@ -90,8 +90,13 @@ static bool body_size_is_sound(struct session *session, const struct session_cha
     return false;
 }
 
+static whippet_bytes properties_in(whippet_bytes payload)
+{
+    return bytes_of((const char *)payload.data + CONTENT_HEADER_SIZE, payload.len - CONTENT_HEADER_SIZE);
+}
+
 static struct message *message_begin(const struct content *content, whippet_bytes properties,
-                                     size_t body_size)
+                                     enum properties_check headers, size_t body_size)
 {
     struct message *message = message_create(short_text_bytes(&content->exchange),
                                              short_text_bytes(&content->routing_key), properties, body_size);
@@ -99,12 +104,13 @@ static struct message *message_begin(const struct content *content, whippet_byte
         return NULL;
     message->delivery_tag = content->delivery_tag;
     message->redelivered = content->redelivered;
-    message->headers = properties_check(properties);
+    message->headers = headers;
     return message;
 }
 
+/* Leaves in `headers` what is wrong with those alone. */
 static bool content_header_is_sound(struct session *session, const struct session_channel *channel,
-                                    whippet_bytes payload)
+                                    whippet_bytes payload, enum properties_check *headers)
 {
     if (channel->content.stage != CONTENT_AWAITS_HEADER) {
         session_violation(session, AMQP_UNEXPECTED_FRAME,
@@ -116,9 +122,9 @@ static bool content_header_is_sound(struct session *session, const struct sessio
                           read_u16(payload.data), channel->number);
         return false;
     }
-    if (payload.len < CONTENT_HEADER_SIZE ||
-        properties_check(bytes_of((const char *)payload.data + CONTENT_HEADER_SIZE,
-                                  payload.len - CONTENT_HEADER_SIZE)) == PROPERTIES_MALFORMED) {
+    *headers =
+        payload.len < CONTENT_HEADER_SIZE ? PROPERTIES_MALFORMED : properties_check(properties_in(payload));
+    if (*headers == PROPERTIES_MALFORMED) {
         session_violation(session, AMQP_SYNTAX_ERROR, "a content header on channel %u that can't be decoded",
                           channel->number);
         return false;
@@ -128,18 +134,20 @@ static bool content_header_is_sound(struct session *session, const struct sessio
 
 void content_header(struct session *session, struct session_channel *channel, whippet_bytes payload)
 {
-    if (channel->state == CHANNEL_STATE_CLOSING || !content_header_is_sound(session, channel, payload))
+    enum properties_check headers;
+    if (channel->state == CHANNEL_STATE_CLOSING ||
+        !content_header_is_sound(session, channel, payload, &headers))
         return;
     struct content *content = &channel->content;
-    const uint8_t *at = payload.data;
-    content->body_size = read_u64(at + 4);
+    content->body_size = read_u64((const uint8_t *)payload.data + 4);
     if (!body_size_is_sound(session, channel))
         return;
-    content->is_oversized = !content->is_return && content->body_size > channel->max_message_size;
-    content->is_bodiless = content->is_return && content->body_size > channel->largest_whole;
-    content->message =
-        message_begin(content, bytes_of(at + CONTENT_HEADER_SIZE, payload.len - CONTENT_HEADER_SIZE),
-                      content->is_oversized || content->is_bodiless ? 0 : (size_t)content->body_size);
+    bool is_oversized = !content->is_return && content->body_size > channel->max_message_size;
+    bool is_bodiless = content->is_return && content->body_size > channel->largest_whole;
+    content->is_oversized = is_oversized;
+    content->is_bodiless = is_bodiless;
+    content->message = message_begin(content, properties_in(payload), headers,
+                                     is_oversized || is_bodiless ? 0 : (size_t)content->body_size);
     if (content->message == NULL) {
         session_out_of_memory(session);
         return;
