@@ -99,17 +99,37 @@ static void print_to(const struct account *account, FILE *file)
     fprintf(file, "%s\n", account->remarks);
 }
 
-void account_print(const struct account *account)
+/* How many acknowledgements a broker has counted that kept all its counters. It does not count what came too
+ * late: by a connection that it had given up, which the worker does not know, or for a queue that was
+ * deleted, of which nothing comes again. The counters of a worker that was killed went with it. */
+static void print_acknowledged(const struct account *account, FILE *file)
 {
-    const char *path = getenv("WHIPPET_CHAOS_ACCOUNT");
+    const struct worker_counts *worker = &account->worker;
+    unsigned in_vain = account->destroyed ? account->destroyed + account->in_flight : 0;
+    unsigned long most = account->kills ? account->published + most_duplicates(account)
+                                        : worker->acked + worker->dead_lettered;
+
+    fprintf(file, "%u %lu\n", account->published - in_vain - account->damages, most);
+}
+
+static void print_to_file(const struct account *account, const char *variable,
+                          void (*print)(const struct account *account, FILE *file))
+{
+    const char *path = getenv(variable);
     FILE *file = path ? fopen(path, "ae") : NULL;
 
-    print_to(account, stdout);
-    fflush(stdout);
     if (file) {
-        print_to(account, file);
+        print(account, file);
         fclose(file);
     }
+}
+
+void account_print(const struct account *account)
+{
+    print_to(account, stdout);
+    fflush(stdout);
+    print_to_file(account, "WHIPPET_CHAOS_ACCOUNT", print_to);
+    print_to_file(account, "WHIPPET_CHAOS_ACKNOWLEDGED", print_acknowledged);
 }
 
 static void check_worker(const struct account *account)

@@ -43,7 +43,8 @@ void account_take_dead_letter(struct account *account, const struct client_messa
 
 void account_draw_up(struct account *account);
 
-/* One line: to standard output, and to the file $WHIPPET_CHAOS_ACCOUNT. */
+/* One line: to standard output, and to the file $WHIPPET_CHAOS_ACCOUNT. To $WHIPPET_CHAOS_ACKNOWLEDGED, how
+ * many acknowledgements of it the broker has to have counted at the least, and at the most. */
 void account_print(const struct account *account);
 
 /* Fails the test unless it balances. */
