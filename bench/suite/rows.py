@@ -118,8 +118,13 @@ def measure_sleep(session):
         work.sleeping(session, count))
 
 
+def measure_drain(session):
+    return session.interleave([Whippet(session.build, "fail", retry={"attempts": 5, "delay": "1m"})],
+                              work.draining(session, session.count(1_000)))
+
+
 def measure_retry(session):
-    return session.interleave([Whippet(session.build, "fail", retry={"attempts": 5, "delay": "5m"})],
+    return session.interleave([Whippet(session.build, "fail", retry={"attempts": 5, "delay": "1m"})],
                               work.retrying(session, session.count(10_000)))
 
 
@@ -233,6 +238,7 @@ SLEEP_PEAK = Column("peak MiB", "peak_mib", "{:.1f}")
 SLEEP_SECONDS = Column("seconds", "seconds")
 SLEEP_ALL_SECONDS = Column("seconds at the scripted broker, to the last ack", "all_seconds")
 RETRY_OVER = Column("MiB over idle", "over_mib", "{:.1f}")
+DRAIN = Column("ms from SIGTERM to its end", "ms", "{:.0f}")
 IDLE_RESIDENT = Column("resident MiB", "resident_mib", "{:.1f}")
 IDLE_WAKE_UPS = Column("wake-ups in 10 s", "wake_ups", "{:.0f}")
 PGBENCH_RATIO = Column("messages/s, of pgbench's", "rate", ratio=True)
@@ -268,6 +274,8 @@ ROWS = [
     Row("retry", "10,000 messages that wait for a retry", measure_retry,
         [Column("idle MiB", "idle_mib", "{:.1f}"), Column("waiting MiB", "waiting_mib", "{:.1f}"), RETRY_OVER], [
         Goal("MiB over idle", RETRY_OVER, "≤", 16)]),
+    Row("drain", "a stop with 1,000 messages at rest", measure_drain, [DRAIN], [
+        Goal("ms from SIGTERM to the end", DRAIN, "≤", 100)]),
     Row("modes", "run modes, RabbitMQ, 100,000 × 100 B, prefetch 500", measure_modes, [CPU, MODE_OVER, RATE], [
         Goal("CPU µs per message over loop, in a process", MODE_OVER, "≤", 6, "process, one child")]),
     Row("exec", "a command for each of 5,000 messages", measure_exec,

@@ -87,6 +87,24 @@ def retrying(session, count):
     return take
 
 
+def draining(session, count):
+    """Every message fails at once and waits for its retry. `ms`: from SIGTERM until the worker has returned them and ended."""
+    def take(consumer):
+        session.rabbitmq.empty()
+        with session.running(consumer, session.rabbitmq, count, count) as running:
+            session.rabbitmq.await_consumer()
+            session.build.publish(session.rabbitmq.url, session.rabbitmq.queue, count, 100)
+            running.await_report_file(60)
+            time.sleep(1)
+            stopped = time.monotonic()
+            running.child.process.send_signal(signal.SIGTERM)
+            running.child.finish(60)
+            ended = time.monotonic()
+        session.rabbitmq.await_ready(count)
+        return {"ms": (ended - stopped) * 1e3}
+    return take
+
+
 def idle(session, seconds):
     def take(consumer):
         session.rabbitmq.empty()
