@@ -28,7 +28,8 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
 
 WHIPPET_PROCESSOR(.name = "greet", .version = "1", .summary = "greets", .process = process);
 C
-clang++ -std=c++20 "${warnings[@]}" -shared -fPIC "$work/greet.cc" -o "$work/greet.so" || exit 1
+# Leaving out what one does not need is what designated initialisers are for; clang 19 warns of it.
+clang++ -std=c++20 "${warnings[@]}" -Wno-unknown-warning-option -Wno-missing-designated-field-initializers -shared -fPIC "$work/greet.cc" -o "$work/greet.so" || exit 1
 said=$("$whippet" try "$work/greet.so" --timeout 20s 2>&1) && grep -q 'hello from C++: 0 bytes' <<<"$said" || {
     printf 'the processor written in C++ does not run:\n%s\n' "$said" >&2
     exit 1

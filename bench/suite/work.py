@@ -82,7 +82,7 @@ def retrying(session, count):
             waiting = machine.status_kib(running.pid, "VmRSS")
             running.child.process.send_signal(signal.SIGTERM)
             running.child.finish(60)
-        session.rabbitmq.await_ready(count)
+        session.rabbitmq.await_ready(count, patience=180)  # which the broker takes its time for: each is returned by itself
         return {"idle_mib": idle / MEBIBYTE, "waiting_mib": waiting / MEBIBYTE, "over_mib": (waiting - idle) / MEBIBYTE}
     return take
 
