@@ -55,7 +55,11 @@ kubernetes_leaves_room() {
     fits $deployment "$(sed -nE '/limits:/,$s/^ +memory: ([0-9]+)Mi$/\1/p' $deployment)" $((grace - pause))
 }
 
-# Takes a kubectl whose kustomize knows labels with pairs.
+# A kubectl whose kustomize knows labels with pairs (1.22 and later).
+kustomize_is_here() {
+    kubectl kustomize --help >/dev/null 2>&1 && ! kubectl kustomize deploy/kubernetes/base 2>&1 | grep -q 'unknown field'
+}
+
 kustomize_renders() {
     local overlay line
     for overlay in base keda; do
@@ -72,8 +76,8 @@ kustomize_renders() {
 
 compose_leaves_room
 kubernetes_leaves_room
-if kubectl kustomize --help >/dev/null 2>&1; then
+if kustomize_is_here; then
     kustomize_renders
 else
-    echo "kubectl is not here: what kustomize renders was not looked at"
+    echo "no kubectl is here, or an old one: what kustomize renders was not looked at"
 fi
