@@ -1,12 +1,12 @@
 #include "scenario.h"
 #include "calls.h"
+#include "open_descriptors.h"
 #include <async/loop.h>
 #include <base/bytes.h>
 #include <base/clock.h>
 #include <base/log.h>
 #include <certificate.h>
 #include <config/config.h>
-#include <dirent.h>
 #include <fake_broker.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
@@ -266,16 +266,6 @@ static void tear_down(void)
         certificate_destroy(&life.certificate);
         certificate_destroy(&life.authority);
     }
-}
-
-static size_t open_descriptors(void)
-{
-    size_t count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    while (readdir(folder) != NULL)
-        count++;
-    closedir(folder);
-    return count;
 }
 
 /* Only where there is a LeakSanitizer. */

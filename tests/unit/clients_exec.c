@@ -274,7 +274,7 @@ static int call_with_little_memory(whippet_task *task, void *arg)
 
 Test(exec, survives_any_allocation_that_fails)
 {
-    int before = count_descriptors();
+    unsigned before = open_descriptors();
     bool worked = false;
     for (size_t count = 0; count < 60 && !worked; count++) {
         struct call call = shell_call("cat; cat <&3; echo error >&2");
@@ -285,7 +285,7 @@ Test(exec, survives_any_allocation_that_fails)
         worked = call.error == 0;
         cr_assert(worked || call.error == WHIPPET_E_MEMORY, "%zu allocations: %s", count,
                   whippet_error_text(call.error));
-        cr_assert_eq(count_descriptors(), before, "with %zu allocations", count);
+        cr_assert_eq(open_descriptors(), before, "with %zu allocations", count);
         cr_assert_not(has_children());
         forget(&call);
         free((void *)call.command.input.data);
@@ -310,7 +310,7 @@ static int call_many(whippet_task *task, void *arg)
 Test(exec, runs_many_at_once_and_loses_no_descriptor)
 {
     static struct call calls[MANY];
-    int before = count_descriptors();
+    unsigned before = open_descriptors();
     for (int i = 0; i < MANY; i++) {
         calls[i] = shell_call("cat; cat <&3");
         calls[i].command.input = bytes_of_text("a");
@@ -323,7 +323,7 @@ Test(exec, runs_many_at_once_and_loses_no_descriptor)
         cr_assert_str_eq(calls[i].output, "ab");
         forget(&calls[i]);
     }
-    cr_assert_eq(count_descriptors(), before);
+    cr_assert_eq(open_descriptors(), before);
     cr_assert_not(has_children());
 }
 

@@ -193,11 +193,11 @@ Test(exec, reads_what_a_grandchild_writes_soon_after)
 
 static void assert_cannot_start(struct call *call, const char *expected)
 {
-    int before = count_descriptors();
+    unsigned before = open_descriptors();
     run_task(call_exec, call, INFINITY);
     cr_assert_eq(call->error, WHIPPET_E_SYSTEM, "%s", whippet_error_text(call->error));
     cr_assert_str_eq(call->error_text, expected);
-    cr_assert_eq(count_descriptors(), before);
+    cr_assert_eq(open_descriptors(), before);
     cr_assert_not(has_children());
     forget(call);
 }
@@ -267,7 +267,7 @@ Test(exec, explains_arguments_that_are_too_long)
 Test(exec, explains_when_descriptors_run_out)
 {
     struct rlimit limit, original;
-    int before = count_descriptors();
+    unsigned before = open_descriptors();
     bool refused = false, worked = false;
     getrlimit(RLIMIT_NOFILE, &original);
     for (rlim_t left = 0; left < 12; left++) {
@@ -288,7 +288,7 @@ Test(exec, explains_when_descriptors_run_out)
                              "files (ulimit -n), or lower the concurrency");
         }
         forget(&call);
-        cr_assert_eq(count_descriptors(), before, "with %d descriptors left", (int)left);
+        cr_assert_eq(open_descriptors(), before, "with %d descriptors left", (int)left);
         cr_assert_not(has_children());
     }
     cr_assert(refused && worked);

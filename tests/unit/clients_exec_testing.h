@@ -8,10 +8,10 @@
 #include <base/clock.h>
 #include <base/memory.h>
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <open_descriptors.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,16 +119,6 @@ static struct call shell_call(const char *script)
 }
 
 /* --- Looking at the process itself ----------------------------------------------------------------------*/
-
-static int count_descriptors(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    int count = 0;
-    while (readdir(directory) != NULL)
-        count++;
-    closedir(directory);
-    return count;
-}
 
 /* Whether this process has a child left, running or dead. */
 static bool has_children(void)

@@ -43,13 +43,13 @@ Test(http, is_cancelled_and_hangs_up)
 {
     struct call call = {0};
     cr_assert_eq(ask("/page")->error, 0); /* what libcurl opens once is open */
-    int before = count_descriptors();
+    unsigned before = open_descriptors();
     aim(&call, "http", web_server_port(server), "/never");
     start_task(cancel_soon, &call, INFINITY);
     run_tasks();
     cr_assert_eq(call.error, WHIPPET_E_CANCELLED);
     assert_has(call.words, "cancelled");
-    cr_assert_leq(count_descriptors(), before);
+    cr_assert_leq(open_descriptors(), before);
 }
 
 static int cancel_at_once(whippet_task *task, void *arg)

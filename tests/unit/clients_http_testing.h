@@ -8,8 +8,8 @@
 #include <base/memory.h>
 #include <certificate.h>
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <math.h>
+#include <open_descriptors.h>
 #include <patience.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -203,16 +203,6 @@ static struct call *run_call(struct call *call, const char *path)
 static void assert_has(const char *text, const char *part)
 {
     cr_assert_not_null(strstr(text, part), "\"%s\" is not in \"%s\"", part, text);
-}
-
-static int count_descriptors(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    int count = 0;
-    while (readdir(directory) != NULL)
-        count++;
-    closedir(directory);
-    return count;
 }
 
 #endif

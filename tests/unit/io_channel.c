@@ -1,5 +1,6 @@
 /* Requests on a channel, awaited. */
 #include "io_testing.h"
+#include "short_memory.h"
 #include <io/channel.h>
 
 /* --- One task that does what the test wants, on one channel ---------------------------------------------*/
@@ -504,14 +505,6 @@ Test(channel, hears_its_answers_when_its_number_was_given_back_this_very_turn)
 }
 
 /* --- Without memory -------------------------------------------------------------------------------------*/
-
-static long allowed;
-
-static bool all_but_one(size_t size)
-{
-    (void)size;
-    return allowed-- != 0;
-}
 
 static int open_and_declare(whippet_task *task)
 {

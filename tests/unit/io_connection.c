@@ -1,5 +1,6 @@
 /* A connection that keeps itself up, against a broker that makes it hard. */
 #include "io_testing.h"
+#include "short_memory.h"
 #include <io/connection.h>
 #include <sys/socket.h>
 
@@ -652,14 +653,6 @@ Test(connection, stops_while_reading_is_paused)
 }
 
 /* --- Without memory -------------------------------------------------------------------------------------*/
-
-static long allowed;
-
-static bool all_but_one(size_t size)
-{
-    (void)size;
-    return __atomic_fetch_sub(&allowed, 1, __ATOMIC_RELAXED) != 0;
-}
 
 Test(connection, comes_up_whatever_allocation_fails_once)
 {

@@ -1,4 +1,5 @@
 #include "io_testing.h"
+#include "short_memory.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <io/dial.h>
@@ -191,14 +192,6 @@ Test(dial, ends_at_once_when_it_is_cancelled_while_it_resolves)
     task_cancel(call.task);
     rig_until(call.ended);
     cr_assert_eq(call.result, WHIPPET_E_CANCELLED, "%d", call.result);
-}
-
-static long allowed;
-
-static bool all_but_one(size_t size)
-{
-    (void)size;
-    return __atomic_fetch_sub(&allowed, 1, __ATOMIC_RELAXED) != 0;
 }
 
 Test(dial, says_so_when_any_allocation_fails)

@@ -1,5 +1,6 @@
 /* Publishing with confirms. */
 #include "io_testing.h"
+#include "short_memory.h"
 #include <io/publisher.h>
 
 /* --- A publisher and its callers ------------------------------------------------------------------------*/
@@ -690,14 +691,6 @@ Test(publisher, gives_up_what_waits_for_room_when_it_is_hurried_and_the_connecti
 }
 
 /* --- Without memory -------------------------------------------------------------------------------------*/
-
-static long allowed;
-
-static bool all_but_one(size_t size)
-{
-    (void)size;
-    return __atomic_fetch_sub(&allowed, 1, __ATOMIC_RELAXED) != 0;
-}
 
 Test(publisher, comes_back_whatever_allocation_fails_once)
 {

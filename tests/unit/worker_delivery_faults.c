@@ -1,4 +1,5 @@
 /* Deliveries when anything may happen to them, and without memory. */
+#include "short_memory.h"
 #include "worker_testing.h"
 
 #define QUEUE(name, more) "{\"name\":\"" name "\",\"processor\":\"counting\"" more "}"
@@ -110,20 +111,6 @@ Test(delivery, ends_in_exactly_one_way_whatever_happens)
 }
 
 /* --- Without memory -------------------------------------------------------------------------------------*/
-
-static long allowed;
-
-static bool all_but_one(size_t size)
-{
-    (void)size;
-    return allowed-- != 0;
-}
-
-static bool all_up_to(size_t size)
-{
-    (void)size;
-    return allowed > 0 && allowed-- > 0;
-}
 
 /* The size of what keeps a dead letter's task going. */
 static bool all_but_handovers(size_t size)

@@ -1,8 +1,8 @@
 /* Files that change while what they held runs, and copies that can't be made. Two plugins that tests/plugins
  * has (deeds, options) take turns under one path. */
 #include "../../src/worker/plugin_copy.h"
+#include "open_descriptors.h"
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
@@ -93,16 +93,6 @@ static const char *object_of(const struct plugin *plugin)
     } process = {.function = plugin->descriptor.process};
     cr_assert_neq(dladdr(process.address, &info), 0);
     return info.dli_fname;
-}
-
-static unsigned open_descriptors(void)
-{
-    unsigned count = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    while (readdir(directory) != NULL)
-        count++;
-    closedir(directory);
-    return count;
 }
 
 /* --- A file that changes --------------------------------------------------------------------------------*/

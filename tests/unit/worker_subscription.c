@@ -1,4 +1,5 @@
 /* One queue's consumer: from idle to consuming, and over again whenever something is lost. */
+#include "short_memory.h"
 #include "worker_testing.h"
 
 #define QUEUE(more) "{\"name\":\"q\",\"processor\":\"counting\"" more "}"
@@ -583,20 +584,6 @@ Test(subscription, names_its_states)
 }
 
 /* --- Without memory -------------------------------------------------------------------------------------*/
-
-static long allowed;
-
-static bool all_but_one(size_t size)
-{
-    (void)size;
-    return allowed-- != 0;
-}
-
-static bool all_up_to(size_t size)
-{
-    (void)size;
-    return allowed > 0 && allowed-- > 0;
-}
 
 static void come_back_starving(bool (*permit)(size_t size), long step)
 {

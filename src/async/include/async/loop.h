@@ -86,9 +86,10 @@ typedef void watch_function(void *owner, int events);
  * open for as long as anything is watched. */
 struct watch *watch_create(struct loop *loop, int descriptor, watch_function *function, void *owner);
 void watch_set(struct watch *watch, int events); /* 0: nothing */
-void watch_same(
-    struct watch *watch); /* before the first: the loop has watched this descriptor since it was opened */
-void watch_destroy(struct watch *watch); /* also from inside its own function; NULL is fine */
+void watch_destroy(struct watch *watch);         /* also from inside its own function; NULL is fine */
+
+/* Before the first watch_set: the loop has watched this descriptor since it was opened. */
+void watch_same(struct watch *watch);
 
 /* whippet_wait_fd for who waits again and again for the same descriptor, known to be one: it costs no system
  * call where it goes from one waiting task to the next within a turn. `*last` is for the caller to keep with
