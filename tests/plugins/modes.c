@@ -113,9 +113,9 @@ static void note(struct modes *modes, const whippet_message *message, const char
     char line[160];
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    int length = snprintf(line, sizeof(line), "%s %lld.%06ld %u 1 %.*s\n", event, (long long)now.tv_sec,
+    int length = snprintf(line, sizeof(line), "%s %lld.%06ld %u 1 %.*s %d\n", event, (long long)now.tv_sec,
                           now.tv_nsec / 1000, whippet_attempt(message), id.len ? (int)id.len : 1,
-                          id.len ? (const char *)id.data : "-");
+                          id.len ? (const char *)id.data : "-", (int)getpid());
     if (write(modes->file, line, (size_t)length) != length) {
         abort();
     }

@@ -19,9 +19,10 @@ struct records records_read(const char *path)
             records.items = realloc(records.items, room * sizeof(*records.items));
         }
         struct record *record = &records.items[records.count++];
-        int fields = sscanf(line, "%7s %lf %u %u %63s", record->event, &record->at, &record->attempt,
-                            &record->running, record->id);
-        cr_assert_eq(fields, 5, "%s: line %zu is not a record: %s", path, records.count, line);
+        record->process = 0;
+        int fields = sscanf(line, "%7s %lf %u %u %63s %d", record->event, &record->at, &record->attempt,
+                            &record->running, record->id, &record->process);
+        cr_assert_geq(fields, 5, "%s: line %zu is not a record: %s", path, records.count, line);
     }
     if (file) {
         fclose(file);

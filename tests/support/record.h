@@ -16,6 +16,7 @@ struct record {
     unsigned attempt;              /* as the worker counts it */
     unsigned running;              /* attempts inside process() at that moment, this one included */
     char id[RECORD_ID_SIZE];       /* the message's id; "-" when it has none */
+    int process;                   /* that wrote the line; 0 where the processor does not say */
 };
 
 struct records {
