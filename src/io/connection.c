@@ -133,7 +133,7 @@ static int open_transport(whippet_task *task, struct connection *connection, con
     connection->dialled = -1;
     if (descriptor < 0)
         descriptor = dial(task, endpoint->host, endpoint->port, &failure);
-    connection->unreachable[connection->endpoint] = descriptor < 0;
+    connection->history[connection->endpoint].unreachable = descriptor < 0;
     if (descriptor < 0)
         return failure_set(&connection->failure, descriptor, "%s: %s", endpoint->display, failure.text);
     connection->transport = endpoint->tls != NULL
@@ -216,9 +216,8 @@ struct connection *connection_create(struct loop *loop, const struct connection_
         return NULL;
     connection->dialled = -1;
     connection->input = memory_allocate(CONNECTION_READ_CAPACITY);
-    connection->unreachable =
-        memory_allocate_zeroed(options->endpoint_count * sizeof *connection->unreachable);
-    if (connection->input == NULL || connection->unreachable == NULL) {
+    connection->history = memory_allocate_zeroed(options->endpoint_count * sizeof *connection->history);
+    if (connection->input == NULL || connection->history == NULL) {
         connection_destroy(connection);
         return NULL;
     }
@@ -240,7 +239,7 @@ void connection_destroy(struct connection *connection)
         return;
     memory_free(connection->channels);
     memory_free(connection->input);
-    memory_free(connection->unreachable);
+    memory_free(connection->history);
     secret_destroy(connection->password);
     memory_free(connection);
 }

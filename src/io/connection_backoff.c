@@ -34,7 +34,7 @@ static int probe_run(whippet_task *task, void *arg)
 static bool probe_all(whippet_task *task, struct connection *connection)
 {
     for (size_t i = 0; i < connection->options.endpoint_count; i++) {
-        if (!connection->unreachable[i])
+        if (!connection->history[i].unreachable)
             continue;
         int descriptor = whippet_with_timeout(task, connection->options.connect_timeout, probe_run,
                                               (void *)&connection->options.endpoints[i]);
@@ -51,7 +51,7 @@ static bool probe_all(whippet_task *task, struct connection *connection)
 static bool any_is_unreachable(const struct connection *connection)
 {
     for (size_t i = 0; i < connection->options.endpoint_count; i++)
-        if (connection->unreachable[i])
+        if (connection->history[i].unreachable)
             return true;
     return false;
 }
@@ -70,21 +70,31 @@ static int sleep_probing(whippet_task *task, struct connection *connection, doub
     }
 }
 
+/* A loss is said each time; what each endpoint answers to one try after another, once. */
+static void report(struct connection *connection, size_t endpoint, bool was_open, const char *next)
+{
+    struct log_fields fields = {.connection = connection->options.name, .error = connection->failure.text};
+    if (was_open)
+        log_event(WHIPPET_WARNING, &fields, "connection lost; %s", next);
+    else
+        log_repeated(&connection->history[endpoint].refusals, loop_now(connection->loop), WHIPPET_WARNING,
+                     &fields, "no connection; %s", next);
+}
+
 int connection_await_next_try(whippet_task *task, struct connection *connection, bool was_open)
 {
-    const char *what = was_open ? "connection lost" : "no connection";
-    char text[96];
+    size_t tried = connection->endpoint;
+    char next[64];
     if (!was_open && connection->handlers->failed != NULL)
         connection->handlers->failed(connection->owner);
     connection->endpoint = (connection->endpoint + 1) % connection->options.endpoint_count;
     if (connection->endpoint != 0 && !was_open) {
-        snprintf(text, sizeof text, "%s; trying the next address", what);
-        connection_report(connection, WHIPPET_WARNING, connection->failure.text, text);
+        report(connection, tried, was_open, "trying the next address");
         return 0;
     }
     double delay = backoff(connection);
     connection->attempts++;
-    snprintf(text, sizeof text, "%s; trying again in %.1f s", what, delay);
-    connection_report(connection, WHIPPET_WARNING, connection->failure.text, text);
+    snprintf(next, sizeof next, "trying again in %.1f s", delay);
+    report(connection, tried, was_open, next);
     return sleep_probing(task, connection, loop_now(connection->loop) + delay);
 }

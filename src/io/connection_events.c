@@ -110,6 +110,7 @@ static void on_opened(void *owner)
     connection->state = CONNECTION_OPEN;
     connection->epoch++;
     connection->attempts = 0;
+    log_repetition_over(&connection->history[connection->endpoint].refusals);
     snprintf(text, sizeof text, "connected to %s (%s%s%s)", endpoint->display,
              session_server(connection->session), *cluster != '\0' ? ", " : "", cluster);
     connection_report(connection, WHIPPET_INFO, NULL, text);

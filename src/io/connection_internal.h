@@ -4,6 +4,7 @@
 #ifndef IO_CONNECTION_INTERNAL_H
 #define IO_CONNECTION_INTERNAL_H
 
+#include <base/log_repeated.h>
 #include <io/channel.h>
 #include <io/connection.h>
 #include <io/transport.h>
@@ -11,6 +12,12 @@
 enum {
     /* One unfinished frame, and as much again to read behind it. */
     CONNECTION_READ_CAPACITY = 2 * (SESSION_FRAME_MAX + SESSION_FRAME_OVERHEAD),
+};
+
+/* How an endpoint was found at the last try. */
+struct endpoint_history {
+    bool unreachable; /* nobody took the connection */
+    struct log_repetition refusals;
 };
 
 struct connection {
@@ -25,9 +32,9 @@ struct connection {
     struct whippet_failure failure;
     bool stopping;
     bool reading_paused;
-    size_t endpoint;       /* the one to be tried next */
-    unsigned attempts;     /* in a row that failed */
-    bool *unreachable;     /* by endpoint: nobody took the connection when it was tried last; owned */
+    size_t endpoint;                  /* the one to be tried next */
+    unsigned attempts;                /* in a row that failed */
+    struct endpoint_history *history; /* by endpoint; owned */
     int dialled;           /* what a probe got of the endpoint to be tried next; owned; -1: nothing */
     char *password;        /* what the endpoint's file held when it was read last; owned; NULL: never read */
     whippet_task *task;    /* connection_main; NULL when it does not run */

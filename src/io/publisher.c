@@ -1,5 +1,5 @@
 #include "refusal.h"
-#include <base/log.h>
+#include <base/log_repeated.h>
 #include <base/memory.h>
 #include <io/publisher.h>
 #include <math.h>
@@ -22,6 +22,7 @@ struct publisher {
     size_t unconfirmed_count;
     struct list waiting; /* struct turn: callers that wait for room, in order */
     struct refusals refusals;
+    struct log_repetition failed_openings;
 };
 
 /* What a caller is woken with whose message is to be sent once more: no error, and no success. */
@@ -207,13 +208,14 @@ static const struct channel_handlers HANDLERS = {
     .confirmed = on_confirmed,
 };
 
-static void report_channel(const struct publisher *publisher, int error)
+static void report_channel(struct publisher *publisher, int error)
 {
     const struct whippet_failure *why = &publisher->channel.closed_by;
     struct log_fields fields = {.connection = connection_name(publisher->connection),
                                 .error = why->error != 0 ? why->text : whippet_error_text(error)};
-    log_event(WHIPPET_WARNING, &fields, "the channel to publish on (%s) is not open; trying again",
-              publisher->name);
+    log_repeated(&publisher->failed_openings, loop_now(connection_loop(publisher->connection)),
+                 WHIPPET_WARNING, &fields, "the channel to publish on (%s) is not open; trying again",
+                 publisher->name);
 }
 
 /* Opens the channel and stays until it is gone. 0, or why it could not be opened. */

@@ -153,6 +153,7 @@ static void on_ready(struct child *child)
     if (child->state != CHILD_STARTING)
         return;
     child->state = CHILD_UP;
+    log_repetition_over(&child->group->failed_starts);
     stop_timer(child);
     log_event(WHIPPET_DEBUG, &fields, "the child process %ld is ready", (long)child->process.process);
     subscription_wake(subscription);
@@ -311,7 +312,8 @@ static void show_why(struct child *child, double delay)
     struct subscription *subscription = child->group->subscription;
     struct log_fields fields = fields_of(child);
     fields.error = child->failure.text;
-    log_event(WHIPPET_ERROR, &fields, "a child process has ended; the next starts in %.1f s", delay);
+    log_repeated(&child->group->failed_starts, loop_now(subscription->worker->loop), WHIPPET_ERROR, &fields,
+                 "a child process has ended; the next starts in %.1f s", delay);
     if (child_group_is_up(child->group))
         return;
     subscription->failure = child->failure;
@@ -339,9 +341,10 @@ static void explain(struct child *child, enum child_state before, long process, 
     else if (before == CHILD_STARTING && child->stalled)
         failure_set(&child->failure, WHIPPET_E_TIMEOUT, "setup() did not come to its end within %g s",
                     SETUP_SECONDS);
+    else if (before == CHILD_STARTING) /* without its number: the same cause each time */
+        failure_set(&child->failure, WHIPPET_E_CLOSED, "the child process %s before it was set up", how);
     else
-        failure_set(&child->failure, WHIPPET_E_CLOSED, "the child process %ld %s%s", process, how,
-                    before == CHILD_STARTING ? " before it was set up" : "");
+        failure_set(&child->failure, WHIPPET_E_CLOSED, "the child process %ld %s", process, how);
 }
 
 static void on_exit_event(void *owner, int events)

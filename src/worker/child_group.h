@@ -45,6 +45,7 @@ struct child_group {
     unsigned count;
     uint32_t share; /* seats of each child */
     bool closing;
+    struct log_repetition failed_starts; /* since a child was ready last */
     struct list publications; /* struct errand of child_publish.c: what children publish, and its task */
     struct waiter changed;    /* child_group_close waits here */
     struct child children[];

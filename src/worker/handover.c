@@ -48,9 +48,9 @@ static int try_copy(whippet_task *task, const struct handover *handover, struct 
     bool readable = delivery->message.content->headers != PROPERTIES_HEADERS_MALFORMED;
     int error = publish_copy(task, handover, readable, failure);
     if (error == WHIPPET_E_LIMIT && handover->copy.may_lose_headers) {
-        log_event(WHIPPET_WARNING, &delivery->fields,
-                  "the dead letter's headers do not fit a frame together with ours: the original ones are "
-                  "left out");
+        log_limited(delivery->subscription, LOG_HEADERS_LEFT_OUT, &delivery->fields,
+                    "the dead letter's headers do not fit a frame together with ours: the original ones are "
+                    "left out");
         error = publish_copy(task, handover, false, failure);
     }
     if (error == WHIPPET_E_UNROUTABLE) {

@@ -30,7 +30,8 @@ static void give_up(struct delivery *delivery)
 {
     struct log_fields fields = delivery->fields;
     fields.error = "its headers do not fit a frame together with ours";
-    log_event(WHIPPET_WARNING, &fields, "can't wait in a delay queue, and is retried from memory");
+    log_limited(delivery->subscription, LOG_ATTEMPT_FAILED, &fields,
+                "can't wait in a delay queue, and is retried from memory");
     delivery_retry_in_memory(delivery);
 }
 

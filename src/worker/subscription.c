@@ -164,6 +164,7 @@ static void stay_until_lost(whippet_task *task, struct subscription *subscriptio
     const struct consumer *consumer = subscription->consumer;
     subscription_enter(subscription, SUBSCRIPTION_CONSUMING);
     subscription->failures = 0;
+    log_repetition_over(&subscription->refusals);
     report_consuming(subscription);
     while (consumer->channel.is_open && !consumer->cancelled && !subscription_is_leaving(subscription)) {
         waiter_init(&subscription->changed);
@@ -241,7 +242,8 @@ static int back_off(whippet_task *task, struct subscription *subscription)
                                 .processor = subscription->config->processor,
                                 .error = subscription->failure.text};
     shared_text_set(&subscription->stats.failure, subscription->failure.text);
-    log_event(WHIPPET_ERROR, &fields, "not consuming; trying again in %.1f s", delay);
+    log_repeated(&subscription->refusals, loop_now(subscription->worker->loop), WHIPPET_ERROR, &fields,
+                 "not consuming; trying again in %.1f s", delay);
     return pause_before_next(task, subscription, delay);
 }
 

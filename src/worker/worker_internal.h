@@ -4,6 +4,7 @@
 
 #include "executor.h"
 #include <base/list.h>
+#include <base/log_repeated.h>
 #include <config/retry.h>
 #include <io/publisher.h>
 #include <stats/stats.h>
@@ -24,6 +25,7 @@ enum log_kind {
     LOG_DEAD_LETTERED,
     LOG_DISCARDED,
     LOG_NOT_HANDED_OVER,
+    LOG_HEADERS_LEFT_OUT,
     LOG_UNHANDLED,
     LOG_CONSUMED_IN_VAIN,
     LOG_CONSUMING_AGAIN,
@@ -68,6 +70,7 @@ struct subscription {
     enum subscription_state state;
     struct whippet_failure failure; /* why it FAILED last */
     unsigned failures;              /* in a row */
+    struct log_repetition refusals; /* of the broker, to let it consume */
     unsigned in_vain;               /* consumers in a row that the broker took away at once */
     whippet_task *task;             /* subscription_main; NULL when it does not run */
     struct waiter changed;          /* the task waits here for anything below to change */

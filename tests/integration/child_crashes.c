@@ -442,12 +442,13 @@ static void come_up_late(const char *how, const char *complaint)
     struct worker *worker;
 
     set_down(true);
-    worker = worker_start("",
+    worker = worker_start("'log': {'level': 'debug'}",
                           "[{'name': '%s', 'processor': 'modes', 'run': 'process', 'declare': 'create',"
                           "  'settings': {'path': '%s', 'setup': '%s'}}]",
                           queue, stage_path("notes"), how);
     worker_await_saying(worker, 20, complaint);
     await(20, worker_said(worker, complaint) >= 3, "more tries");
+    cr_assert_eq(worker_said(worker, "\"level\":\"error\""), 1, "it was not complained of once");
     cr_assert_eq(worker_said(worker, "consuming"), 0, "it took messages that nobody could run");
     set_down(false);
     worker_await_consuming(worker, queue);

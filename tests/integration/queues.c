@@ -194,6 +194,19 @@ Test(queues, that_are_missing_under_passive_are_waited_for)
     worker_stop(worker, 5);
 }
 
+Test(queues, that_are_missing_for_long_are_tried_again_and_complained_of_once)
+{
+    const char *queue = stage_name("missing");
+    struct worker *worker = worker_start(
+        "'log': {'level': 'debug'}",
+        "[{'name': '%s', 'declare': 'passive', 'processor': 'record', 'settings': {'path': '%s'}}]", queue,
+        stage_path("record"));
+
+    await(30, worker_said(worker, "not consuming; trying again") == 3, "three tries");
+    cr_assert_eq(worker_said(worker, "\"level\":\"error\""), 1, "it was not complained of once");
+    worker_stop(worker, 5);
+}
+
 Test(queues, that_are_deleted_under_passive_are_waited_for)
 {
     const char *queue = stage_name("deleted");

@@ -84,7 +84,7 @@ Test(recovery, from_a_long_outage_takes_less_than_a_second)
     double seconds = 0, best = 10;
 
     stage_start_broker();
-    worker = worker_start("",
+    worker = worker_start("'log': {'level': 'debug'}", /* which says each try */
                           "[{'name': '%s', 'processor': 'record', 'type': 'classic',"
                           "  'settings': {'path': '%s'}}]",
                           queue, stage_path("record"));
