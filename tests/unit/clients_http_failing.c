@@ -270,6 +270,7 @@ static void stop_tls(struct web_server *tls_server)
 }
 
 static const long DAY = 86400;
+static const double AMPLE = 100; /* seconds: reading all authorities' certificates takes Valgrind a dozen */
 
 Test(http, trusts_the_ca_it_is_given)
 {
@@ -287,7 +288,7 @@ Test(http, trusts_the_ca_it_is_given)
 static void assert_untrusted(const char *names, long begins, long ends, bool has_ca, const char *words)
 {
     struct web_server *tls_server = start_tls(names, begins, ends);
-    struct call call = {.request = {.ca_file = has_ca ? ca_file : NULL}};
+    struct call call = {.request = {.ca_file = has_ca ? ca_file : NULL, .connect_timeout = AMPLE}};
     aim(&call, "https", web_server_port(tls_server), "/page");
     run_call(&call, NULL);
     cr_assert_eq(call.error, WHIPPET_E_REFUSED, "%s", call.words);
@@ -312,7 +313,7 @@ Test(http, does_not_trust_an_expired_certificate)
 
 Test(http, says_that_tls_is_not_spoken)
 {
-    struct call call = {0};
+    struct call call = {.request = {.connect_timeout = AMPLE}};
     aim(&call, "https", web_server_port(server), "/page");
     run_call(&call, NULL);
     cr_assert_eq(call.error, WHIPPET_E_PROTOCOL, "%s", call.words);

@@ -253,16 +253,16 @@ static int connect_in_vain(whippet_task *task, void *arg)
     return error;
 }
 
-static int try_for_a_second(whippet_task *task, void *arg)
+static int try_for_a_while(whippet_task *task, void *arg)
 {
-    cr_assert_eq(whippet_with_timeout(task, 1, connect_in_vain, arg), WHIPPET_E_TIMEOUT);
+    cr_assert_eq(whippet_with_timeout(task, patience_stretched(1), connect_in_vain, arg), WHIPPET_E_TIMEOUT);
     return 0;
 }
 
 static void assert_no_connection(const whippet_pg_options *options, const char *part)
 {
     struct vain vain = {.pool = open_pool(options), .part = part};
-    run_task(try_for_a_second, &vain);
+    run_task(try_for_a_while, &vain);
     whippet_pg_close(vain.pool);
 }
 
@@ -286,7 +286,7 @@ Test(postgres_pool, gives_up_on_a_server_that_does_not_answer)
     cr_assert_eq(listen(silent, 16), 0);
     cr_assert_eq(getsockname(silent, (struct sockaddr *)&address, &size), 0);
     snprintf(url, sizeof url, "postgresql://127.0.0.1:%d/x", ntohs(address.sin_port));
-    assert_no_connection(&(whippet_pg_options){.url = url, .connect_timeout = 0.2},
+    assert_no_connection(&(whippet_pg_options){.url = url, .connect_timeout = patience_stretched(0.2)},
                          "connecting to PostgreSQL at 127.0.0.1: timed out");
     close(silent);
 }
