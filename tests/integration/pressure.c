@@ -96,9 +96,10 @@ Test(pressure, a_relay_that_breaks_off_leaves_the_connection_of_dead_letters_alo
     await(20, admin_says(worker, "/metrics", "whippet_connection_up{connection=\"relay\"} 1"), "a relay");
     await(20, proxy_status(proxy).up > 2 * MIB, "the first part of the copy");
     client_send_many(stage_client(), failing, 20);
+    proxy_say(proxy, "throttle %d", MIB / 4); /* the command that cuts takes seconds on a busy machine */
     cut_connection("consume");
-    worker_await_saying(worker, 10, "connection lost");
     proxy_say(proxy, "throttle 0");
+    worker_await_saying(worker, 10, "connection lost");
     client_send_many(stage_client(), failing, 20);
     await(30, client_ready(stage_client(), dead_queue(failing)) >= 40, "40 dead letters, found %ld",
           client_ready(stage_client(), dead_queue(failing)));

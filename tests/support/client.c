@@ -47,6 +47,8 @@ struct client *client_open(const char *url)
     socket = amqp_tcp_socket_new(client->connection);
     cr_assert_eq(amqp_socket_open(socket, address.host, address.port), AMQP_STATUS_OK,
                  "test client: no connection to %s", url);
+    amqp_set_handshake_timeout(client->connection,
+                               &(struct timeval){.tv_sec = (time_t)patience_stretched(12)});
     check(amqp_login(client->connection, "/", 0, FRAME_MAX, 0, AMQP_SASL_METHOD_PLAIN, address.user,
                      address.password),
           "login");

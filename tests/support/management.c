@@ -1,4 +1,5 @@
 #include "management.h"
+#include "patience.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -34,6 +35,8 @@ unsigned management_enable(struct broker *broker)
     cr_assert_not_null(file, "%s", path);
     fputs("[rabbitmq_management].\n", file);
     fclose(file);
+    /* The broker takes connections a moment before it takes plugins. */
+    await(30, strstr(broker_eval(broker, "rabbit:is_running()"), "true") != NULL, "the broker to be up");
     for (unsigned i = 0; i < TRIES; i++) {
         unsigned port = free_port();
         said = broker_eval(
