@@ -163,7 +163,7 @@ static int take_options(struct request *request, int argc, char **argv)
         }
     }
     if (optind < argc)
-        return usage_error(argv[0], "it takes no \"%s\"", argv[optind]);
+        return usage_error_operand(argv[0], argv[optind], "--config");
     if (!request->broker && (request->compare.json || request->compare.management != NULL))
         return usage_error(argv[0], "--json and --management go with --broker");
     return OPTIONS_END;

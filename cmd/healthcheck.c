@@ -47,7 +47,7 @@ int command_healthcheck(int argc, char **argv)
         }
     }
     if (optind < argc)
-        return usage_error(argv[0], "it takes no \"%s\"", argv[optind]);
+        return usage_error_operand(argv[0], argv[optind], "--admin");
     if (url != NULL && admin_address_parse(url, &address, &failure) != 0)
         return usage_error(argv[0], "--admin: %s", failure.text);
     if (url == NULL && admin_address_find(file, &address, &failure) != 0) {

@@ -17,6 +17,14 @@ int usage_error(const char *command, const char *format, ...)
     return EXIT_USAGE;
 }
 
+int usage_error_operand(const char *command, const char *operand, const char *option)
+{
+    if (option == NULL)
+        return usage_error(command, "it takes no \"%s\"", operand);
+    return usage_error(command, "it takes options alone, and no \"%s\"; did you mean %s %s?", operand, option,
+                       operand);
+}
+
 static size_t count_options(const struct option *options)
 {
     size_t count = 0;

@@ -32,4 +32,8 @@ int options_none(const char *command, int argc, char **argv);
 /* Explains a mistake in the command line, printf-style, and where to read more. Returns EXIT_USAGE. */
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same where an operand was given to a command that takes options alone. `option` is what it may be the
+ * value of; NULL: of none. */
+int usage_error_operand(const char *command, const char *operand, const char *option);
+
 #endif

@@ -231,7 +231,7 @@ static int read_options(int argc, char **argv, const char **file, bool *wait)
     if (option == OPTIONS_WRONG)
         return EXIT_USAGE;
     if (optind < argc)
-        return usage_error(argv[0], "it takes no \"%s\"", argv[optind]);
+        return usage_error_operand(argv[0], argv[optind], "--config");
     return OPTIONS_END;
 }
 

@@ -161,7 +161,7 @@ static int read_options(int argc, char **argv, struct request *request)
         default: return option == OPTIONS_HELP ? EXIT_DONE : EXIT_USAGE;
         }
     }
-    return optind < argc ? usage_error(argv[0], "it takes no \"%s\"", argv[optind]) : -1;
+    return optind < argc ? usage_error_operand(argv[0], argv[optind], "--admin") : -1;
 }
 
 int command_top(int argc, char **argv)

@@ -10,7 +10,7 @@ int command_version(int argc, char **argv)
     if (code != OPTIONS_END)
         return code;
     if (optind < argc)
-        return usage_error("version", "it takes no \"%s\"", argv[optind]);
+        return usage_error_operand("version", argv[optind], NULL);
     printf("whippet %s (%s)\n"
            "processor ABI %u, coroutines by %s\n"
            "built with %s, rabbitmq-c %s, cJSON %s\n",

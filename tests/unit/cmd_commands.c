@@ -117,6 +117,16 @@ Test(commands, refuse_words_too_many)
     assert_contains(result.error, "whippet version: it takes no \"please\"");
 }
 
+Test(commands, name_the_option_that_a_word_may_be_the_value_of)
+{
+    whippet("", "run", "my.json", NULL);
+    assert_code(64);
+    assert_contains(result.error, "no \"my.json\"; did you mean --config my.json?");
+    whippet("", "top", "127.0.0.1:9464", NULL);
+    assert_code(64);
+    assert_contains(result.error, "did you mean --admin 127.0.0.1:9464?");
+}
+
 Test(commands, default_to_run)
 {
     whippet("", "-c", "/no/such/file.json", NULL);
