@@ -20,9 +20,8 @@ enum {
 static bool parse_url(const char *url, struct admin_address *address)
 {
     static const char SCHEME[] = "http://";
-    if (strncmp(url, SCHEME, strlen(SCHEME)) != 0)
-        return false;
-    const char *host = url + strlen(SCHEME);
+    bool has_scheme = strncmp(url, SCHEME, strlen(SCHEME)) == 0;
+    const char *host = has_scheme ? url + strlen(SCHEME) : url;
     bool in_brackets = *host == '[';
     host += in_brackets;
     size_t length = strcspn(host, in_brackets ? "]" : ":/");

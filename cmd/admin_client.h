@@ -5,7 +5,7 @@
 #include <base/buffer.h>
 #include <base/failure.h>
 
-/* "http://host:port", with or without a slash behind. */
+/* "http://host:port", with or without a slash behind, or host and port alone. */
 struct admin_address {
     char host[256];
     char port[8];

@@ -1,7 +1,7 @@
-/* A fork() for the tests' programs under AddressSanitizer, which in GCC 12 does not ready its allocator for
- * one: where another thread was allocating at that moment, as those of Criterion's runner are now and then,
- * the child waits for ever for that thread's lock, before it comes to run anything. So a child shows first
- * that it can allocate; one that can't is replaced. */
+/* A fork() for the tests' programs under AddressSanitizer, which in GCC 12 and 14 does not ready its
+ * allocator for one: where another thread was allocating at that moment, as those of Criterion's runner are
+ * now and then, the child waits for ever for that thread's lock, before it comes to run anything. So a child
+ * shows first that it can allocate; one that can't is replaced. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
