@@ -4,7 +4,7 @@
 
 static const double SAY_AGAIN_SECONDS = 60;
 
-/* Cut as failure texts are, so that it compares equal to what is kept of it. */
+/* As far as is kept of it. */
 static bool is_same(const struct log_repetition *repetition, const char *error)
 {
     return repetition->error[0] != '\0' &&
