@@ -56,7 +56,7 @@ static void reserve_page(struct page *page)
 {
     enum {
         REST = 16 * 1024,
-        SAMPLES = 41,    /* of a queue */
+        SAMPLES = 46,    /* of a queue */
         SAMPLE_SIZE = 64 /* of each, without its labels */
     };
     size_t samples = page->views.count * SAMPLES;
@@ -131,6 +131,20 @@ static void write_outcomes(struct page *page)
     {
         for (int i = 0; i < OUTCOME_COUNT; i++)
             metrics_unsigned(&page->metrics, "_total", labels, outcomes[i].text, view->totals.outcomes[i]);
+    }
+}
+
+static void write_failures(struct page *page)
+{
+    struct pair reasons[FAILURE_REASON_COUNT];
+    for (int i = 0; i < FAILURE_REASON_COUNT; i++)
+        reasons[i] = pair_of("reason", failure_reason_label(i));
+    metrics_begin(&page->metrics, "whippet_failed", "counter",
+                  "Messages that failed for good, by why. Their sum is what was dead-lettered or discarded.");
+    each_queue(view, labels, page)
+    {
+        for (int i = 0; i < FAILURE_REASON_COUNT; i++)
+            metrics_unsigned(&page->metrics, "_total", labels, reasons[i].text, view->totals.failures[i]);
     }
 }
 
@@ -244,6 +258,7 @@ static void write_queues(struct page *page)
     write_figures(page, "messaging_client_consumed_messages", "counter",
                   "Messages that the broker delivered.", consumed);
     write_outcomes(page);
+    write_failures(page);
     write_figures(page, "whippet_in_flight", "gauge", "Messages delivered and not settled yet.", in_flight);
     write_figures(page, "whippet_waiting", "gauge", "Of those in flight: waiting for a slot.", waiting);
     write_figures(page, "whippet_running", "gauge",

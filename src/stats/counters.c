@@ -25,6 +25,16 @@ const char *attempt_result_label(enum attempt_result result)
     return LABELS[result];
 }
 
+const char *failure_reason_label(enum failure_reason reason)
+{
+    static const char *const LABELS[] = {
+#define REASON_LABEL(name, label) [FAILURE_##name] = (label),
+        FAILURE_REASONS(REASON_LABEL)
+#undef REASON_LABEL
+    };
+    return LABELS[reason];
+}
+
 /* --- Writing --------------------------------------------------------------------------------------------*/
 
 static inline void begin(struct queue_counters *counters)
@@ -78,6 +88,16 @@ void queue_counters_ended(struct queue_counters *counters, enum delivery_phase p
     end(counters);
 }
 
+void queue_counters_failed(struct queue_counters *counters, enum delivery_phase phase,
+                           enum delivery_outcome outcome, enum failure_reason reason)
+{
+    begin(counters);
+    counter_subtract(&counters->phases[phase], 1);
+    counter_add(&counters->outcomes[outcome], 1);
+    counter_add(&counters->failures[reason], 1);
+    end(counters);
+}
+
 static void inherit(counter *counters, const counter *from, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -89,6 +109,7 @@ void queue_counters_inherit(struct queue_counters *counters, const struct queue_
     begin(counters);
     inherit(&counters->consumed, &from->consumed, 1);
     inherit(counters->outcomes, from->outcomes, OUTCOME_COUNT);
+    inherit(counters->failures, from->failures, FAILURE_REASON_COUNT);
     inherit(counters->phases, from->phases, PHASE_COUNT);
     inherit(counters->attempts, from->attempts, ATTEMPT_RESULT_COUNT);
     inherit(counters->durations, from->durations, DURATION_BUCKET_COUNT + 1);
@@ -117,6 +138,7 @@ static void copy(const counter *from, uint64_t *to, size_t count)
 static void copy_all(const struct queue_counters *counters, struct queue_totals *totals)
 {
     copy(counters->outcomes, totals->outcomes, OUTCOME_COUNT);
+    copy(counters->failures, totals->failures, FAILURE_REASON_COUNT);
     copy(counters->phases, totals->phases, PHASE_COUNT);
     copy(&counters->consumed, &totals->consumed, 1);
     copy(counters->attempts, totals->attempts, ATTEMPT_RESULT_COUNT);
@@ -168,6 +190,7 @@ void queue_totals_add(struct queue_totals *totals, const struct queue_totals *mo
     totals->duration_nanoseconds += more->duration_nanoseconds;
     totals->stale_settlements += more->stale_settlements;
     add(totals->outcomes, more->outcomes, OUTCOME_COUNT);
+    add(totals->failures, more->failures, FAILURE_REASON_COUNT);
     add(totals->phases, more->phases, PHASE_COUNT);
     add(totals->attempts, more->attempts, ATTEMPT_RESULT_COUNT);
     add(totals->durations, more->durations, DURATION_BUCKET_COUNT + 1);

@@ -103,6 +103,15 @@ static enum delivery_phase phase_of(enum delivery_state state)
     }
 }
 
+static void count_end(const struct delivery *delivery, enum delivery_outcome outcome)
+{
+    struct queue_counters *counters = &delivery->subscription->stats.counters;
+    if (outcome == OUTCOME_DEAD_LETTERED || outcome == OUTCOME_DISCARDED)
+        queue_counters_failed(counters, phase_of(delivery->state), outcome, delivery->failure);
+    else
+        queue_counters_ended(counters, phase_of(delivery->state), outcome);
+}
+
 void delivery_end(struct delivery *delivery, enum delivery_outcome outcome)
 {
     struct subscription *subscription = delivery->subscription;
@@ -110,7 +119,7 @@ void delivery_end(struct delivery *delivery, enum delivery_outcome outcome)
     outcome = settle(delivery, outcome);
     if (delivery_is_traced(delivery))
         delivery_trace_end(delivery, outcome);
-    queue_counters_ended(&subscription->stats.counters, phase_of(delivery->state), outcome);
+    count_end(delivery, outcome);
     delivery_acquit(delivery, outcome);
     timer_stop(timers_of(subscription), &delivery->retry);
     consumer_release(delivery->consumer);
@@ -163,11 +172,12 @@ static void release_slot(struct subscription *subscription)
     subscription_dispatch(subscription);
 }
 
-static void failed_for_good(struct delivery *delivery, const char *reason)
+static void failed_for_good(struct delivery *delivery, enum failure_reason reason)
 {
     struct subscription *subscription = delivery->subscription;
+    delivery->failure = reason;
     if (subscription->config->on_failure == ON_FAILURE_DEAD_LETTER && delivery_is_current(delivery)) {
-        dead_letter_begin(delivery, reason);
+        dead_letter_begin(delivery, failure_reason_label(reason));
         return;
     }
     if (delivery_is_current(delivery)) {
@@ -175,7 +185,7 @@ static void failed_for_good(struct delivery *delivery, const char *reason)
         fields.error = reason_text(delivery);
         fields.outcome = delivery_outcome_label(OUTCOME_DISCARDED);
         log_limited(subscription, LOG_DISCARDED, &fields, "discarded (%s): on_failure is \"discard\"",
-                    reason);
+                    failure_reason_label(reason));
     }
     delivery_end(delivery, OUTCOME_DISCARDED);
     release_slot(subscription);
@@ -223,13 +233,13 @@ void delivery_retry_in_memory(struct delivery *delivery)
     release_slot(subscription);
 }
 
-/* whippet-reason of a message that has no attempts left. */
-static const char *last_reason(enum attempt_result result)
+/* Of a message that has no attempts left. */
+static enum failure_reason last_reason(enum attempt_result result)
 {
     switch (result) {
-    case ATTEMPT_TIMEOUT: return "timeout";
-    case ATTEMPT_CRASH: return "crash";
-    default: return "retry-exhausted";
+    case ATTEMPT_TIMEOUT: return FAILURE_TIMEOUT;
+    case ATTEMPT_CRASH: return FAILURE_CRASH;
+    default: return FAILURE_RETRY_EXHAUSTED;
     }
 }
 
@@ -246,7 +256,7 @@ static void attempt_failed(struct delivery *delivery, enum attempt_result result
     queue_stats_fail(&delivery->subscription->stats, reason_text(delivery),
                      loop_now(delivery->subscription->worker->loop));
     if (result == ATTEMPT_REJECT)
-        failed_for_good(delivery, "rejected");
+        failed_for_good(delivery, FAILURE_REJECTED);
     else if (!retry_exhausted(&delivery->subscription->config->retry, delivery->message.attempt))
         retry_later(delivery);
     else
@@ -325,14 +335,14 @@ static void reject_unreadable(struct delivery *delivery)
         memory_copy_text(deep ? "the headers are nested more than 32 levels deep; no attempt was made"
                               : "the headers can't be decoded; no attempt was made, and they are left "
                                 "out of this copy");
-    failed_for_good(delivery, "rejected");
+    failed_for_good(delivery, FAILURE_REJECTED);
 }
 
 /* What crashed the worker too often is not run again. */
 static void reject_crasher(struct delivery *delivery)
 {
     delivery->verdict = WHIPPET_REJECT;
-    failed_for_good(delivery, "crash");
+    failed_for_good(delivery, FAILURE_CRASH);
 }
 
 static void delivery_start(struct delivery *delivery)

@@ -137,7 +137,8 @@ static int publish_head(struct relay *relay)
     /* With the original headers if they fit a frame together with ours, else without. */
     for (int with_headers = 1; with_headers >= 0 && error == WHIPPET_E_LIMIT; with_headers--) {
         buffer_clear(&properties);
-        error = dead_letter_properties(relay->delivery, "too-large", with_headers != 0, &properties);
+        error = dead_letter_properties(relay->delivery, failure_reason_label(FAILURE_TOO_LARGE),
+                                       with_headers != 0, &properties);
         if (error == 0)
             error = channel_publish_begin(
                 &relay->channel, "", relay->delivery->subscription->config->dead_letter,
@@ -310,6 +311,7 @@ static struct delivery *oversized_delivery(struct subscription *subscription,
              (unsigned long long)oversized->body_size,
              (unsigned long long)subscription->config->max_message_size);
     delivery->reason = memory_copy_text(reason);
+    delivery->failure = FAILURE_TOO_LARGE;
     delivery->state = DELIVERY_HANDING_OVER;
     list_append(&subscription->at_work, &delivery->link);
     return delivery;

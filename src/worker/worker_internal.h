@@ -190,8 +190,9 @@ struct delivery {
     struct log_fields fields;
     struct task_label label; /* the ledger's, of the last attempt */
     bool is_labelled;
-    bool is_suspect;            /* the ledger knows it */
-    unsigned char lost_unbegun; /* children that died before they had begun it, as the next */
+    bool is_suspect;             /* the ledger knows it */
+    enum failure_reason failure; /* once it has failed for good */
+    unsigned char lost_unbegun;  /* children that died before they had begun it, as the next */
 };
 
 void delivery_arrived(struct subscription *subscription, struct message *message);

@@ -62,6 +62,8 @@ Test(metrics, have_the_promised_names_and_labels)
 {
     registry_deliver(&orders, ATTEMPT_OK, 0.03, OUTCOME_ACKED);
     registry_deliver(&orders, ATTEMPT_REJECT, 20, OUTCOME_DEAD_LETTERED);
+    queue_counters_arrived(&orders.counters, PHASE_RUNNING, clock_monotonic());
+    queue_counters_failed(&orders.counters, PHASE_RUNNING, OUTCOME_DISCARDED, FAILURE_TOO_LARGE);
     queue_counters_arrived(&emails.counters, PHASE_WAITING, clock_monotonic());
     queue_stats_enter(&emails, SUBSCRIPTION_FAILED, 1);
     stats.connections[CONNECTION_PUBLISH].blocked = true;
@@ -73,13 +75,15 @@ Test(metrics, have_the_promised_names_and_labels)
         "whippet_trace_spans_exported_total 7",
         "whippet_trace_spans_dropped_total{reason=\"queue_full\"} 3",
         "whippet_trace_spans_dropped_total{reason=\"export_failed\"} 0",
-        "messaging_client_consumed_messages_total{queue=\"orders\",processor=\"log\"} 2",
+        "messaging_client_consumed_messages_total{queue=\"orders\",processor=\"log\"} 3",
         "messaging_client_consumed_messages_total{queue=\"emails\",processor=\"exec\"} 1",
         "whippet_settled_total{queue=\"orders\",processor=\"log\",outcome=\"acked\"} 1",
         "whippet_settled_total{queue=\"orders\",processor=\"log\",outcome=\"retried\"} 0",
         "whippet_settled_total{queue=\"orders\",processor=\"log\",outcome=\"dead_lettered\"} 1",
-        "whippet_settled_total{queue=\"orders\",processor=\"log\",outcome=\"discarded\"} 0",
+        "whippet_settled_total{queue=\"orders\",processor=\"log\",outcome=\"discarded\"} 1",
         "whippet_settled_total{queue=\"orders\",processor=\"log\",outcome=\"returned\"} 0",
+        "whippet_failed_total{queue=\"orders\",processor=\"log\",reason=\"rejected\"} 0",
+        "whippet_failed_total{queue=\"orders\",processor=\"log\",reason=\"too-large\"} 1",
         "whippet_attempts_total{queue=\"orders\",processor=\"log\",result=\"reject\"} 1",
         "whippet_in_flight{queue=\"emails\",processor=\"exec\"} 1",
         "whippet_waiting{queue=\"emails\",processor=\"exec\"} 1",

@@ -33,6 +33,16 @@ Test(counters, call_results_by_their_names)
     cr_assert_eq(ATTEMPT_RESULT_COUNT, 6);
 }
 
+Test(counters, call_failures_by_what_dead_letters_say)
+{
+    assert_text(failure_reason_label(FAILURE_REJECTED), "rejected");
+    assert_text(failure_reason_label(FAILURE_RETRY_EXHAUSTED), "retry-exhausted");
+    assert_text(failure_reason_label(FAILURE_TIMEOUT), "timeout");
+    assert_text(failure_reason_label(FAILURE_CRASH), "crash");
+    assert_text(failure_reason_label(FAILURE_TOO_LARGE), "too-large");
+    cr_assert_eq(FAILURE_REASON_COUNT, 5);
+}
+
 Test(counters, add_and_subtract)
 {
     counter count = 0;
@@ -90,6 +100,8 @@ static uint64_t sum(const uint64_t *values, size_t count)
 static void assert_add_up(const struct queue_totals *totals)
 {
     cr_assert_eq(totals->consumed, sum(totals->outcomes, OUTCOME_COUNT) + totals->in_flight);
+    cr_assert_eq(sum(totals->failures, FAILURE_REASON_COUNT),
+                 totals->outcomes[OUTCOME_DEAD_LETTERED] + totals->outcomes[OUTCOME_DISCARDED]);
     cr_assert_eq(totals->in_flight, sum(totals->phases, PHASE_COUNT), "in flight %llu, in phases %llu",
                  (unsigned long long)totals->in_flight, (unsigned long long)sum(totals->phases, PHASE_COUNT));
     cr_assert_eq(sum(totals->attempts, ATTEMPT_RESULT_COUNT),
@@ -112,8 +124,12 @@ static void *deliver_many(void *arg)
         queue_counters_attempted(&shared.counters, i % ATTEMPT_RESULT_COUNT, 0.001 * i);
         if (i % 3 == 0)
             queue_counters_moved(&shared.counters, PHASE_RUNNING, PHASE_RETRYING);
-        queue_counters_ended(&shared.counters, i % 3 == 0 ? PHASE_RETRYING : PHASE_RUNNING,
-                             i % OUTCOME_COUNT);
+        enum delivery_phase phase = i % 3 == 0 ? PHASE_RETRYING : PHASE_RUNNING;
+        enum delivery_outcome outcome = i % OUTCOME_COUNT;
+        if (outcome == OUTCOME_DEAD_LETTERED || outcome == OUTCOME_DISCARDED)
+            queue_counters_failed(&shared.counters, phase, outcome, i % FAILURE_REASON_COUNT);
+        else
+            queue_counters_ended(&shared.counters, phase, outcome);
         sched_yield();
     }
     atomic_store(&shared.over, true);
@@ -160,10 +176,13 @@ Test(counters, inherit_what_another_counted)
     queue_counters_arrived(&gone, PHASE_RUNNING, 2);
     queue_counters_attempted(&gone, ATTEMPT_OK, 0.3);
     queue_counters_ended(&gone, PHASE_RUNNING, OUTCOME_ACKED);
+    queue_counters_arrived(&gone, PHASE_RUNNING, 2);
+    queue_counters_failed(&gone, PHASE_RUNNING, OUTCOME_DISCARDED, FAILURE_TIMEOUT);
     queue_counters_inherit(&heir, &gone);
     queue_counters_read(&heir, &totals);
     assert_add_up(&totals);
-    cr_assert_eq(totals.consumed, 2);
+    cr_assert_eq(totals.consumed, 3);
     cr_assert_eq(totals.outcomes[OUTCOME_ACKED], 1);
+    cr_assert_eq(totals.failures[FAILURE_TIMEOUT], 1);
     cr_assert_eq(totals.durations[7], 1);
 }

@@ -94,6 +94,7 @@ Test(delivery, that_is_rejected_is_not_attempted_again)
     cr_assert_eq(work.start_count, 1);
     cr_assert_eq(attempts(ATTEMPT_REJECT), 1);
     cr_assert_eq(work_count(0, OUTCOME_DEAD_LETTERED), 1);
+    cr_assert_eq(work_failures(0, FAILURE_REJECTED), 1);
 }
 
 Test(delivery, is_acked_only_after_the_confirm_of_its_dead_letter)
@@ -150,6 +151,7 @@ Test(delivery, that_runs_out_of_time_counts_as_a_failed_attempt)
     rig_until(rig.broker->acked == 1);
     cr_assert_eq(attempts(ATTEMPT_TIMEOUT), 2);
     cr_assert_eq(work_count(0, OUTCOME_DEAD_LETTERED), 1);
+    cr_assert_eq(work_failures(0, FAILURE_TIMEOUT), 1);
 }
 
 Test(delivery, with_a_verdict_that_is_none_counts_as_a_failed_attempt)
@@ -161,6 +163,7 @@ Test(delivery, with_a_verdict_that_is_none_counts_as_a_failed_attempt)
     rig_until(rig.broker->acked == 1);
     cr_assert_eq(attempts(ATTEMPT_RETRY), 1);
     cr_assert_eq(work_count(0, OUTCOME_DEAD_LETTERED), 1);
+    cr_assert_eq(work_failures(0, FAILURE_RETRY_EXHAUSTED), 1);
 }
 
 /* --- Slots ----------------------------------------------------------------------------------------------*/

@@ -28,6 +28,7 @@ Test(oversized, is_passed_on_byte_for_byte_and_then_acked)
     cr_assert_str_eq(copy()->routing_key, "q.dead");
     cr_assert_eq(work_starts(NULL), 1, "no attempt is made of it");
     cr_assert_eq(work_count(0, OUTCOME_DEAD_LETTERED), 1);
+    cr_assert_eq(work_failures(0, FAILURE_TOO_LARGE), 1);
     free(body);
 }
 
@@ -40,6 +41,7 @@ Test(oversized, is_discarded_where_that_is_asked_for)
     free(body);
     rig_until(rig.broker->acked == 2);
     cr_assert_eq(work_count(0, OUTCOME_DISCARDED), 1);
+    cr_assert_eq(work_failures(0, FAILURE_TOO_LARGE), 1);
     cr_assert_eq(work_starts(NULL), 1);
     cr_assert_eq(fake_published(rig.broker), 0);
 }

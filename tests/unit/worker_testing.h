@@ -137,6 +137,11 @@ static inline uint64_t work_count(size_t queue, enum delivery_outcome outcome)
     return counter_get(&work_subscription(queue)->stats.counters.outcomes[outcome]);
 }
 
+static inline uint64_t work_failures(size_t queue, enum failure_reason reason)
+{
+    return counter_get(&work_subscription(queue)->stats.counters.failures[reason]);
+}
+
 static inline uint64_t list_length(const struct list *list)
 {
     uint64_t length = 0;
@@ -151,6 +156,13 @@ static inline void work_check_books(const struct subscription *subscription)
     uint64_t ended = 0;
     for (int i = 0; i < OUTCOME_COUNT; i++)
         ended += counter_get(&counters->outcomes[i]);
+    uint64_t failed = 0;
+    for (int i = 0; i < FAILURE_REASON_COUNT; i++)
+        failed += counter_get(&counters->failures[i]);
+    cr_assert_eq(failed,
+                 counter_get(&counters->outcomes[OUTCOME_DEAD_LETTERED]) +
+                     counter_get(&counters->outcomes[OUTCOME_DISCARDED]),
+                 "failed for good: %llu", (unsigned long long)failed);
     uint64_t consumed = counter_get(&counters->consumed), in_flight = queue_counters_in_flight(counters);
     uint64_t running = counter_get(&counters->phases[PHASE_RUNNING]),
              waiting = counter_get(&counters->phases[PHASE_WAITING]);

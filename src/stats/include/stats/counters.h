@@ -37,6 +37,21 @@ enum attempt_result {
     ATTEMPT_RESULT_COUNT,
 };
 
+/* Why a message failed for good: what its dead letter says in whippet-reason. X(NAME, "label"). */
+#define FAILURE_REASONS(X)                                                                                   \
+    X(REJECTED, "rejected")                                                                                  \
+    X(RETRY_EXHAUSTED, "retry-exhausted")                                                                    \
+    X(TIMEOUT, "timeout") /* its last attempt did */                                                         \
+    X(CRASH, "crash")     /* its last attempt did, or it crashed the worker too often to get another */      \
+    X(TOO_LARGE, "too-large")
+
+enum failure_reason {
+#define REASON_ENUM(name, label) FAILURE_##name,
+    FAILURE_REASONS(REASON_ENUM)
+#undef REASON_ENUM
+    FAILURE_REASON_COUNT,
+};
+
 /* Where a delivery is that has not ended. */
 enum delivery_phase {
     PHASE_WAITING,  /* no attempt begun, or the next is due: it waits for a slot */
@@ -47,6 +62,7 @@ enum delivery_phase {
 
 const char *delivery_outcome_label(enum delivery_outcome outcome);
 const char *attempt_result_label(enum attempt_result result);
+const char *failure_reason_label(enum failure_reason reason);
 
 /* Upper bounds of the process-duration histogram, in seconds: OpenTelemetry's for messaging.process.duration.
  */
@@ -77,11 +93,13 @@ static inline uint64_t counter_get(const counter *count)
 
 /* At any moment, as queue_counters_read sees it:
  *
- *     consumed = the sum of outcomes + in flight, and in flight = the sum of phases. */
+ *     consumed = the sum of outcomes + in flight, in flight = the sum of phases,
+ *     and the sum of failures = dead-lettered + discarded. */
 struct queue_counters {
     _Atomic unsigned sequence; /* odd while a change of several is half done */
     counter consumed;
     counter outcomes[OUTCOME_COUNT];
+    counter failures[FAILURE_REASON_COUNT];
     counter phases[PHASE_COUNT]; /* gauges */
     counter attempts[ATTEMPT_RESULT_COUNT];
     counter durations[DURATION_BUCKET_COUNT + 1]; /* the last: beyond every bound */
@@ -97,6 +115,10 @@ void queue_counters_attempted(struct queue_counters *counters, enum attempt_resu
 void queue_counters_ended(struct queue_counters *counters, enum delivery_phase phase,
                           enum delivery_outcome outcome);
 
+/* The same for one that failed for good: `outcome` is DEAD_LETTERED or DISCARDED. */
+void queue_counters_failed(struct queue_counters *counters, enum delivery_phase phase,
+                           enum delivery_outcome outcome, enum failure_reason reason);
+
 /* Adds what `from` counted, which counts no more: both are the loop's. */
 void queue_counters_inherit(struct queue_counters *counters, const struct queue_counters *from);
 
@@ -104,6 +126,7 @@ void queue_counters_inherit(struct queue_counters *counters, const struct queue_
 struct queue_totals {
     uint64_t consumed;
     uint64_t outcomes[OUTCOME_COUNT];
+    uint64_t failures[FAILURE_REASON_COUNT];
     uint64_t phases[PHASE_COUNT];
     uint64_t in_flight;
     uint64_t attempts[ATTEMPT_RESULT_COUNT];
