@@ -14,8 +14,16 @@ COPY scripts/lib/say.sh scripts/lib/
 COPY scripts/setup scripts/
 RUN scripts/setup build image && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 
+# What the dashboard's charts are drawn with; its page does without where npm's registry is out of reach.
+FROM tools AS charts
+COPY src/admin/dashboard/package-lock.json src/admin/dashboard/
+COPY deploy/docker/charts deploy/docker/
+ARG NPM_REGISTRY=https://registry.npmjs.org
+RUN deploy/docker/charts src/admin/dashboard "${NPM_REGISTRY}"
+
 FROM tools AS build
 COPY . .
+COPY --from=charts /source/src/admin/dashboard/ src/admin/dashboard/
 ARG VERSION=0.1.0
 ARG COMMIT=unknown
 # Further options for CMake, to leave clients out: "-D WHIPPET_HTTP=OFF".
