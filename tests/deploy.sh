@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What deploy/ gives to Kubernetes and to docker compose: the configurations are valid, the limits leave room for what they
-# ask for, and kustomize renders what the restricted Pod Security Standard accepts.
+# ask for, and the YAML holds together (tests/deploy). And what docs/ says of scripts/capacity is what it says.
 #
 #   deploy.sh PROGRAM
 set -u
@@ -8,6 +8,12 @@ program=$1
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
+
+# Debian's has python3-yaml; another may come before it.
+for python in python3 /usr/bin/python3 ''; do
+    [ -z "$python" ] && echo "python3-yaml is missing: scripts/setup test" && exit 1
+    "$python" -c 'import yaml' 2>/dev/null && break
+done
 
 fail() {
     echo "FAILED: $*"
@@ -60,24 +66,75 @@ kustomize_is_here() {
     kubectl kustomize --help >/dev/null 2>&1 && ! kubectl kustomize deploy/kubernetes/base 2>&1 | grep -q 'unknown field'
 }
 
+# holds_together FILE…: what the YAML says, of one or more kustomizations.
+holds_together() {
+    "$python" tests/deploy/kubernetes.py deploy/kubernetes/base/whippet.json "$@" >"$work/check" || fail "Kubernetes: $*"
+}
+
 kustomize_renders() {
-    local overlay line
-    for overlay in base keda; do
-        kubectl kustomize deploy/kubernetes/$overlay >"$work/$overlay" 2>"$work/check" || fail "kustomize: $overlay"
-        : >"$work/check"
-        for line in 'kind: Deployment' 'kind: PodDisruptionBudget' 'runAsNonRoot: true' 'type: RuntimeDefault' \
-            'allowPrivilegeEscalation: false' 'readOnlyRootFilesystem: true' '- ALL' 'path: /readyz' 'path: /livez' \
-            '"password_file": "/run/secrets/amqp/password"'; do
-            grep -qF -- "$line" "$work/$overlay" || fail "$overlay has no \"$line\""
-        done
+    local folder
+    for folder in base keda monitoring; do
+        kubectl kustomize deploy/kubernetes/$folder >"$work/$folder.yaml" 2>"$work/check" || fail "kustomize: $folder"
     done
-    grep -q 'kind: ScaledObject' "$work/keda" || fail "keda has no ScaledObject"
+    holds_together "$work/base.yaml"
+    holds_together "$work/keda.yaml" "$work/monitoring.yaml"
+    grep -q '"password_file": "/run/secrets/amqp/password"' "$work/base.yaml" || fail "base has not its configuration"
+    ! grep -q 'replicas:' "$work/keda.yaml" || fail "each apply of keda sets the number of pods back"
+}
+
+# What docs/operations.md makes a PrometheusRule of the alerts with.
+alerts_become_a_rule() {
+    local command
+    command=$(sed -n '/^{ echo .apiVersion: monitoring.coreos.com/,/^```/{/^```/d; p}' docs/operations.md)
+    [ -n "$command" ] || fail "docs/operations.md has no command that makes a PrometheusRule"
+    bash -c "${command%|*}" >"$work/rule" 2>"$work/check" || fail "docs/operations.md: $command"
+    "$python" - "$work/rule" deploy/prometheus/alerts.yml >"$work/check" 2>&1 <<'END' || fail "that is no PrometheusRule"
+import sys, yaml
+rule, alerts = (yaml.safe_load(open(name)) for name in sys.argv[1:])
+assert rule["kind"] == "PrometheusRule" and rule["metadata"]["name"] == "whippet", rule["metadata"]
+assert rule["spec"] == alerts, "it holds other rules"
+END
+}
+
+# The image's charts, from a registry that is a folder here: what the lock names, nothing else, and no failure without.
+charts_are_fetched_or_left_out() {
+    local folder=$work/dashboard registry=$work/registry archive=$work/registry/uplot/-/uplot-1.2.3.tgz
+    mkdir -p "$work/package/dist" "$folder" "${archive%/*}"
+    echo drawing >"$work/package/dist/uPlot.iife.min.js"
+    tar -C "$work" -czf "$archive" package
+    printf '{ "packages": {\n"": {\n"version": "9"\n},\n"node_modules/uplot": {\n"version": "1.2.3",\n"integrity": "sha512-%s"\n}\n} }\n' \
+        "$(openssl dgst -sha512 -binary "$archive" | base64 -w 0)" >"$folder/package-lock.json"
+    deploy/docker/charts "$folder" "file://$registry" >"$work/check" 2>&1 || fail "the charts of the image were not fetched"
+    [ "$(cat "$folder/node_modules/uplot/dist/uPlot.iife.min.js")" = drawing ] || fail "the image's charts are not where CMake looks"
+    rm -r "$folder/node_modules"
+    echo >>"$archive"
+    deploy/docker/charts "$folder" "file://$registry" >"$work/check" 2>&1 || fail "charts that were tampered with stop the build"
+    grep -q 'is not what package-lock.json names' "$work/check" || fail "nothing is said of charts that were tampered with"
+    rm "$archive"
+    deploy/docker/charts "$folder" "file://$registry" >"$work/check" 2>&1 || fail "without npm's registry there is no image"
+    [ ! -e "$folder/node_modules" ] || fail "charts of another origin got into the image"
+}
+
+# Each "$ scripts/capacity …" of docs/scaling.md, with what it prints below.
+capacity_says_what_is_documented() {
+    local command
+    sed -n '/^\$ scripts\/capacity/,/^```/{/^```/d; p}' docs/scaling.md >"$work/documented"
+    command=$(sed -n '1s/^\$ //p' "$work/documented")
+    [ -n "$command" ] || fail "docs/scaling.md has no example of scripts/capacity"
+    { echo "\$ $command" && bash -c "$command"; } >"$work/said" 2>&1 || fail "$command"
+    diff "$work/documented" "$work/said" >"$work/check" || fail "docs/scaling.md says otherwise than scripts/capacity (<)"
 }
 
 compose_leaves_room
+"$python" tests/deploy/compose.py >"$work/check" || fail "docker-compose.yml"
 kubernetes_leaves_room
+holds_together deploy/kubernetes/base/*.yaml
+holds_together deploy/kubernetes/{base,keda,monitoring}/*.yaml
 if kustomize_is_here; then
     kustomize_renders
 else
     echo "no kubectl is here, or an old one: what kustomize renders was not looked at"
 fi
+alerts_become_a_rule
+charts_are_fetched_or_left_out
+capacity_says_what_is_documented

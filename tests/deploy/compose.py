@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Looks at docker-compose.yml, .env.example and what they name, and prints what is wrong. Run from the top of the tree."""
+import glob
+import os
+import re
+import sys
+
+import yaml
+
+faults = []
+
+
+def expect(condition, fault):
+    if not condition:
+        faults.append(fault)
+
+
+def variables(text):
+    """Each ${NAME:-default} of the compose file."""
+    return dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text))
+
+
+def example():
+    """What .env.example sets."""
+    with open(".env.example") as file:
+        return dict(re.findall(r"^([A-Z_]+)=(.*)$", file.read(), re.MULTILINE))
+
+
+def with_defaults(text):
+    return re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", text)
+
+
+def mounts(service):
+    """What is mounted where: {"/etc/whippet": "./deploy/docker"}."""
+    parts = [volume.split(":") for volume in service.get("volumes", [])]
+    return {part[1]: part[0] for part in parts}
+
+
+def lies_in(file, folder):
+    file, folder = os.path.realpath(file), os.path.realpath(folder)
+    return os.path.commonpath([file, folder]) == folder
+
+
+def check_secrets(compose):
+    """No service sees a secret but by its name, through a folder that it was given."""
+    for name, service in compose["services"].items():
+        for source in mounts(service).values():
+            for secret, place in compose["secrets"].items():
+                expect(not (source.startswith(".") and lies_in(place["file"], source)),
+                       f"{name} can read the secret {secret} in {source}, which is mounted")
+    for secret in compose["secrets"].values():
+        expect(os.path.isfile(secret["file"]), f"{secret['file']} is missing")
+
+
+def check_example(compose):
+    """The configuration in a user's image lies where the mounted one goes: else it would win over that."""
+    with open("docs/containers.md") as file:
+        places = re.findall(r"^COPY whippet.json (.*?)/?$", file.read(), re.MULTILINE)
+    expect(places == ["/etc/whippet"] and places[0] in mounts(compose["services"]["worker"]), f"docs/containers.md: {places}")
+
+
+def keys(file):
+    """{key: value} of a file as rabbitmq.conf is."""
+    with open(file) as lines:
+        return dict(re.findall(r"^([a-z][\w.]*) = (.*)$", lines.read(), re.MULTILINE))
+
+
+def check_cluster(compose):
+    """Queues get their replicas on nodes that come later, and each node knows which side of a split goes on."""
+    reconciliation = "quorum_queue.continuous_membership_reconciliation."
+    nodes = [name for name in compose["services"] if name.startswith("rabbitmq")]
+    expect(len(nodes) == 3, f"there are {len(nodes)} nodes")
+    for node in nodes:
+        place = mounts(compose["services"][node])
+        found = {}
+        for target, source in place.items():
+            if target.startswith("/etc/rabbitmq/conf.d/"):
+                found.update(keys(source))
+        expect(found.get(reconciliation + "enabled") == "true", f"queues that {node} leads get no further replicas")
+        expect(found.get(reconciliation + "target_group_size") == str(len(nodes)), f"{node} is content with fewer replicas")
+        expect(int(found.get(reconciliation + "interval", 3600000)) <= 60000, f"{node} looks for missing replicas too rarely")
+        expect(found.get("cluster_partition_handling") == "pause_minority", f"{node} goes on in a minority")
+        # The first must not look for others, which are not there without the profile.
+        expect(("cluster_formation.peer_discovery_backend" in found) == (node != "rabbitmq"), f"{node} looks for its peers")
+
+
+def check_keys():
+    """RabbitMQ does not start with a key that it does not know. The one that is installed here may be older than 3.13."""
+    for schema in glob.glob("/usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins/rabbit-*/priv/schema/rabbit.schema"):
+        with open(schema) as file:
+            known = re.findall(r'\{mapping,\s*"([^"]+)"', file.read())
+        is_old = not any("membership_reconciliation" in key for key in known)
+        patterns = [re.sub(r"\\\$\w+", r"[^.]+", re.escape(key)) for key in known]
+        for name in glob.glob("deploy/rabbitmq/*.conf"):
+            for key in keys(name):
+                is_known = any(re.fullmatch(pattern, key) for pattern in patterns)
+                expect(is_known or (is_old and "membership_reconciliation" in key), f"{name}: {schema} does not know {key}")
+
+
+def check_observing(compose):
+    grafana = compose["services"]["grafana"]["environment"]
+    expect(grafana.get("GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION") == "true", "Grafana makes its admin, password admin")
+    expect(grafana.get("GF_AUTH_ANONYMOUS_ORG_ROLE") == "Viewer", "anybody may change Grafana's dashboards")
+    for name, service in compose["services"].items():
+        if not service["image"].startswith("whippet"):
+            expect(re.search(r":v?\d", service["image"]), f"{name} runs whatever is the newest image: {service['image']}")
+        for port in service.get("ports", []):
+            expect(port.startswith("127.0.0.1:"), f"{name} listens beyond loopback: {port}")
+
+
+def main():
+    with open("docker-compose.yml") as file:
+        text = file.read()
+    compose = yaml.safe_load(with_defaults(text))
+    expect(variables(text) == example(), f".env.example differs: {set(variables(text).items()) ^ set(example().items())}")
+    check_secrets(compose)
+    check_example(compose)
+    check_cluster(compose)
+    check_keys()
+    check_observing(compose)
+    print(*faults, sep="\n", end="\n" if faults else "")
+    return 1 if faults else 0
+
+
+sys.exit(main())

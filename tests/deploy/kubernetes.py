@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Looks at Kubernetes manifests as a cluster and KEDA would, and prints what is wrong with them.
+
+    kubernetes.py WHIPPET_JSON FILE…
+
+The files hold one or more objects each; WHIPPET_JSON is the configuration that their pods run with.
+"""
+import json
+import sys
+
+import yaml
+
+faults = []
+
+
+def expect(condition, fault):
+    if not condition:
+        faults.append(fault)
+
+
+def look_up(part, path):
+    """What stands at "spec.template", None where that is nowhere; numbers are places in a list."""
+    for step in path.split("."):
+        if isinstance(part, list):
+            part = part[int(step)] if int(step) < len(part) else None
+        else:
+            part = (part or {}).get(step)
+    return part
+
+
+def the_only(objects, kind):
+    found = [each for each in objects if each["kind"] == kind]
+    expect(len(found) == 1, f"there are {len(found)} objects of the kind {kind}")
+    return found[0] if found else {}
+
+
+def selects(selector, labels):
+    """Whether it selects exactly by matchLabels. An empty selector selects every pod there is."""
+    wanted = (selector or {}).get("matchLabels") or {}
+    return bool(wanted) and all(labels.get(name) == value for name, value in wanted.items())
+
+
+def check_selectors(objects):
+    labels = look_up(the_only(objects, "Deployment"), "spec.template.metadata.labels") or {}
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        expect(selects(look_up(the_only(objects, kind), "spec.selector"), labels), f"the {kind} does not select the pods")
+
+
+def check_probes(container):
+    ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
+    for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz"), ("startupProbe", "/livez")):
+        get = look_up(container, f"{probe}.httpGet") or {}
+        expect(get.get("path") == path, f"the {probe} does not ask {path}")
+        expect(get.get("port") in ports, f"the {probe} asks a port that the container has not")
+
+
+def check_restricted(pod, container):
+    """The Pod Security Standard "restricted", as far as a worker can break it."""
+    for context, path, value in (
+        (pod, "securityContext.runAsNonRoot", True),
+        (pod, "securityContext.seccompProfile.type", "RuntimeDefault"),
+        (container, "securityContext.allowPrivilegeEscalation", False),
+        (container, "securityContext.readOnlyRootFilesystem", True),
+        (container, "securityContext.capabilities.drop", ["ALL"]),
+        (container, "securityContext.capabilities.add", None),
+        (container, "securityContext.privileged", None),
+        (pod, "hostNetwork", None),
+        (pod, "hostPID", None),
+        (pod, "hostIPC", None),
+    ):
+        found = look_up(context, path)
+        expect(found == value, f"{path} is {found}, where the restricted standard and we want {value}")
+    for volume in pod["volumes"]:
+        kinds = set(volume) - {"name"}
+        expect(kinds <= {"configMap", "secret", "emptyDir", "projected"}, f"the volume {volume['name']} is {kinds}")
+
+
+def check_grace(pod, container, configuration):
+    pause = int(look_up(container, "lifecycle.preStop.exec.command.1") or 0)
+    shutdown = int(configuration["shutdown_timeout"].removesuffix("s"))
+    grace = pod["terminationGracePeriodSeconds"]
+    expect(grace >= shutdown + pause, f"it is killed after {grace} s; its end takes {pause} + {shutdown} s")
+
+
+def check_secrets(objects):
+    """A Secret among them would set the user's own back, at each apply."""
+    expect(all(each["kind"] != "Secret" for each in objects), "there is a Secret")
+
+
+def patches_of(objects):
+    """What kustomize does to the objects before they are applied."""
+    for kustomization in objects:
+        if kustomization["kind"] == "Kustomization":
+            for patch in kustomization.get("patches", []):
+                yield from yaml.safe_load(patch["patch"])
+
+
+def check_growing(objects, configuration):
+    scaled = the_only(objects, "ScaledObject")
+    deployment = the_only(objects, "Deployment")
+    expect(look_up(scaled, "spec.scaleTargetRef.name") == look_up(deployment, "metadata.name"), "it scales something else")
+    removed = any(each == {"op": "remove", "path": "/spec/replicas"} for each in patches_of(objects))
+    expect(removed or "replicas" not in deployment["spec"], "each apply sets the number of pods back")
+    expect(look_up(scaled, "spec.advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.policies"), "it shrinks at once")
+    authentication = the_only(objects, "TriggerAuthentication")
+    for trigger in look_up(scaled, "spec.triggers") or []:
+        metadata = trigger["metadata"]
+        expect(metadata["protocol"] == "http", "it does not count the messages at work")
+        expect(metadata.get("excludeUnacknowledged", "false") == "false", "it leaves out the messages at work")
+        queues = [queue for queue in configuration["queues"] if queue["name"] == metadata["queueName"]]
+        expect(queues, f"the workers do not consume {metadata['queueName']}")
+        for queue in queues:
+            expect(int(metadata["value"]) == queue["prefetch"], "a pod for each prefetch is what the comment promises")
+        name = look_up(trigger, "authenticationRef.name")
+        expect(name == look_up(authentication, "metadata.name"), f"there is no TriggerAuthentication {name}")
+
+
+def check_monitoring(objects):
+    monitor = the_only(objects, "PodMonitor")
+    deployment = the_only(objects, "Deployment")
+    labels = look_up(deployment, "spec.template.metadata.labels") or {}
+    expect(selects(look_up(monitor, "spec.selector"), labels), "the PodMonitor does not select the pods")
+    endpoint = look_up(monitor, "spec.podMetricsEndpoints.0") or {}
+    ports = [port["name"] for port in look_up(deployment, "spec.template.spec.containers.0.ports")]
+    expect(endpoint.get("port") in ports, "the PodMonitor names a port that the pods have not")
+    jobs = [each["replacement"] for each in endpoint.get("relabelings", []) if each["targetLabel"] == "job"]
+    expect(jobs == ["whippet"], f"the job is {jobs}, which the alerts do not know")
+
+
+def main(configuration_file, files):
+    with open(configuration_file) as file:
+        configuration = json.load(file)
+    objects = []
+    for name in files:
+        with open(name) as file:
+            objects += [each for each in yaml.safe_load_all(file) if each]
+    kinds = {each["kind"] for each in objects}
+    pod = look_up(the_only(objects, "Deployment"), "spec.template.spec")
+    container = pod["containers"][0]
+    check_selectors(objects)
+    check_probes(container)
+    check_restricted(pod, container)
+    check_grace(pod, container, configuration)
+    check_secrets(objects)
+    if "ScaledObject" in kinds:
+        check_growing(objects, configuration)
+    if "PodMonitor" in kinds:
+        check_monitoring(objects)
+    print(*faults, sep="\n", end="\n" if faults else "")
+    return 1 if faults else 0
+
+
+sys.exit(main(sys.argv[1], sys.argv[2:]))
