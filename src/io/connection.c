@@ -69,10 +69,11 @@ static int make_session(struct connection *connection, const struct endpoint *en
     return 0;
 }
 
-/* The password file's content, read off the loop. Of its own in memory: the thread may outlive the task. */
+/* The password file's content, read off the loop. All of it is of its own in memory: the thread may outlive
+ * the task, and a reload the options. */
 struct password_reading {
-    const char *file; /* borrowed of the options, which outlive the loop */
-    char *password;   /* owned; NULL: it failed */
+    char *file;     /* owned */
+    char *password; /* owned; NULL: it failed */
     struct whippet_failure failure;
 };
 
@@ -86,7 +87,20 @@ static void password_reading_destroy(void *arg)
 {
     struct password_reading *reading = arg;
     secret_destroy(reading->password);
+    memory_free(reading->file);
     memory_free(reading);
+}
+
+static struct password_reading *password_reading_create(const char *file)
+{
+    struct password_reading *reading = memory_allocate_zeroed(sizeof *reading);
+    if (reading == NULL)
+        return NULL;
+    reading->file = memory_copy_text(file);
+    if (reading->file != NULL)
+        return reading;
+    password_reading_destroy(reading);
+    return NULL;
 }
 
 /* What cannot be read is no reason to give up while there is a password that did work once. */
@@ -109,10 +123,9 @@ static int take_password(struct connection *connection, struct password_reading 
 /* 0 with the connection's password as it is to be now, or an error with its failure filled. */
 static int refresh_password(whippet_task *task, struct connection *connection, const char *file)
 {
-    struct password_reading *reading = memory_allocate_zeroed(sizeof *reading);
+    struct password_reading *reading = password_reading_create(file);
     if (reading == NULL)
         return failure_set(&connection->failure, WHIPPET_E_MEMORY, "amqp.password_file: out of memory");
-    reading->file = file;
     int error = loop_offload(task, password_reading_run, reading, password_reading_destroy);
     if (error == WHIPPET_E_TIMEOUT || error == WHIPPET_E_CANCELLED)
         return failure_set(&connection->failure, error,

@@ -2,6 +2,8 @@
 #include "io_testing.h"
 #include "short_memory.h"
 #include <io/connection.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 
 /* --- The connection and its owner -----------------------------------------------------------------------*/
@@ -650,6 +652,49 @@ Test(connection, stops_while_reading_is_paused)
     start_and_open();
     connection_pause_reading(owner.connection, true);
     stop();
+}
+
+/* Another thread than the loop's stands still when it first wants memory, and then gets none. */
+static struct {
+    pthread_t loop;
+    atomic_bool stands;
+    atomic_bool may_go_on;
+} reader;
+
+static bool hold_reader(size_t size)
+{
+    (void)size;
+    if (pthread_equal(pthread_self(), reader.loop))
+        return true;
+    atomic_store(&reader.stands, true);
+    while (!atomic_load(&reader.may_go_on))
+        usleep(1000);
+    return false;
+}
+
+static char *make_password_file(void)
+{
+    char *file = strdup("/tmp/whippet-test-password.XXXXXX");
+    int descriptor = mkstemp(file);
+    cr_assert(descriptor >= 0 && write(descriptor, "s3cr3t", 6) == 6);
+    close(descriptor);
+    return file;
+}
+
+/* What a reload replaces is freed then; the thread says in which file it could not go on. */
+Test(connection, stops_while_its_password_is_read_and_needs_no_options_any_more)
+{
+    char *file = make_password_file();
+    owner.endpoints[0].password_file = file;
+    reader.loop = pthread_self();
+    memory_permit = hold_reader;
+    start();
+    rig_until(atomic_load(&reader.stands));
+    stop();
+    unlink(file);
+    free(file);
+    atomic_store(&reader.may_go_on, true);
+    rig_until(loop_offloaded(rig.loop) == 0);
 }
 
 /* --- Without memory -------------------------------------------------------------------------------------*/
