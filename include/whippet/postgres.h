@@ -155,7 +155,9 @@ WHIPPET_API int whippet_pg_query(whippet_task *task, whippet_pg *pg, const char 
                                  const whippet_pg_parameter *parameters, size_t count,
                                  const whippet_pg_result **result);
 
-/** What runs in a transaction: `connection` is good until it returns, for whippet_pg_query alone. */
+/** What runs in a transaction: `connection` is good until it returns, for whippet_pg_query alone. Children
+ * that use it are to be joined first: while one of them still runs a statement there is no COMMIT (INVALID),
+ * the transaction is rolled back, and a statement that begins later is undefined. */
 typedef int whippet_pg_function(whippet_task *task, whippet_pg *connection, void *arg);
 
 /** Runs function(task, connection, arg) in this very task between BEGIN and COMMIT. A result below 0 rolls

@@ -239,6 +239,23 @@ static int begin_use(whippet_task *task, struct postgres_connection *connection,
     return 0;
 }
 
+/* Nothing may be done with it after that. */
+static void end_use(struct postgres_connection *connection)
+{
+    whippet_semaphore *permit = connection->permit;
+    connection->task = NULL;
+    if (permit == NULL)
+        return;
+    postgres_connection_close(connection);
+    whippet_semaphore_release(permit);
+}
+
+void postgres_connection_orphan(struct postgres_connection *connection, whippet_semaphore *permit)
+{
+    connection->broken = true;
+    connection->permit = permit;
+}
+
 int postgres_connection_run(whippet_task *task, struct postgres_connection *connection,
                             const struct postgres_statement *statement, const whippet_pg_result **result)
 {
@@ -246,7 +263,7 @@ int postgres_connection_run(whippet_task *task, struct postgres_connection *conn
     if (error != 0)
         return error;
     error = run_prepared(task, connection, statement, result);
-    connection->task = NULL;
+    end_use(connection);
     return error;
 }
 
@@ -257,6 +274,6 @@ int postgres_connection_command(whippet_task *task, struct postgres_connection *
     if (error != 0)
         return error;
     error = finish(task, connection, connection->library->sendQuery(connection->pg, command), result);
-    connection->task = NULL;
+    end_use(connection);
     return error;
 }

@@ -5,6 +5,7 @@
 #include "postgres_result.h"
 #include "postgres_target.h"
 #include <base/list.h>
+#include <whippet/sync.h>
 
 /* The text of a statement that the server knows by a name. */
 struct postgres_prepared {
@@ -16,10 +17,11 @@ struct postgres_connection {
     struct list link; /* among the pool's idle ones */
     double given_at;  /* the moment it was last given back to them */
     const struct postgres_library *library;
-    PGconn *pg;                         /* owned */
-    struct loop *loop;                  /* on which its descriptor was last waited for; NULL: none yet */
-    whippet_task *task;                 /* that uses it; NULL: none does */
-    bool broken;                        /* nothing may be sent on it any more */
+    PGconn *pg;                /* owned */
+    struct loop *loop;         /* on which its descriptor was last waited for; NULL: none yet */
+    whippet_task *task;        /* that uses it; NULL: none does */
+    whippet_semaphore *permit; /* released when it is closed, which is when that use ends; NULL: no orphan */
+    bool broken;               /* nothing may be sent on it any more */
     struct postgres_prepared *prepared; /* owned; room for `most_prepared` */
     size_t prepared_count;
     size_t most_prepared;
@@ -48,6 +50,10 @@ struct postgres_connection *postgres_connection_open(whippet_task *task,
 
 /* Closes it; whatever it had begun is rolled back by the server. NULL is fine. */
 void postgres_connection_close(struct postgres_connection *connection);
+
+/* The same once the task that uses it just now has come to its end with it, whatever that is; and then
+ * releases one permit of the semaphore. */
+void postgres_connection_orphan(struct postgres_connection *connection, whippet_semaphore *permit);
 
 /* Whether an idle one still stands, as far as can be told without asking the server. */
 bool postgres_connection_is_alive(struct postgres_connection *connection);

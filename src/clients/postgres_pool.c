@@ -253,6 +253,10 @@ static bool clean(whippet_task *task, struct postgres_connection *connection)
 void postgres_pool_give(whippet_task *task, struct postgres_pool *pool,
                         struct postgres_connection *connection)
 {
+    if (connection->task != NULL) {
+        postgres_connection_orphan(connection, pool->permits);
+        return;
+    }
     if (clean(task, connection)) {
         connection->given_at = clock_monotonic();
         pthread_mutex_lock(&pool->mutex);

@@ -18,7 +18,8 @@ int postgres_pool_take(whippet_task *task, struct postgres_pool *pool,
                        struct postgres_connection **connection, const whippet_pg_result **result);
 
 /* Gives it back, to the next in line or to the idle ones. Rolls back what was left open, and closes what is
- * broken: that may suspend, whatever has struck the task. */
+ * broken: that may suspend, whatever has struck the task. One that a child of the task still uses is closed
+ * when that has come to its end with it. */
 void postgres_pool_give(whippet_task *task, struct postgres_pool *pool,
                         struct postgres_connection *connection);
 

@@ -458,6 +458,46 @@ Test(postgres, lets_one_task_at_a_time_use_a_transactions_connection)
     run_with_pool(share_connection, &(whippet_pg_options){.connections = 1});
 }
 
+struct orphan {
+    whippet_task *child;
+    int returned; /* by the transaction's function */
+    int expected; /* of the transaction */
+};
+
+static int leave_a_child_behind(whippet_task *task, whippet_pg *connection, void *arg)
+{
+    struct orphan *orphan = arg;
+    orphan->child = whippet_spawn(task, sleep_on_server, connection);
+    while (sleeping_on_server() == 0)
+        cr_assert_eq(whippet_sleep(task, 0.02), 0);
+    return orphan->returned;
+}
+
+/* Its connection goes with the child's statement, and then another one may be made. */
+static int outlive_a_transaction(whippet_task *task, void *arg)
+{
+    static const struct orphan cases[] = {{NULL, 0, WHIPPET_E_INVALID}, {NULL, -5, -5}};
+    for (size_t i = 0; i < 2; i++) {
+        struct orphan orphan = cases[i];
+        const whippet_pg_result *failed;
+        cr_assert_eq(whippet_pg_transaction(task, arg, leave_a_child_behind, &orphan, &failed),
+                     orphan.expected);
+        if (orphan.returned == 0)
+            assert_contains(whippet_pg_error(failed), "another task uses this connection");
+        cr_assert_eq(sleeping_on_server(), 1, "its statement was disturbed");
+        whippet_cancel(orphan.child);
+        ask(task, arg, "SELECT 1");
+        await(10, sleeping_on_server() == 0, "the statement is still at it");
+        cr_assert_eq(whippet_join(task, orphan.child, NULL), 0);
+    }
+    return 0;
+}
+
+Test(postgres, leaves_the_connection_to_a_child_that_outlives_its_transaction)
+{
+    run_with_pool(outlive_a_transaction, &(whippet_pg_options){.connections = 1});
+}
+
 /* --- Short of memory ------------------------------------------------------------------------------------*/
 
 static unsigned allocations_left;
