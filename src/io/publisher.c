@@ -155,7 +155,7 @@ static void fail_unconfirmed(struct publisher *publisher, const struct whippet_f
 
 static bool is_refused(const struct pending *pending, const struct whippet_failure *why)
 {
-    return refusal_is_about(why, pending->publishing->exchange) ||
+    return refusal_is_about(why, pending->publishing->exchange, pending->publishing->routing_key) ||
            refusal_is_about_size(why, pending->publishing->body.len);
 }
 
@@ -170,20 +170,21 @@ static bool explains(const struct publisher *publisher, const struct whippet_fai
     return false;
 }
 
-/* Where one names an exchange that is not there, or is too large, others must not pay for it: what the
- * broker's reason is not about is sent again. */
+/* Where one names an exchange that is not there or that it may not use, or is too large, others must not pay:
+ * what the broker's reason is not about is sent again. */
 static void settle_refused(struct publisher *publisher, const struct whippet_failure *why)
 {
     double now = loop_now(connection_loop(publisher->connection));
     while (!list_empty(&publisher->unconfirmed)) {
         struct pending *pending = list_entry(publisher->unconfirmed.next, struct pending, link);
         const char *exchange = pending->publishing->exchange;
+        const char *routing_key = pending->publishing->routing_key;
         if (!is_refused(pending, why)) {
             settle(publisher, pending, SEND_AGAIN);
             continue;
         }
-        if (refusal_is_about(why, exchange))
-            refusals_note(&publisher->refusals, exchange, why, now);
+        if (refusal_is_about(why, exchange, routing_key))
+            refusals_note(&publisher->refusals, exchange, routing_key, why, now);
         settle(publisher, pending, failure_set(pending->failure, WHIPPET_E_CLOSED, "%s", why->text));
     }
 }
@@ -399,7 +400,8 @@ static int check_refusals(struct publisher *publisher, const struct publishing *
                           struct whippet_failure *failure)
 {
     double now = loop_now(connection_loop(publisher->connection));
-    const struct whippet_failure *why = refusals_find(&publisher->refusals, publishing->exchange, now);
+    const struct whippet_failure *why =
+        refusals_find(&publisher->refusals, publishing->exchange, publishing->routing_key, now);
     if (why == NULL)
         return 0;
     wake_next(publisher);

@@ -171,6 +171,62 @@ Test(answers, pass_the_trace_of_the_message_on)
     worker_stop(worker, 10);
 }
 
+static void publish_to(const char *queue, const char *routing_key)
+{
+    char body[300];
+
+    snprintf(body, sizeof(body), "{\"exchange\": \"amq.topic\", \"to\": \"%s\"}", routing_key);
+    client_send(stage_client(), queue, routing_key, body);
+}
+
+/* https://www.rabbitmq.com/docs/access-control#topic-authorisation */
+Test(answers, to_a_routing_key_that_is_not_allowed_cost_nobody_else)
+{
+    enum {
+        MESSAGES = 40
+    };
+    const char *queue = stage_name("orders"), *target = stage_name("target"), *user = stage_name("user");
+    char options[256], dead[300];
+    struct worker *worker;
+
+    await(
+        20,
+        strstr(
+            broker_eval(
+                stage_broker(),
+                "U = <<\"%s\">>, A = <<\"test\">>, E = <<\"amq.topic\">>, V = <<\"/\">>, "
+                "rabbit_auth_backend_internal:add_user(U, U, A), "
+                "rabbit_auth_backend_internal:set_permissions(U, V, <<\".*\">>, <<\".*\">>, <<\".*\">>, A), "
+                "rabbit_auth_backend_internal:set_topic_permissions(U, V, E, <<\"^%s\">>, <<\".*\">>, A), ok",
+                user, target),
+            "ok") != NULL,
+        "a user");
+    snprintf(options, sizeof(options), "'amqp': {'url': 'amqp://%s:%s@127.0.0.1:%s/'}", user, user,
+             broker_port(stage_broker()));
+    worker = worker_start(options,
+                          "[{'name': '%s', 'processor': '%s/answering.so', 'retry': {'attempts': 1}},"
+                          " {'name': '%s', 'processor': 'record', 'settings': {'path': '%s'},"
+                          "  'bindings': [{'exchange': 'amq.topic', 'routing_key': '%s.#'}]}]",
+                          queue, getenv("WHIPPET_TEST_PLUGINS"), target, stage_path("record"), target);
+    worker_await_consuming(worker, target);
+    worker_await_consuming(worker, queue);
+
+    /* After one that is refused, and beside others. */
+    publish_to(queue, "forbidden");
+    snprintf(dead, sizeof(dead), "%s.dead", queue);
+    await(20, client_ready(stage_client(), dead) == 1, "the dead letter");
+    for (int i = 0; i < MESSAGES; i++) {
+        publish_to(queue, target);
+        if (i % 8 == 0)
+            publish_to(queue, "forbidden.too");
+    }
+    await(30, records_count(stage_path("record"), "end", NULL) >= MESSAGES, "%d messages", MESSAGES);
+    await(30, client_ready(stage_client(), dead) == 1 + MESSAGES / 8, "%d dead letters, found %ld",
+          1 + MESSAGES / 8, client_ready(stage_client(), dead));
+    worker_stop(worker, 10);
+    cr_assert_eq(worker_counts(worker, queue).acked, MESSAGES);
+}
+
 Test(answers, to_a_body_that_is_not_json_say_where_it_is_wrong)
 {
     const char *queue = stage_name("broken");

@@ -17,9 +17,15 @@ static int answer(whippet_task *task, const whippet_message *message, whippet_js
     return whippet_reply(task, message, &reply);
 }
 
-/* {"to": "queue", "seconds": 1.5}: gives up after so many seconds. */
+struct destination {
+    const char *exchange;
+    const char *routing_key;
+};
+
+/* {"to": "queue", "exchange": "", "seconds": 1.5}: gives up after so many seconds. */
 static int publish(whippet_task *task, void *arg)
 {
+    const struct destination *to = arg;
     whippet_publish_header headers[] = {
         {"text", whippet_text_value("Linz")},
         {"integer", whippet_integer_value(-9007199254740993)},
@@ -27,7 +33,8 @@ static int publish(whippet_task *task, void *arg)
         {"real", whippet_real_value(0.5)},
     };
     whippet_publication publication = {
-        .routing_key = arg,
+        .exchange = to->exchange,
+        .routing_key = to->routing_key,
         .body = {"body", 4},
         .content_type = "text/plain",
         .content_encoding = "identity",
@@ -61,7 +68,8 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
 {
     whippet_json_value body = whippet_json(message), text = whippet_json_get(body, "answer");
     double seconds = 30;
-    const char *queue = whippet_json_string(task, whippet_json_get(body, "to"));
+    struct destination to = {.exchange = whippet_json_string(task, whippet_json_get(body, "exchange")),
+                             .routing_key = whippet_json_string(task, whippet_json_get(body, "to"))};
     const char *trace = whippet_json_string(task, whippet_json_get(body, "trace"));
 
     (void)state;
@@ -75,7 +83,7 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
         return verdict_of(task, publish_trace(task, trace));
     }
     whippet_json_real(whippet_json_get(body, "seconds"), &seconds);
-    return verdict_of(task, whippet_with_timeout(task, seconds, publish, (void *)queue));
+    return verdict_of(task, whippet_with_timeout(task, seconds, publish, &to));
 }
 
 WHIPPET_PROCESSOR(.name = "answering", .version = "1.0", .summary = "answers and publishes",

@@ -381,6 +381,53 @@ Test(publisher, takes_the_broker_s_name_for_the_default_exchange)
     assert_result(&good, 0);
 }
 
+#define REFUSED_TOPIC(key) "ACCESS_REFUSED - access to topic '" key "' in exchange 'e' in vhost '/' refused"
+
+Test(publisher, has_nobody_pay_for_a_routing_key_of_another_that_is_refused)
+{
+    struct call bad = {.publishing.exchange = "e", .routing_key = "a.b"}, again = bad;
+    struct call longer = {.publishing.exchange = "e", .routing_key = "a.b.c"};
+    struct call shorter = {.publishing.exchange = "e", .routing_key = "a"};
+    struct call elsewhere = {.publishing.exchange = "elsewhere", .routing_key = "a.b"};
+    publish(&longer, "longer");
+    publish(&bad, "bad");
+    publish(&shorter, "shorter");
+    publish(&elsewhere, "elsewhere");
+    rig_until(arrived(4));
+    refuse_exchange(REFUSED_TOPIC("a.b") " for user 'u'");
+    rig_until(arrived(7));
+    assert_result(&bad, WHIPPET_E_CLOSED);
+    publish(&again, "again");
+    rig_until(again.ended);
+    assert_result(&again, WHIPPET_E_CLOSED);
+    confirm(3, true, false);
+    rig_until(longer.ended && shorter.ended && elsewhere.ended);
+    assert_result(&longer, 0);
+    assert_result(&shorter, 0);
+    assert_result(&elsewhere, 0);
+    cr_assert_eq(fake_published(rig.broker), 7, "what was refused was sent again at once");
+}
+
+/* RabbitMQ cuts its words after 252 bytes. */
+Test(publisher, knows_a_routing_key_that_is_refused_by_its_beginning)
+{
+    char key[250], reason[256];
+    struct call good = {.publishing.exchange = "e", .routing_key = "good"};
+    struct call bad = {.publishing.exchange = "e", .routing_key = key};
+    memset(key, 'k', sizeof key);
+    key[sizeof key - 1] = '\0';
+    snprintf(reason, sizeof reason, "ACCESS_REFUSED - access to topic '%.218s...", key);
+    publish(&good, "good");
+    publish(&bad, "bad");
+    rig_until(arrived(2));
+    refuse_exchange(reason);
+    rig_until(arrived(3));
+    assert_result(&bad, WHIPPET_E_CLOSED);
+    confirm(1, false, false);
+    rig_until(good.ended);
+    assert_result(&good, 0);
+}
+
 Test(publisher, fails_all_that_is_unconfirmed_when_the_connection_goes_and_comes_back)
 {
     struct call calls[5] = {0}, after = {0};
