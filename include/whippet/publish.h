@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 /** A header to send along. Its value may be made with the functions below, or be one that was read from a
- * message, of any kind but ABSENT. */
+ * message, of any kind but ABSENT: it keeps its AMQP type, while that holds the number. */
 typedef struct whippet_publish_header {
     const char *name;    /**< up to 255 bytes */
     whippet_value value; /**< what it points to is borrowed */

@@ -1,5 +1,7 @@
 /* Field tables in place: one walk checks them, the same walk reads them. */
 #include <amqp/table.h>
+#include <float.h>
+#include <math.h>
 
 /* The bytes that a value of this type takes after its type letter; for those with a length in front, that
  * length's own four bytes. -1: no such type. RabbitMQ's letters:
@@ -225,11 +227,63 @@ bool table_add_integer(struct buffer *entries, whippet_bytes name, int64_t value
     return table_add_u64(entries, name, 'l', (uint64_t)value);
 }
 
+/* What a type of fewer than 64 bits holds; false for any other letter. */
+static bool integer_range(char type, int64_t *least, int64_t *most)
+{
+    switch (type) {
+    case 'b': *least = INT8_MIN, *most = INT8_MAX; return true;
+    case 'B': *least = 0, *most = UINT8_MAX; return true;
+    case 's': *least = INT16_MIN, *most = INT16_MAX; return true;
+    case 'u': *least = 0, *most = UINT16_MAX; return true;
+    case 'I': *least = INT32_MIN, *most = INT32_MAX; return true;
+    case 'i': *least = 0, *most = UINT32_MAX; return true;
+    default: return false;
+    }
+}
+
+bool table_add_integer_of(struct buffer *entries, whippet_bytes name, char type, int64_t value)
+{
+    int64_t least, most;
+    if (type == 'L')
+        return table_add_u64(entries, name, type, (uint64_t)value);
+    if (!integer_range(type, &least, &most) || value < least || value > most)
+        return table_add_integer(entries, name, value);
+    size_t size = (size_t)value_fixed_size(type);
+    uint8_t *at = entry_begin(entries, name, type, size);
+    if (at == NULL)
+        return false;
+    uint64_t bits = (uint64_t)value;
+    while (size-- > 0) {
+        at[size] = (uint8_t)bits;
+        bits >>= 8;
+    }
+    return true;
+}
+
 bool table_add_real(struct buffer *entries, whippet_bytes name, double value)
 {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     return table_add_u64(entries, name, 'd', bits);
+}
+
+static bool is_float(double value)
+{
+    return !isfinite(value) || (fabs(value) <= (double)FLT_MAX && (double)(float)value == value);
+}
+
+bool table_add_real_of(struct buffer *entries, whippet_bytes name, char type, double value)
+{
+    uint32_t bits;
+    if (type != 'f' || !is_float(value))
+        return table_add_real(entries, name, value);
+    float number = (float)value;
+    uint8_t *at = entry_begin(entries, name, 'f', sizeof bits);
+    if (at == NULL)
+        return false;
+    memcpy(&bits, &number, sizeof bits);
+    write_u32(at, bits);
+    return true;
 }
 
 bool table_add_timestamp(struct buffer *entries, whippet_bytes name, uint64_t seconds)

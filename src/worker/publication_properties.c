@@ -88,8 +88,8 @@ static bool add_header(struct buffer *entries, const whippet_publish_header *hea
     const whippet_value *value = &header->value;
     switch (value->kind) {
     case WHIPPET_VALUE_BOOLEAN: return table_add_boolean(entries, name, value->boolean);
-    case WHIPPET_VALUE_INTEGER: return table_add_integer(entries, name, value->integer);
-    case WHIPPET_VALUE_REAL: return table_add_real(entries, name, value->real);
+    case WHIPPET_VALUE_INTEGER: return table_add_integer_of(entries, name, value->type, value->integer);
+    case WHIPPET_VALUE_REAL: return table_add_real_of(entries, name, value->type, value->real);
     case WHIPPET_VALUE_DECIMAL:
         return table_add_decimal(entries, name, value->decimal.scale, value->decimal.unscaled);
     case WHIPPET_VALUE_TEXT: return table_add_text(entries, name, value->bytes);

@@ -4,6 +4,7 @@
 #include <amqp/table.h>
 #include <base/memory.h>
 #include <criterion/criterion.h>
+#include <float.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -482,6 +483,79 @@ Test(table, a_table_and_an_array_are_written_around_their_contents)
     cr_assert_eq(table_find(written(), name("none")).kind, WHIPPET_VALUE_TABLE);
 }
 
+/* The entry "n", as it is written with a type that was read elsewhere. */
+static whippet_value integer_as(char type, int64_t integer)
+{
+    buffer_clear(&buffer);
+    cr_assert(table_add_integer_of(&buffer, name("n"), type, integer));
+    cr_assert_eq(table_check(written()), TABLE_SOUND);
+    return only_value(written());
+}
+
+static whippet_value real_as(char type, double real)
+{
+    buffer_clear(&buffer);
+    cr_assert(table_add_real_of(&buffer, name("n"), type, real));
+    cr_assert_eq(table_check(written()), TABLE_SOUND);
+    return only_value(written());
+}
+
+Test(table, a_whole_number_keeps_its_type_as_long_as_that_holds_it)
+{
+    static const struct {
+        char type;
+        int64_t least, most;
+    } types[] = {{'b', -128, 127},
+                 {'B', 0, 255},
+                 {'s', -32768, 32767},
+                 {'u', 0, 65535},
+                 {'I', INT32_MIN, INT32_MAX},
+                 {'i', 0, UINT32_MAX}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const int64_t inside[] = {types[i].least, types[i].least + 1, 0, 1, 77, types[i].most};
+        const int64_t outside[] = {types[i].least - 1, types[i].most + 1, INT64_MIN, INT64_MAX};
+        for (size_t k = 0; k < sizeof inside / sizeof *inside; k++) {
+            whippet_value value = integer_as(types[i].type, inside[k]);
+            cr_assert_eq(value.type, types[i].type, "%c became %c", types[i].type, value.type);
+            cr_assert_eq(value.integer, inside[k], "%c: %lld", types[i].type, (long long)value.integer);
+        }
+        for (size_t k = 0; k < sizeof outside / sizeof *outside; k++) {
+            whippet_value value = integer_as(types[i].type, outside[k]);
+            cr_assert_eq(value.type, 'l', "%c became %c", types[i].type, value.type);
+            cr_assert_eq(value.integer, outside[k], "%c: %lld", types[i].type, (long long)value.integer);
+        }
+    }
+}
+
+Test(table, a_whole_number_of_no_such_type_has_64_bits)
+{
+    const char types[] = {'l', 'f', 'S', '\0'};
+    for (size_t i = 0; i < sizeof types; i++) {
+        cr_assert_eq(integer_as(types[i], -5).type, 'l');
+        cr_assert_eq(integer_as(types[i], -5).integer, -5);
+    }
+    cr_assert_eq(integer_as('L', -5).type, 'L');
+    cr_assert_eq(integer_as('L', -5).integer, -5, "2^64 - 5, as it is read");
+}
+
+Test(table, a_real_keeps_its_type_as_long_as_that_holds_it)
+{
+    const double floats[] = {0, 1.5, -2.25, (double)FLT_MAX, HUGE_VAL, -HUGE_VAL};
+    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) {
+        cr_assert_eq(real_as('f', floats[i]).type, 'f');
+        cr_assert_eq(real_as('f', floats[i]).real, floats[i]);
+        cr_assert_eq(real_as('d', floats[i]).type, 'd');
+        cr_assert_eq(real_as('d', floats[i]).real, floats[i]);
+    }
+    cr_assert_eq(real_as('f', NAN).type, 'f');
+    cr_assert(isnan(real_as('f', NAN).real));
+    const double doubles[] = {0.1, 1e300, -DBL_MAX};
+    for (size_t i = 0; i < sizeof doubles / sizeof *doubles; i++) {
+        cr_assert_eq(real_as('f', doubles[i]).type, 'd');
+        cr_assert_eq(real_as('f', doubles[i]).real, doubles[i]);
+    }
+}
+
 Test(table, names_may_have_255_bytes_and_none)
 {
     char longest[256];
@@ -507,6 +581,8 @@ Test(table, writing_says_when_memory_is_short)
     cr_assert_not(table_add_text(&buffer, name("n"), name("text")));
     cr_assert_not(table_add_integer(&buffer, name("n"), 1));
     cr_assert_not(table_add_real(&buffer, name("n"), 1));
+    cr_assert_not(table_add_integer_of(&buffer, name("n"), 'b', 1));
+    cr_assert_not(table_add_real_of(&buffer, name("n"), 'f', 1));
     cr_assert_not(table_add_boolean(&buffer, name("n"), true));
     cr_assert_not(table_add_timestamp(&buffer, name("n"), 1));
     cr_assert_not(table_add_null(&buffer, name("n")));

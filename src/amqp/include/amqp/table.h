@@ -40,6 +40,10 @@ whippet_value table_find(whippet_bytes entries, whippet_bytes name);
 bool table_add_text(struct buffer *entries, whippet_bytes name, whippet_bytes text);
 bool table_add_integer(struct buffer *entries, whippet_bytes name, int64_t value);
 bool table_add_real(struct buffer *entries, whippet_bytes name, double value);
+/* The same with the type letter that such a value came with, where that type holds the value; else as above.
+ * L is written bit for bit, as it was read. */
+bool table_add_integer_of(struct buffer *entries, whippet_bytes name, char type, int64_t value);
+bool table_add_real_of(struct buffer *entries, whippet_bytes name, char type, double value);
 bool table_add_boolean(struct buffer *entries, whippet_bytes name, bool value);
 bool table_add_timestamp(struct buffer *entries, whippet_bytes name, uint64_t seconds);
 bool table_add_decimal(struct buffer *entries, whippet_bytes name, uint8_t scale, uint32_t unscaled);
