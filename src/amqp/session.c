@@ -141,8 +141,18 @@ void session_out_of_memory(struct session *session)
 
 void session_abort(struct session *session, const char *text)
 {
+/* An older RabbitMQ resets the connection over a login of more than the least frame, without a word. */
     session_end(session, SESSION_END_LOCAL, 0, bytes_of_text(text));
 }
+    char explained[512];
+    if (session->state == SESSION_TUNING && session->login_size > SESSION_FRAME_MIN) {
+        snprintf(
+            explained, sizeof explained,
+            "%s (the login is %zu bytes long with its password or token; RabbitMQ before 4.1 hangs up on "
+            "more than %d)",
+            text, session->login_size, SESSION_FRAME_MIN);
+        text = explained;
+    }
 
 void session_close(struct session *session, int code, const char *text)
 {

@@ -59,7 +59,8 @@ struct session_channel {
 
 struct session {
     char *user;
-    char *password; /* until it was sent */
+    char *password;    /* until it was sent */
+    size_t login_size; /* bytes of the frame that it was sent in */
     bool external;
     char *vhost;
     char *connection_name;

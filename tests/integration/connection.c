@@ -120,6 +120,29 @@ Test(credentials, with_a_wrong_password_are_reported_and_tried_again)
     worker_stop(worker, 5);
 }
 
+/* As a token may be. Before 4.1, RabbitMQ hangs up on such a login. */
+Test(credentials, of_more_than_4096_bytes_are_reported_with_what_older_brokers_take)
+{
+    char options[512];
+    struct worker *worker;
+    FILE *file = fopen(stage_path("token"), "w");
+
+    cr_assert_not_null(file);
+    fprintf(file, "%05000d\n", 0);
+    fclose(file);
+    snprintf(options, sizeof(options),
+             "'amqp': {'url': 'amqp://%s@127.0.0.1:%s/', 'password_file': '%s',"
+             "         'reconnect': {'min': '200ms', 'max': '1s'}}",
+             stage_name("user"), broker_port(stage_broker()), stage_path("token"));
+    worker = worker_start(options, "[{'name': 'q', 'processor': 'record', 'settings': {'path': '%s'}}]",
+                          stage_path("record"));
+    await(20,
+          worker_said(worker, "RabbitMQ before 4.1 hangs up on more than 4096") > 0 ||
+              worker_said(worker, "ACCESS_REFUSED") > 0,
+          "a word on the login");
+    worker_stop(worker, 5);
+}
+
 Test(credentials, for_a_wrong_vhost_are_reported_and_tried_again)
 {
     const char *vhost = stage_name("vhost");

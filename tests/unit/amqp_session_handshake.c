@@ -562,8 +562,63 @@ Test(handshake, a_frame_over_our_size_is_refused_before_it_arrives)
 
 /* --- Options at their limits ----------------------------------------------------------------------------*/
 
-/* Until tuned, a peer need not take frames over 4096 bytes (section 4.2.3). */
-Test(handshake, nothing_it_sends_before_tuning_is_over_the_least_frame_size)
+/* A password of so many bytes, for a login; static. */
+static struct session_options login_with(size_t size)
+{
+    static char password[10001];
+    struct session_options options = peer_options();
+    memset(password, 't', size);
+    password[size] = '\0';
+    options.password = password;
+    return options;
+}
+
+static struct peer_frame login_frame(void)
+{
+    struct peer_frame frame;
+    peer_start(peer);
+    wire_start(&wire, "PLAIN");
+    feed();
+    cr_assert(peer_next_frame(peer, &frame), "%s", peer_log(peer));
+    return frame;
+}
+
+/* What RabbitMQ takes from 4.1 on. */
+Test(handshake, a_login_may_have_8192_bytes_and_no_more)
+{
+    struct session_options options = login_with(4000);
+    replace_peer(&options);
+    size_t around = login_frame().size + WIRE_FRAME_OVERHEAD - 4000;
+    options = login_with(SESSION_LOGIN_MAX - around);
+    replace_peer(&options);
+    cr_assert_eq(login_frame().size + WIRE_FRAME_OVERHEAD, SESSION_LOGIN_MAX);
+    cr_assert_eq(session_state(peer->session), SESSION_TUNING);
+
+    options = login_with(SESSION_LOGIN_MAX - around + 1);
+    replace_peer(&options);
+    peer_start(peer);
+    wire_start(&wire, "PLAIN");
+    feed();
+    peer_expect_closed(peer, SESSION_END_LOCAL, 0, "too long together");
+    peer_expect_nothing_sent(peer);
+}
+
+/* It hangs up, and says nothing. */
+Test(handshake, an_end_after_a_login_that_older_brokers_do_not_take_says_so)
+{
+    for (size_t size = 100; size < 6000; size += 5000) {
+        struct session_options options = login_with(size);
+        replace_peer(&options);
+        login_frame();
+        session_abort(peer->session, "Connection reset by peer");
+        peer_expect_closed(peer, SESSION_END_LOCAL, 0, "Connection reset by peer");
+        bool explained = strstr(peer->closing.text.data, "RabbitMQ before 4.1 hangs up") != NULL;
+        cr_assert_eq(explained, size > 4096, "%s", (const char *)peer->closing.text.data);
+    }
+}
+
+/* Until tuned, no peer takes more. */
+Test(handshake, nothing_it_sends_before_tuning_is_over_the_size_of_a_login)
 {
     char name[10001];
     memset(name, 'n', sizeof name);
@@ -576,7 +631,7 @@ Test(handshake, nothing_it_sends_before_tuning_is_over_the_least_frame_size)
     feed();
     struct peer_frame frame;
     while (peer_next_frame(peer, &frame))
-        cr_assert_leq(frame.size + WIRE_FRAME_OVERHEAD, SESSION_FRAME_MIN, "a frame of %zu bytes",
+        cr_assert_leq(frame.size + WIRE_FRAME_OVERHEAD, SESSION_LOGIN_MAX, "a frame of %zu bytes",
                       frame.size);
 }
 

@@ -20,9 +20,13 @@
 enum {
     SESSION_FRAME_MAX = 131072, /* what we offer; the broker may lower it */
     SESSION_FRAME_MIN = 4096,   /* section 4.2.3 has every peer accept at least that much */
-    SESSION_FRAME_OVERHEAD = 8, /* type, channel, size, and the end octet */
-    SESSION_CHANNEL_MAX = 2047, /* what we offer; RabbitMQ's own default */
-    SESSION_CLOSE_LIMIT = 30,   /* seconds */
+    SESSION_LOGIN_MAX =
+        8192, /* of the frame with the login, which RabbitMQ takes from 4.1 on; before, the least */
+    SESSION_FRAME_OVERHEAD = 8,     /* type, channel, size, and the end octet */
+    SESSION_HEADER_HELD = 1 << 20,  /* bytes of a content header over frame_max that are held at most */
+    SESSION_HEADER_MAX = 128 << 20, /* bytes of one that is skipped at most: RabbitMQ's largest message */
+    SESSION_CHANNEL_MAX = 2047,     /* what we offer; RabbitMQ's own default */
+    SESSION_CLOSE_LIMIT = 30,       /* seconds */
 };
 
 struct session_options {
