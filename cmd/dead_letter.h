@@ -20,7 +20,8 @@ void dead_letter_destroy(struct dead_letter *letter);
 /* False: its body was left out. */
 static inline bool dead_letter_is_whole(const struct dead_letter *letter)
 {
-    return letter->message->body.len == letter->body_size;
+    return letter->message->body.len == letter->body_size &&
+           letter->message->headers != PROPERTIES_HEADERS_LEFT_OUT;
 }
 
 /* How often it went back to its queue before, so says the broker (quorum queues only). */

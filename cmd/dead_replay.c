@@ -54,6 +54,8 @@ static const char *find_destination(const struct dead_request *request, const st
 {
     const struct dead_origin *origin = &letter->origin;
     to->exchange[0] = '\0';
+    if (letter->message->headers == PROPERTIES_HEADERS_LEFT_OUT)
+        return "its headers are too large";
     if (!dead_letter_is_whole(letter))
         return "its body is too large";
     if (request->to != NULL)

@@ -191,7 +191,7 @@ static void print_letter(uint64_t number, const struct dead_request *request,
         putchar('\n');
     }
     if (letter->message->headers != PROPERTIES_SOUND)
-        puts("  headers can't be read: they are malformed, or nested too deep");
+        puts("  headers can't be read: they are malformed, nested too deep, or too large");
     else if (headers.len > 0)
         puts("  headers");
     while (table_next(&headers, &name, &value, NULL)) {

@@ -3,11 +3,6 @@
 #include "session_internal.h"
 #include <base/memory.h>
 
-/* class-id, weight, body size; then the properties (section 4.2.6.1). */
-enum {
-    CONTENT_HEADER_SIZE = 12
-};
-
 /* --- In -------------------------------------------------------------------------------------------------*/
 
 static void content_begin(struct content *content, bool is_return, whippet_bytes exchange,
@@ -53,7 +48,9 @@ void content_begin_return(struct session *session, struct session_channel *chann
 
 static struct oversized oversized_of(const struct content *content)
 {
-    return (struct oversized){.message = content->message, .body_size = content->body_size};
+    return (struct oversized){.message = content->message,
+                              .body_size = content->body_size,
+                              .headless_size = content->headless_size};
 }
 
 static void content_complete(struct session *session, struct session_channel *channel)
@@ -64,7 +61,8 @@ static void content_complete(struct session *session, struct session_channel *ch
     content->stage = CONTENT_NONE;
     content->message = NULL;
     if (content->is_oversized) {
-        struct oversized oversized = {.message = message, .body_size = content->body_size};
+        struct oversized oversized = oversized_of(content);
+        oversized.message = message;
         session->events->oversized_end(session->owner, number, &oversized, true);
         message_destroy(message);
     } else if (content->is_return) {
@@ -79,14 +77,16 @@ static void content_complete(struct session *session, struct session_channel *ch
 
 /* What a return brings is at most what was published, and without its body where that was published in parts
  * and is larger than any that was not; what a delivery brings beyond the limit is never held. */
-static bool body_size_is_sound(struct session *session, const struct session_channel *channel)
+static bool size_is_sound(struct session *session, const struct session_channel *channel, size_t held,
+                          size_t length)
 {
     const struct content *content = &channel->content;
-    if (!content->is_return || content->body_size <= channel->largest_published)
+    if (!content->is_return || (content->body_size <= channel->largest_published && length <= held))
         return true;
     session_violation(session, AMQP_UNEXPECTED_FRAME,
-                      "a return of %llu bytes on channel %u, where no such message was published",
-                      (unsigned long long)content->body_size, channel->number);
+                      "a return of %llu bytes with a header of %zu on channel %u, where no such message was "
+                      "published",
+                      (unsigned long long)content->body_size, length, channel->number);
     return false;
 }
 
@@ -132,7 +132,57 @@ static bool content_header_is_sound(struct session *session, const struct sessio
     return true;
 }
 
-void content_header(struct session *session, struct session_channel *channel, whippet_bytes payload)
+/* Whether headers are left out, of a message that is oversized for them: what they have beyond a frame counts
+ * as body, so that no message takes more memory than it may. */
+static bool is_headless(const struct session_channel *channel, size_t held, size_t length)
+{
+    const struct content *content = &channel->content;
+    uint64_t limit = channel->max_message_size;
+    if (length <= SESSION_FRAME_MAX || content->is_return)
+        return false;
+    return length > held || content->body_size > limit ||
+           length - SESSION_FRAME_MAX > limit - content->body_size;
+}
+
+static struct message *message_begin_headless(const struct content *content, whippet_bytes properties)
+{
+    struct buffer kept;
+    struct message *message = NULL;
+    buffer_init(&kept);
+    if (properties_copy(&kept, properties, (whippet_bytes){0}, 1u << PROPERTY_HEADERS) == 0)
+        message = message_begin(content, bytes_of(buffer_begin(&kept), buffer_length(&kept)),
+                                PROPERTIES_HEADERS_LEFT_OUT, 0);
+    buffer_destroy(&kept);
+    return message;
+}
+
+/* What is held of a message whose header has come. */
+static struct message *message_of_header(const struct session_channel *channel, whippet_bytes properties,
+                                         enum properties_check headers)
+{
+    const struct content *content = &channel->content;
+    if (content->headless_size > 0)
+        return message_begin_headless(content, properties);
+    bool without_body = content->is_oversized || content->is_bodiless;
+    return message_begin(content, properties, headers, without_body ? 0 : (size_t)content->body_size);
+}
+
+static void content_begun(struct session *session, struct session_channel *channel)
+{
+    struct content *content = &channel->content;
+    content->stage = CONTENT_AWAITS_BODY;
+    if (content->is_oversized) {
+        struct oversized oversized = oversized_of(content);
+        session->events->oversized_begin(session->owner, channel->number, &oversized);
+        if (content->message == NULL)
+            return; /* the handler closed the channel, or the session */
+    }
+    if (content->body_size == 0)
+        content_complete(session, channel);
+}
+
+void content_header(struct session *session, struct session_channel *channel, whippet_bytes payload,
+                    size_t length)
 {
     enum properties_check headers;
     if (channel->state == CHANNEL_STATE_CLOSING ||
@@ -140,25 +190,18 @@ void content_header(struct session *session, struct session_channel *channel, wh
         return;
     struct content *content = &channel->content;
     content->body_size = read_u64((const uint8_t *)payload.data + 4);
-    if (!body_size_is_sound(session, channel))
+    if (!size_is_sound(session, channel, payload.len, length))
         return;
-    bool is_oversized = !content->is_return && content->body_size > channel->max_message_size;
-    bool is_bodiless = content->is_return && content->body_size > channel->largest_whole;
-    content->is_oversized = is_oversized;
-    content->is_bodiless = is_bodiless;
-    content->message = message_begin(content, properties_in(payload), headers,
-                                     is_oversized || is_bodiless ? 0 : (size_t)content->body_size);
-    if (content->message == NULL) {
+    bool headless = is_headless(channel, payload.len, length);
+    content->headless_size = headless ? length : 0;
+    content->is_oversized =
+        headless || (!content->is_return && content->body_size > channel->max_message_size);
+    content->is_bodiless = content->is_return && content->body_size > channel->largest_whole;
+    content->message = message_of_header(channel, properties_in(payload), headers);
+    if (content->message == NULL)
         session_out_of_memory(session);
-        return;
-    }
-    content->stage = CONTENT_AWAITS_BODY;
-    if (content->is_oversized) {
-        struct oversized oversized = oversized_of(content);
-        session->events->oversized_begin(session->owner, channel->number, &oversized);
-    } else if (content->body_size == 0) {
-        content_complete(session, channel);
-    }
+    else
+        content_begun(session, channel);
 }
 
 void content_body(struct session *session, struct session_channel *channel, whippet_bytes payload)

@@ -37,6 +37,7 @@ struct session *session_create(const struct session_options *options, const stru
         return NULL;
     codec_init(&session->codec);
     buffer_init(&session->output);
+    buffer_init(&session->long_header.held);
     session->heartbeat_offered = options->heartbeat;
     session->close_limit = options->close_limit > 0 ? options->close_limit : SESSION_CLOSE_LIMIT;
     session->closing_since = INFINITY;
@@ -79,6 +80,7 @@ void session_destroy(struct session *session)
     memory_free(session->connection_name);
     memory_free(session->version);
     buffer_destroy(&session->output);
+    buffer_destroy(&session->long_header.held);
     codec_destroy(&session->codec);
     memory_free(session);
 }
@@ -139,11 +141,9 @@ void session_out_of_memory(struct session *session)
     session_end(session, SESSION_END_LOCAL, 0, bytes_of_text("out of memory"));
 }
 
+/* An older RabbitMQ resets the connection over a login of more than the least frame, without a word. */
 void session_abort(struct session *session, const char *text)
 {
-/* An older RabbitMQ resets the connection over a login of more than the least frame, without a word. */
-    session_end(session, SESSION_END_LOCAL, 0, bytes_of_text(text));
-}
     char explained[512];
     if (session->state == SESSION_TUNING && session->login_size > SESSION_FRAME_MIN) {
         snprintf(
@@ -153,6 +153,8 @@ void session_abort(struct session *session, const char *text)
             text, session->login_size, SESSION_FRAME_MIN);
         text = explained;
     }
+    session_end(session, SESSION_END_LOCAL, 0, bytes_of_text(text));
+}
 
 void session_close(struct session *session, int code, const char *text)
 {
@@ -266,6 +268,11 @@ static void frame_on_connection(struct session *session, enum frame_type type, w
                       bytes_of((const char *)payload.data + 4, payload.len - 4));
 }
 
+static void frame_on_no_channel(struct session *session, uint16_t number)
+{
+    session_violation(session, AMQP_CHANNEL_ERROR, "a frame on channel %u, which is not open", number);
+}
+
 static void frame_on_channel(struct session *session, enum frame_type type, uint16_t number,
                              whippet_bytes payload)
 {
@@ -277,7 +284,7 @@ static void frame_on_channel(struct session *session, enum frame_type type, uint
         return;
     struct session_channel *channel = session_channel(session, number);
     if (channel == NULL) {
-        session_violation(session, AMQP_CHANNEL_ERROR, "a frame on channel %u, which is not open", number);
+        frame_on_no_channel(session, number);
         return;
     }
     switch (type) {
@@ -288,9 +295,20 @@ static void frame_on_channel(struct session *session, enum frame_type type, uint
             channel_method(session, channel, read_u32(payload.data),
                            bytes_of((const char *)payload.data + 4, payload.len - 4));
         break;
-    case FRAME_CONTENT_HEADER: content_header(session, channel, payload); break;
+    case FRAME_CONTENT_HEADER: content_header(session, channel, payload, payload.len); break;
     default: content_body(session, channel, payload); break;
     }
+}
+
+void session_content_header(struct session *session, uint16_t number, whippet_bytes payload, size_t length)
+{
+    if (session->state == SESSION_CLOSING)
+        return;
+    struct session_channel *channel = session_channel(session, number);
+    if (channel == NULL)
+        frame_on_no_channel(session, number);
+    else
+        content_header(session, channel, payload, length);
 }
 
 /* What stands where the first frame should: another protocol, or another version of this one (section 4.2.2).
@@ -327,24 +345,39 @@ static void foreign_peer(struct session *session, const uint8_t *data, size_t si
                       "the server does not speak AMQP: it answered \"%s\"; is it the right port?", shown);
 }
 
-/* False after it ended the session: what the header announces can't be a frame of this connection. */
-static bool frame_header_is_sound(struct session *session, uint8_t type, size_t length)
+/* False after it ended the session. */
+static bool frame_type_is_known(struct session *session, uint8_t type)
 {
-    if (type != FRAME_METHOD && type != FRAME_CONTENT_HEADER && type != FRAME_BODY &&
-        type != FRAME_HEARTBEAT) {
-        session_violation(session, AMQP_FRAME_ERROR, "a frame of the unknown type %u", type);
-        return false;
-    }
-    if (length > session->frame_max - SESSION_FRAME_OVERHEAD) {
-        session_violation(session, AMQP_FRAME_ERROR,
-                          "a frame of %zu bytes where %u were agreed on (frame_max)",
-                          length + SESSION_FRAME_OVERHEAD, session->frame_max);
-        return false;
-    }
-    return true;
+    if (type == FRAME_METHOD || type == FRAME_CONTENT_HEADER || type == FRAME_BODY || type == FRAME_HEARTBEAT)
+        return true;
+    session_violation(session, AMQP_FRAME_ERROR, "a frame of the unknown type %u", type);
+    return false;
 }
 
-/* Takes one frame; returns its bytes, or 0 when it is not all there or the session has ended. */
+bool session_frame_ends(struct session *session, uint16_t channel, uint8_t octet)
+{
+    if (octet == FRAME_END)
+        return true;
+    session_violation(session, AMQP_FRAME_ERROR, "a frame on channel %u ends in 0x%02X, not in 0xCE", channel,
+                      octet);
+    return false;
+}
+
+/* Takes of a frame over frame_max what is there; 0 after it ended the session. Only a content header may be
+ * one. */
+static size_t take_long_frame(struct session *session, const uint8_t *frame, size_t available)
+{
+    size_t length = read_u32(frame + 3);
+    if (frame[0] == FRAME_CONTENT_HEADER && read_u16(frame + 1) != 0 && session->state >= SESSION_OPEN &&
+        length <= SESSION_HEADER_MAX)
+        return long_header_begin(session, frame, available);
+    session_violation(session, AMQP_FRAME_ERROR, "a frame of %zu bytes where %u were agreed on (frame_max)",
+                      length + SESSION_FRAME_OVERHEAD, session->frame_max);
+    return 0;
+}
+
+/* Takes one frame; returns its bytes, or 0 when it is not all there or the session has ended. Of a long
+ * header it takes what is there. */
 static size_t take_frame(struct session *session, const uint8_t *frame, size_t available)
 {
     if (available < FRAME_HEADER_SIZE)
@@ -357,13 +390,12 @@ static size_t take_frame(struct session *session, const uint8_t *frame, size_t a
     uint16_t channel = read_u16(frame + 1);
     size_t length = read_u32(frame + 3);
     size_t size = FRAME_HEADER_SIZE + length + FRAME_END_SIZE;
-    if (!frame_header_is_sound(session, frame[0], length) || available < size)
+    if (!frame_type_is_known(session, frame[0]))
         return 0;
-    if (frame[size - 1] != FRAME_END) {
-        session_violation(session, AMQP_FRAME_ERROR, "a frame on channel %u ends in 0x%02X, not in 0xCE",
-                          channel, frame[size - 1]);
+    if (length > session->frame_max - SESSION_FRAME_OVERHEAD)
+        return take_long_frame(session, frame, available);
+    if (available < size || !session_frame_ends(session, channel, frame[size - 1]))
         return 0;
-    }
     whippet_bytes payload = bytes_of(frame + FRAME_HEADER_SIZE, length);
     if (channel == 0)
         frame_on_connection(session, (enum frame_type)frame[0], payload);
@@ -378,9 +410,13 @@ size_t session_receive(struct session *session, const void *data, size_t size, d
     session->now = now;
     if (size > 0)
         session->received_at = now;
+    if (session->long_header.owed > 0)
+        used = long_header_take(session, data, size);
     while (session->state != SESSION_CLOSED &&
            (taken = take_frame(session, (const uint8_t *)data + used, size - used)) > 0)
         used += taken;
+    if (session->long_header.owed > 0)
+        return session->state == SESSION_CLOSED ? size : used; /* it knows since when */
     if (used == size)
         session->unfinished_since = INFINITY;
     else if (used > 0 || isinf(session->unfinished_since))

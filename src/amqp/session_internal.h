@@ -1,10 +1,16 @@
 /* What the files of a session share: session.c (frames, heartbeats, the end), handshake.c, channel.c
- * (requests and replies), content.c (messages, both ways). */
+ * (requests and replies), content.c (messages, both ways), long_header.c (headers that do not fit a frame).
+ */
 #ifndef AMQP_SESSION_INTERNAL_H
 #define AMQP_SESSION_INTERNAL_H
 
 #include "codec.h"
 #include <amqp/session.h>
+
+/* class-id, weight, body size; then the properties (section 4.2.6.1). */
+enum {
+    CONTENT_HEADER_SIZE = 12
+};
 
 /* Which part of a message is awaited on a channel. */
 enum content_stage {
@@ -33,6 +39,7 @@ struct content {
     uint64_t delivery_tag;
     uint64_t body_size;
     uint64_t received;
+    uint64_t headless_size;  /* bytes of the content header whose headers are left out; else 0 */
     struct message *message; /* owned, from its header on */
 };
 
@@ -57,6 +64,14 @@ struct session_channel {
     struct content content;
 };
 
+/* A content header that does not fit a frame, while it comes. */
+struct long_header {
+    uint16_t channel;
+    size_t length;      /* bytes of it */
+    size_t owed;        /* of these, and of the octet behind them, that have not come; 0: there is none */
+    struct buffer held; /* what has come of it, or of its beginning */
+};
+
 struct session {
     char *user;
     char *password;    /* until it was sent */
@@ -78,6 +93,7 @@ struct session {
     double close_limit;
     struct codec codec;
     struct buffer output;
+    struct long_header long_header;
     uint32_t frame_max;
     uint16_t channel_max;
     double heartbeat;
@@ -104,6 +120,12 @@ void session_violation(struct session *session, int code, const char *format, ..
 void session_out_of_memory(struct session *session);
 void session_method_out_of_place(struct session *session, uint16_t channel, uint32_t method);
 
+/* session.c: false after it ended the session, because the octet is none that a frame ends with. */
+bool session_frame_ends(struct session *session, uint16_t channel, uint8_t octet);
+
+/* session.c: a content header for whatever channel that is; otherwise as content_header. */
+void session_content_header(struct session *session, uint16_t channel, whippet_bytes payload, size_t length);
+
 /* session.c: queues one method; 0, MEMORY or LIMIT. */
 int session_send_method(struct session *session, uint16_t channel, uint32_t method, void *decoded);
 
@@ -129,9 +151,16 @@ void channels_excuse_closing(struct session *session, double now);
 void content_begin_delivery(struct session *session, struct session_channel *channel,
                             whippet_bytes arguments);
 void content_begin_return(struct session *session, struct session_channel *channel, whippet_bytes arguments);
-void content_header(struct session *session, struct session_channel *channel, whippet_bytes payload);
+/* `length`: of the header as it came; above the payload's where not all of it was held. */
+void content_header(struct session *session, struct session_channel *channel, whippet_bytes payload,
+                    size_t length);
 void content_body(struct session *session, struct session_channel *channel, whippet_bytes payload);
 void content_drop(struct session *session, struct session_channel *channel);
 void content_forget(struct session_channel *channel); /* the same without an event */
+
+/* long_header.c: each takes bytes of a content header that does not fit a frame, and returns how many. The
+ * first is given a frame from its beginning, the other one what follows while some of it is owed. */
+size_t long_header_begin(struct session *session, const uint8_t *frame, size_t available);
+size_t long_header_take(struct session *session, const uint8_t *data, size_t size);
 
 #endif

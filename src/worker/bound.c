@@ -3,11 +3,11 @@
 #include <worker/bound.h>
 
 enum {
-    /* Envelope, properties and headers come in one frame; the delivery's own book-keeping is far below the
-     * rest. */
+    /* Envelope, properties and headers; what these have beyond a frame counts to max_message_size. The
+     * delivery's own book-keeping is far below the rest. */
     ENVELOPE_MAX = SESSION_FRAME_MAX + 1024,
-    /* Three connections, each with a read buffer of two frames. */
-    READ_BUFFERS = 3 * 2 * (SESSION_FRAME_MAX + SESSION_FRAME_OVERHEAD),
+    /* Three connections, each with a read buffer of two frames, and a long header that is put together. */
+    READ_BUFFERS = 3 * (2 * (SESSION_FRAME_MAX + SESSION_FRAME_OVERHEAD) + SESSION_HEADER_HELD),
     /* What a child process takes before its plugin does anything, and the buffers to and from it. */
     CHILD_BASE = 8 << 20,
 };

@@ -291,6 +291,18 @@ static void relay_ended(void *arg, int result)
 
 /* --- What comes -----------------------------------------------------------------------------------------*/
 
+static void explain(const struct oversized *oversized, uint64_t limit, char *text, size_t size)
+{
+    unsigned long long body = oversized->body_size, head = oversized->headless_size;
+    if (head > 0)
+        snprintf(text, size,
+                 "headers of %llu bytes, which are left out of this copy, beside %llu of body: a frame and "
+                 "max_message_size (%llu) hold less",
+                 head, body, (unsigned long long)limit);
+    else
+        snprintf(text, size, "%llu bytes, over max_message_size (%llu)", body, (unsigned long long)limit);
+}
+
 static struct delivery *oversized_delivery(struct subscription *subscription,
                                            const struct oversized *oversized)
 {
@@ -306,10 +318,8 @@ static struct delivery *oversized_delivery(struct subscription *subscription,
         message_destroy(message);
         return NULL;
     }
-    char reason[128];
-    snprintf(reason, sizeof reason, "%llu bytes, over max_message_size (%llu)",
-             (unsigned long long)oversized->body_size,
-             (unsigned long long)subscription->config->max_message_size);
+    char reason[256];
+    explain(oversized, subscription->config->max_message_size, reason, sizeof reason);
     delivery->reason = memory_copy_text(reason);
     delivery->failure = FAILURE_TOO_LARGE;
     delivery->state = DELIVERY_HANDING_OVER;

@@ -2,6 +2,7 @@
 #include "stage.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -283,4 +284,119 @@ Test(messages, that_are_too_large_are_dead_lettered_whole_without_being_held)
     client_message_destroy(dead);
     worker_stop(worker, 10);
     cr_assert_eq(client_ready(stage_client(), queue), 0);
+}
+
+/* --- Headers that do not fit a frame --------------------------------------------------------------------*/
+
+/* From within the broker, as the management API and other protocols do: no frame limits it. `size` bytes are
+ * in one header. */
+static void send_from_within(const char *queue, const char *id, size_t size)
+{
+    static const char publish[] =
+        "X = rabbit_misc:r(<<\"/\">>, exchange, <<>>), "
+        "H = [{<<\"long\">>, longstr, binary:copy(<<\"x\">>, %zu)}], "
+        "P = {'P_basic', undefined, undefined, H, 2, undefined, undefined, undefined, undefined, <<\"%s\">>, "
+        "undefined, undefined, undefined, undefined, undefined}, "
+        "C = rabbit_basic:build_content(P, <<\"body\">>), "
+        "_ = code:ensure_loaded(mc_amqpl), "
+        "case erlang:function_exported(mc_amqpl, message, 3) of "
+        "true -> {ok, M} = mc_amqpl:message(X, <<\"%s\">>, C), {ok, E} = rabbit_exchange:lookup(X), "
+        "rabbit_queue_type:publish_at_most_once(E, M); "
+        "false -> {ok, M} = rabbit_basic:message(X, <<\"%s\">>, C), "
+        "rabbit_basic:publish(rabbit_basic:delivery(false, false, M, undefined)), ok end";
+
+    /* It can't always be reached at once. */
+    await(20, strstr(broker_eval(stage_broker(), publish, size, id, queue, queue), "ok") != NULL,
+          "the broker to publish");
+}
+
+static void assert_at_ease(const struct worker *worker)
+{
+    cr_assert_eq(worker_said(worker, "broke the protocol"), 0);
+    cr_assert_eq(worker_said(worker, "connected to"), 2, "it connected again");
+}
+
+Test(messages, whose_headers_outgrew_a_frame_on_their_way_arrive)
+{
+    enum {
+        AROUND = 12 + 2 + 4 + 5 + 5 + 2 /* of a content header: all but the value, see below */
+    };
+    const char *queue = stage_name("grown");
+    char *value = malloc(131072 - 8 - AROUND), *seen;
+    amqp_table_entry_t header = {.key = amqp_cstring_bytes("long"),
+                                 .value = {.kind = AMQP_FIELD_KIND_BYTES,
+                                           .value.bytes = {.len = 131072 - 8 - AROUND, .bytes = value}}};
+    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG,
+                                          .headers = {.num_entries = 1, .entries = &header},
+                                          .message_id = amqp_cstring_bytes("m")};
+    struct worker *worker;
+
+    cr_assert_not_null(value, "out of memory");
+    memset(value, 'x', 131072 - 8 - AROUND);
+    client_declare(stage_client(), queue, "quorum");
+    client_publish(stage_client(), "", queue, &properties, amqp_cstring_bytes("body"));
+    worker = worker_start(
+        "", "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s', 'delay': '120s'}}]", queue,
+        stage_path("record"));
+    await(20, records_count(stage_path("record"), "begin", "m") == 1, "the first delivery");
+    worker_signal(worker, SIGKILL);
+    worker_await_end(worker, 10, WORKER_ANY_STATUS);
+
+    /* Now the broker adds x-delivery-count. */
+    worker = start_inspector(queue, "");
+    seen = read_seen(1);
+    assert_seen(seen, "message_id=m\n");
+    assert_seen(seen, "redelivered=1");
+    assert_seen(seen, "header x-delivery-count=l:1\n");
+    free(seen);
+    free(value);
+    assert_at_ease(worker);
+    worker_stop(worker, 10);
+    cr_assert_eq(client_ready(stage_client(), queue), 0);
+}
+
+Test(messages, with_headers_that_exceed_a_frame_arrive)
+{
+    const char *queue = stage_name("headers");
+    struct worker *worker = start_inspector(queue, "");
+    char *seen;
+
+    send_from_within(queue, "long", 140 * KIB);
+    send_from_within(queue, "longest", MIB - 100);
+    seen = read_seen(2);
+    assert_seen(seen, "message_id=long\n");
+    assert_seen(seen, "message_id=longest\n");
+    free(seen);
+    assert_at_ease(worker);
+    worker_stop(worker, 10);
+    cr_assert_eq(worker_counts(worker, queue).acked, 2);
+}
+
+Test(messages, with_headers_too_large_to_be_held_are_dead_lettered_without_them)
+{
+    const char *queue = stage_name("headers");
+    struct worker *worker = start_inspector(queue, "");
+    struct client_message *dead = NULL;
+    char dead_queue[256], *reason, *error, *seen;
+
+    snprintf(dead_queue, sizeof(dead_queue), "%s.dead", queue);
+    send_from_within(queue, "huge", 2 * MIB);
+    client_send(stage_client(), queue, "small", "");
+    await(20, (dead = client_get(stage_client(), dead_queue)) != NULL, "the dead letter");
+    reason = client_header_text(dead, "whippet-reason");
+    error = client_header_text(dead, "whippet-error");
+    cr_assert_str_eq(reason, "too-large");
+    cr_assert_not_null(strstr(error, "headers of 2097"), "%s", error);
+    cr_assert_null(client_header(dead, "long"));
+    cr_assert(dead->content.body.len == 4 && memcmp(dead->content.body.bytes, "body", 4) == 0);
+    cr_assert_eq(dead->content.properties.delivery_mode, AMQP_DELIVERY_PERSISTENT);
+    seen = read_seen(1);
+    assert_seen(seen, "message_id=small\n");
+    free(seen);
+    free(reason);
+    free(error);
+    client_message_destroy(dead);
+    worker_stop(worker, 10);
+    cr_assert_eq(worker_said(worker, "broke the protocol"), 0);
+    cr_assert_eq(worker_counts(worker, queue).dead_lettered, 1);
 }

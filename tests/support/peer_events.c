@@ -33,6 +33,7 @@ static const char *const check_names[] = {
     [PROPERTIES_SOUND] = "sound",
     [PROPERTIES_HEADERS_TOO_DEEP] = "too-deep",
     [PROPERTIES_HEADERS_MALFORMED] = "headers-malformed",
+    [PROPERTIES_HEADERS_LEFT_OUT] = "left-out",
     [PROPERTIES_MALFORMED] = "malformed",
 };
 

@@ -46,6 +46,43 @@ Test(oversized, is_discarded_where_that_is_asked_for)
     cr_assert_eq(fake_published(rig.broker), 0);
 }
 
+/* Headers of so many bytes. */
+static struct wire long_headers(size_t size)
+{
+    struct wire entries = {0}, properties = {0};
+    wire_entry(&entries, "long", 'x');
+    wire_long(&entries, (uint32_t)size);
+    wire_fill(&entries, 'x', size);
+    wire_properties_with_headers(&properties, &entries);
+    wire_destroy(&entries);
+    return properties;
+}
+
+static bool copy_says(const char *text)
+{
+    return memmem(copy()->properties.data, copy()->properties.length, text, strlen(text)) != NULL;
+}
+
+Test(oversized, is_passed_on_without_the_headers_that_are_too_large)
+{
+    static const size_t sizes[] = {SESSION_FRAME_MAX + 1000, SESSION_HEADER_HELD + 1};
+    work_open(QUEUE("q", SMALL));
+    for (size_t i = 0; i < 4; i++) {
+        struct wire properties = long_headers(sizes[i / 2]);
+        fake_deliver(rig.broker, work_consume_link(), work_channel("q"), &properties, "body", i % 2 * 4);
+        wire_destroy(&properties);
+        rig_until(rig.broker->acked == i + 1);
+        cr_assert_eq(copy()->body.length, i % 2 * 4);
+        cr_assert_str_eq(copy()->routing_key, "q.dead");
+        cr_assert(copy_says("too-large") && copy_says("left out of this copy"));
+        cr_assert_lt(copy()->properties.length, 1000);
+    }
+    work_deliver("q", "a");
+    rig_until(rig.broker->acked == 5);
+    cr_assert_eq(work_starts(NULL), 1, "attempts are made of the others only");
+    cr_assert_eq(work_count(0, OUTCOME_DEAD_LETTERED), 4);
+}
+
 Test(oversized, waits_for_its_confirm)
 {
     char *body = work_pattern(5000);

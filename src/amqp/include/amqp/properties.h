@@ -36,6 +36,7 @@ enum properties_check {
     PROPERTIES_SOUND,
     PROPERTIES_HEADERS_TOO_DEEP,  /* all else is sound */
     PROPERTIES_HEADERS_MALFORMED, /* the table's length fits, its contents do not; all else is sound */
+    PROPERTIES_HEADERS_LEFT_OUT,  /* they were too large to be held; of what was checked, it never is */
     PROPERTIES_MALFORMED,
 };
 

@@ -18,10 +18,9 @@
 #include <stdint.h>
 
 enum {
-    SESSION_FRAME_MAX = 131072, /* what we offer; the broker may lower it */
-    SESSION_FRAME_MIN = 4096,   /* section 4.2.3 has every peer accept at least that much */
-    SESSION_LOGIN_MAX =
-        8192, /* of the frame with the login, which RabbitMQ takes from 4.1 on; before, the least */
+    SESSION_FRAME_MAX = 131072,     /* what we offer; the broker may lower it */
+    SESSION_FRAME_MIN = 4096,       /* section 4.2.3 has every peer accept at least that much */
+    SESSION_LOGIN_MAX = 8192,       /* the frame with the login: RabbitMQ takes that much from 4.1 on */
     SESSION_FRAME_OVERHEAD = 8,     /* type, channel, size, and the end octet */
     SESSION_HEADER_HELD = 1 << 20,  /* bytes of a content header over frame_max that are held at most */
     SESSION_HEADER_MAX = 128 << 20, /* bytes of one that is skipped at most: RabbitMQ's largest message */
@@ -92,10 +91,13 @@ struct channel_reason {
     whippet_bytes text; /* borrowed for the event */
 };
 
-/* A message over the channel's limit: its body passes by in parts and is never held. */
+/* A message over the channel's limit: its body passes by in parts and is never held. What its content header
+ * has beyond SESSION_FRAME_MAX counts as body; then, and beyond SESSION_HEADER_HELD, its headers are left
+ * out, and beyond that all its properties. */
 struct oversized {
     struct message *message; /* body empty; borrowed until the end event */
-    uint64_t body_size;
+    uint64_t body_size;      /* may be 0: then no part comes */
+    uint64_t headless_size;  /* bytes of the content header whose headers were left out; else 0 */
 };
 
 struct session_events {
@@ -135,7 +137,7 @@ void session_start(struct session *session, double now);
 
 /* Takes what the peer sent; returns how many of the bytes were used: the rest is an unfinished frame, to be
  * offered again with more behind it. A buffer of SESSION_FRAME_MAX + SESSION_FRAME_OVERHEAD always makes
- * progress. */
+ * progress: of what may be longer, a content header, bytes are used as they come. */
 size_t session_receive(struct session *session, const void *data, size_t size, double now);
 
 /* What is to be sent: the owner takes from its beginning with buffer_consume, and tells with session_sent. */
@@ -203,7 +205,7 @@ struct consumption {
     const char *consumer_tag; /* at most 255 bytes; of our making, so that an unknown one is told apart */
     bool exclusive;
     whippet_bytes arguments;   /* encoded entries: x-priority, x-stream-offset … */
-    uint64_t max_message_size; /* bytes of body; what is larger comes as oversized events */
+    uint64_t max_message_size; /* bytes of body; what is larger comes as struct oversized */
 };
 int session_consume(struct session *session, uint16_t channel, const struct consumption *consumption);
 int session_cancel(struct session *session, uint16_t channel);
