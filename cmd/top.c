@@ -83,7 +83,7 @@ static int look_once(const struct admin_address *address, bool json, struct top_
     struct top_answers answers;
     int code = EXIT_DONE;
     top_answers_init(&answers);
-    if (!top_ask(address, true, &answers)) {
+    if (!top_ask(address, json ? TOP_ALL_TASKS : TOP_SLOWEST_TASKS, true, &answers)) {
         fprintf(stderr, "whippet top: %s\n", answers.failure.text);
         code = EXIT_FAILED;
     } else if (json) {

@@ -51,13 +51,16 @@ static int ask_for(const struct admin_address *address, const char *path, struct
     return status;
 }
 
-bool top_ask(const struct admin_address *address, bool with_history, struct top_answers *answers)
+bool top_ask(const struct admin_address *address, enum top_extent extent, bool with_history,
+             struct top_answers *answers)
 {
+    static const char *const PATHS[] = {
+        [TOP_SLOWEST_TASKS] = "/api/status?tasks=100", [TOP_ALL_TASKS] = "/api/status"};
     struct whippet_failure ignored;
     answers->failure.error = 0;
     buffer_clear(&answers->ready);
     buffer_clear(&answers->history);
-    int status = ask_for(address, "/api/status", &answers->status, &answers->failure);
+    int status = ask_for(address, PATHS[extent], &answers->status, &answers->failure);
     if (status == 0)
         return false;
     if (status != OK || buffer_length(&answers->status) == 0) {
@@ -104,7 +107,7 @@ static void *run(void *argument)
     struct top_answers answers;
     top_answers_init(&answers);
     for (unsigned count = 0;; count++) {
-        bool answered = top_ask(&feed->address, count % HISTORY_EVERY == 0, &answers);
+        bool answered = top_ask(&feed->address, TOP_SLOWEST_TASKS, count % HISTORY_EVERY == 0, &answers);
         if (!answered)
             count = HISTORY_EVERY - 1; /* so that the next one brings the history */
         hand_over(feed, &answers);

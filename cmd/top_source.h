@@ -16,8 +16,15 @@ struct top_answers {
 void top_answers_init(struct top_answers *answers);
 void top_answers_destroy(struct top_answers *answers);
 
+/* Which of the tasks in flight: there may be tens of thousands, and nobody reads as many on a screen. */
+enum top_extent {
+    TOP_SLOWEST_TASKS,
+    TOP_ALL_TASKS
+};
+
 /* Asks, in place of what was in there; blocks for some seconds at most. True when there is a status. */
-bool top_ask(const struct admin_address *address, bool with_history, struct top_answers *answers);
+bool top_ask(const struct admin_address *address, enum top_extent extent, bool with_history,
+             struct top_answers *answers);
 
 /* --- Once a second, on a thread ---------------------------------------------------------------------------
  *

@@ -2,7 +2,6 @@
 #include <base/memory.h>
 #include <cjson/cJSON.h>
 #include <math.h>
-#include <stdlib.h>
 
 static const cJSON *member(const cJSON *object, const char *name)
 {
@@ -81,12 +80,6 @@ static void read_task(void *part, const cJSON *object)
     };
 }
 
-static int by_age(const void *a, const void *b)
-{
-    double first = ((const struct top_task *)a)->age, second = ((const struct top_task *)b)->age;
-    return (second > first) - (second < first);
-}
-
 /* Reads the elements of `list` with `read`, each into `size` bytes of memory that is owned by the caller;
  * false when memory is short. */
 static bool read_list(const cJSON *list, size_t size, void (*read)(void *, const cJSON *), void **parts,
@@ -118,13 +111,11 @@ static bool read_lists(struct top_status *status)
                            &connections, &status->connection_count) &&
                  read_list(member(document, "queues"), sizeof *status->queues, read_queue, &queues,
                            &status->queue_count) &&
-                 read_list(member(member(document, "in_flight"), "oldest"), sizeof *status->tasks, read_task,
+                 read_list(member(member(document, "in_flight"), "tasks"), sizeof *status->tasks, read_task,
                            &tasks, &status->task_count);
     status->connections = connections;
     status->queues = queues;
     status->tasks = tasks;
-    if (status->task_count > 0)
-        qsort(status->tasks, status->task_count, sizeof *status->tasks, by_age);
     return whole;
 }
 

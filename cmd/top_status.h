@@ -29,7 +29,7 @@ struct top_queue {
 struct top_task {
     const char *queue, *processor, *message_id, *state;
     double attempt;
-    double age; /* seconds: of the attempt, or of the delivery where none has begun */
+    double age; /* seconds: of the attempt, or of the delivery while none is at work */
 };
 
 /* Everything texts and buckets point to belongs to `document` and `readiness`. */
@@ -44,7 +44,7 @@ struct top_status {
     size_t connection_count;
     struct top_queue *queues;
     size_t queue_count;
-    struct top_task *tasks; /* the slowest first */
+    struct top_task *tasks; /* in the worker's order: the slowest first */
     size_t task_count;
 };
 

@@ -6,7 +6,8 @@
 static const double STATUS_SECONDS = 1;
 
 enum {
-    BLOCK_SIZE = 16 * 1024
+    BLOCK_SIZE = 16 * 1024,
+    MOST_TASKS = 100 /* of those in flight: for people, each second */
 };
 
 /* One client. Its connection is suspended whenever all it is to get was taken. */
@@ -49,7 +50,7 @@ static void put_status(struct events *events, struct text *frame)
 {
     struct text status;
     text_init(&status);
-    status_write(&status, events->stats, events->commit);
+    status_write(&status, events->stats, events->commit, MOST_TASKS);
     put_event(frame, "status", &status);
     text_destroy(&status);
 }

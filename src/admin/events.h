@@ -1,6 +1,6 @@
 /* The page /api/events: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
  *
- *     event: status   each second: data is what /api/status says
+ *     event: status   each second: data is what /api/status says, with the 100 slowest tasks in flight
  *     event: history  at the end of each of its steps: data is what /api/history says
  *     event: change   at once, when something became ready or is no more: data is what /readyz says
  *

@@ -1,6 +1,8 @@
 #include "pages.h"
 #include "metrics.h"
 #include "status.h"
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char JSON[] = "application/json";
@@ -20,10 +22,25 @@ static void write_ready(const struct page_request *request, struct page_answer *
     text_put(&answer->text, "\n");
 }
 
+/* Digits alone, and no more than make sense. */
+static bool read_count(const char *text, size_t *count)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 9 || text[digits] != '\0')
+        return false;
+    *count = strtoul(text, NULL, 10);
+    return true;
+}
+
 static void write_status(const struct page_request *request, struct page_answer *answer)
 {
+    size_t most_tasks = SIZE_MAX;
+    if (request->tasks != NULL && !read_count(request->tasks, &most_tasks)) {
+        page_refuse(answer, 400, "?tasks= is how many of the tasks in flight to list: a number.");
+        return;
+    }
     answer->content_type = JSON;
-    status_write(&answer->text, request->stats, request->commit);
+    status_write(&answer->text, request->stats, request->commit, most_tasks);
     text_put(&answer->text, "\n");
 }
 

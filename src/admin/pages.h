@@ -12,6 +12,7 @@ struct page_request {
     const struct history *history;
     const char *commit;
     const char *accept; /* the header; NULL: there was none */
+    const char *tasks;  /* how many of those in flight to list; NULL: it does not say */
 };
 
 struct page_answer {

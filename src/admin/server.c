@@ -122,10 +122,12 @@ static struct visitor *visitor_of(struct MHD_Connection *connection)
 static enum MHD_Result answer_page(struct admin *admin, struct MHD_Connection *connection, const char *path)
 {
     struct page_answer answer = {.code = MHD_HTTP_OK};
-    const struct page_request asked = {.stats = admin->options.stats,
-                                       .history = &admin->history,
-                                       .commit = admin->options.commit,
-                                       .accept = header(connection, MHD_HTTP_HEADER_ACCEPT)};
+    const struct page_request asked = {
+        .stats = admin->options.stats,
+        .history = &admin->history,
+        .commit = admin->options.commit,
+        .accept = header(connection, MHD_HTTP_HEADER_ACCEPT),
+        .tasks = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "tasks")};
     visitor_enter(visitor_of(connection), VISITOR_ANSWERED, clock_monotonic());
     text_init(&answer.text);
     page_find(path)->write(&asked, &answer);

@@ -2,6 +2,7 @@
 #include <base/clock.h>
 #include <base/memory.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -285,7 +286,7 @@ static void put_sent(struct text *text, const struct stats *stats)
     json_close(text, '}');
 }
 
-static void put_row(struct text *text, const struct in_flight_row *row, double now)
+static void put_task(struct text *text, const struct in_flight_row *row, double now)
 {
     json_open(text, NULL, '{');
     json_text(text, "queue", row->queue);
@@ -294,30 +295,55 @@ static void put_row(struct text *text, const struct in_flight_row *row, double n
     json_unsigned(text, "attempt", row->attempt);
     json_text(text, "state", row->state);
     put_seconds(text, "age_seconds", now - row->arrived_at);
-    if (row->started_at > 0)
-        put_seconds(text, "attempt_age_seconds", now - row->started_at);
+    if (row->at_work_since > 0)
+        put_seconds(text, "attempt_age_seconds", now - row->at_work_since);
     else
         json_null(text, "attempt_age_seconds");
     json_close(text, '}');
 }
 
-/* As old as the board is: while the loop is blocked that is the moment before, and says so. */
-static void put_in_flight(struct text *text, struct stats *stats, double now)
+/* Those at work come first, the longest of them before the others; then those that rest, the oldest first. */
+static int by_slowness(const void *one, const void *other)
 {
-    struct in_flight_board *board = in_flight_board_copy(&stats->board);
-    if (board == NULL) {
-        text->failed = true;
-        return;
-    }
+    const struct in_flight_row *a = *(const struct in_flight_row *const *)one;
+    const struct in_flight_row *b = *(const struct in_flight_row *const *)other;
+    if ((a->at_work_since > 0) != (b->at_work_since > 0))
+        return a->at_work_since > 0 ? -1 : 1;
+    if (a->at_work_since != b->at_work_since)
+        return a->at_work_since < b->at_work_since ? -1 : 1;
+    return (a->arrived_at > b->arrived_at) - (a->arrived_at < b->arrived_at);
+}
+
+static bool put_tasks(struct text *text, const struct in_flight_list *list, size_t most, double now)
+{
+    size_t count = 0;
+    const struct in_flight_row **rows = memory_allocate((list->count + 1) * sizeof *rows);
+    if (rows == NULL)
+        return false;
+    for (const struct in_flight_row *row = list->first; row != NULL; row = row->next)
+        rows[count++] = row;
+    qsort(rows, count, sizeof *rows, by_slowness);
+    for (size_t i = 0; i < count && i < most; i++)
+        put_task(text, rows[i], now);
+    memory_free(rows);
+    return true;
+}
+
+/* As old as the board is: while the loop is blocked that is the moment before, and says so. */
+static void put_in_flight(struct text *text, struct stats *stats, size_t most, double now)
+{
+    static const struct in_flight_list nothing;
+    struct in_flight_list *list = in_flight_board_look(&stats->board);
+    const struct in_flight_list *shown = list != NULL ? list : &nothing;
     json_open(text, "in_flight", '{');
-    json_unsigned(text, "count", board->in_flight);
-    put_moment(text, "as_of", board->written_at);
-    json_open(text, "oldest", '[');
-    for (size_t i = 0; i < board->count; i++)
-        put_row(text, &board->rows[i], now);
+    json_unsigned(text, "count", shown->count);
+    put_moment(text, "as_of", shown->as_of);
+    json_open(text, "tasks", '[');
+    if (!put_tasks(text, shown, most, now))
+        text->failed = true;
     json_close(text, ']');
     json_close(text, '}');
-    memory_free(board);
+    in_flight_list_release(list);
 }
 
 static void put_process(struct text *text, const struct stats *stats, const char *commit, double now)
@@ -379,7 +405,7 @@ static void put_loop(struct text *text, const struct stats *stats, const struct 
     json_close(text, '}');
 }
 
-void status_write(struct text *text, struct stats *stats, const char *commit)
+void status_write(struct text *text, struct stats *stats, const char *commit, size_t most_tasks)
 {
     double now = clock_monotonic();
     struct queue_views views;
@@ -394,7 +420,7 @@ void status_write(struct text *text, struct stats *stats, const char *commit)
     put_queues(text, &views);
     put_management(text, stats);
     put_sent(text, stats);
-    put_in_flight(text, stats, now);
+    put_in_flight(text, stats, most_tasks, now);
     json_close(text, '}');
     queue_views_destroy(&views);
 }

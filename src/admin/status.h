@@ -14,7 +14,7 @@ bool status_write_live(struct text *text, const struct stats *stats);
 /* Whether every subscription has its consume-ok; what is not ready, and why. */
 bool status_write_ready(struct text *text, struct stats *stats);
 
-/* Everything that a dashboard needs. */
-void status_write(struct text *text, struct stats *stats, const char *commit);
+/* Everything there is to know. Of the tasks in flight, `most_tasks` at most, the slowest; SIZE_MAX: all. */
+void status_write(struct text *text, struct stats *stats, const char *commit, size_t most_tasks);
 
 #endif

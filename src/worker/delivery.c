@@ -43,6 +43,7 @@ struct delivery *delivery_create(struct subscription *subscription, struct messa
     if (subscription->worker->tracer != NULL)
         delivery_trace_begin(delivery);
     list_init(&delivery->link);
+    roll_call_join(delivery);
     return delivery;
 }
 
@@ -116,6 +117,7 @@ void delivery_end(struct delivery *delivery, enum delivery_outcome outcome)
 {
     struct subscription *subscription = delivery->subscription;
     list_remove(&delivery->link);
+    roll_call_leave(delivery);
     outcome = settle(delivery, outcome);
     if (delivery_is_traced(delivery))
         delivery_trace_end(delivery, outcome);
@@ -349,6 +351,7 @@ static void delivery_start(struct delivery *delivery)
 {
     struct subscription *subscription = delivery->subscription;
     move_to(delivery, DELIVERY_RUNNING, &subscription->at_work);
+    delivery->at_work_since = fmax(subscription->worker->clock, loop_now(subscription->worker->loop));
     subscription->running++;
     if (delivery->message.content->headers != PROPERTIES_SOUND) {
         reject_unreadable(delivery);
@@ -436,10 +439,4 @@ const char *delivery_activity(const struct delivery *delivery)
     if (delivery->state == DELIVERY_RUNNING)
         return delivery->subscription->executor->activity(delivery);
     return STATES[delivery->state];
-}
-
-void delivery_log_in_flight(const struct delivery *delivery, double now)
-{
-    log_event(WHIPPET_INFO, &delivery->fields, "in flight: %s; age %.1f s", delivery_activity(delivery),
-              now - delivery->arrived_at);
 }

@@ -149,6 +149,7 @@ static struct worker *create(struct loop *loop, const struct config *config, con
         snprintf(worker->host, sizeof worker->host, "unknown");
     pace_init(worker);
     turns_init(worker);
+    roll_call_init(worker);
     if (!open_ledger(worker))
         config_errors_add(errors, config, "", "out of memory");
     open_connections(worker, errors);
@@ -184,6 +185,7 @@ void worker_destroy(struct worker *worker)
     while (!list_empty(&worker->subscriptions))
         subscription_destroy(list_entry(worker->subscriptions.next, struct subscription, link));
     thread_pool_destroy(worker->threads);
+    roll_call_destroy(worker);
     stats_destroy(&worker->stats);
     timer_stop(&loop_scheduler(worker->loop)->timers, &worker->observer);
     connections_destroy(worker->connections);
@@ -335,19 +337,6 @@ void worker_stop(struct worker *worker)
 }
 
 /* --- Words ----------------------------------------------------------------------------------------------*/
-
-void worker_log_in_flight(const struct worker *worker)
-{
-    double now = loop_now(worker->loop);
-    log_event(WHIPPET_INFO, NULL, "%llu in flight", (unsigned long long)worker_in_flight(worker));
-    each_subscription (subscription, worker) {
-        const struct list *const lists[] = {&subscription->at_work, &subscription->retrying,
-                                            &subscription->waiting};
-        for (size_t j = 0; j < sizeof lists / sizeof lists[0]; j++)
-            list_each (link, lists[j])
-                delivery_log_in_flight(list_entry(link, struct delivery, link), now);
-    }
-}
 
 void subscription_log_counters(const struct subscription *subscription)
 {

@@ -52,6 +52,13 @@ struct consumer {
     uint64_t users;       /* the deliveries that came by it, and the subscription until it leaves it behind */
 };
 
+/* A walk over all that is in flight, in slices: see roll_call.c. */
+struct roll_call {
+    struct list *at;    /* whose turn is next, in worker->in_flight; NULL: it is not under way */
+    double as_of;       /* who arrived later is not called */
+    struct timer timer; /* the next slice */
+};
+
 /* What consumes one queue. */
 struct subscription {
     struct list link; /* in the worker's list */
@@ -112,6 +119,10 @@ struct worker {
     struct stats stats;    /* what others may see of all this */
     struct tracer *tracer; /* borrowed; NULL: nobody traces */
     struct timer observer;
+    struct list in_flight;              /* struct delivery: all of them, in the order of arrival */
+    struct roll_call showing;           /* of them, for the board: */
+    struct in_flight_list *to_be_shown; /* what it has so far; NULL while it is not under way */
+    struct roll_call logging;           /* and for the log */
 
     double clock;             /* read last; never behind the loop's turn */
     uint64_t turn_deliveries; /* since the last flush */
@@ -174,6 +185,7 @@ struct delivery {
     struct subscription *subscription;
     struct consumer *consumer; /* that it came by */
     struct list link;          /* in the subscription's list for its state */
+    struct list place;         /* in the worker's list of all that is in flight */
     enum delivery_state state;
     whippet_verdict verdict;   /* of the last attempt */
     int struck;                /* TIMEOUT or CANCELLED when that ended the last attempt's awaits; else 0 */
@@ -185,8 +197,9 @@ struct delivery {
     struct handover *handover; /* what hands it over to another queue; NULL: nothing does */
     struct timer retry;
     double arrived_at;
-    double started_at; /* the last attempt */
-    double duration;   /* of the last attempt, seconds */
+    double at_work_since; /* when it took its slot last; 0: it never did */
+    double started_at;    /* the last attempt; the executor's own while that is at work */
+    double duration;      /* of the last attempt, seconds */
     struct log_fields fields;
     struct task_label label; /* the ledger's, of the last attempt */
     bool is_labelled;
@@ -228,8 +241,6 @@ void consumer_return_resting(struct consumer *consumer);
 
 /* What it does at the moment, for people: "sleeping", "between two attempts" … Not to be kept. */
 const char *delivery_activity(const struct delivery *delivery);
-
-void delivery_log_in_flight(const struct delivery *delivery, double now);
 
 /* Between two attempts without the broker's help: holds neither slot nor task. */
 void delivery_retry_in_memory(struct delivery *delivery);
@@ -495,6 +506,18 @@ void observer_connection_down(struct worker *worker, enum connection_role role,
                               const struct connection *connection); /* or it could not be had */
 void observer_connection_blocked(struct worker *worker, enum connection_role role, bool blocked);
 bool observer_look_who_blocks(void *owner, struct loop_blocked *blocked); /* for stats->look_who_blocks */
+
+/* --- roll_call.c: all that is in flight, one after the other --------------------------------------------*/
+
+void roll_call_init(struct worker *worker);
+void roll_call_destroy(struct worker *worker);
+
+/* A delivery is in flight from now on, or is no more. */
+void roll_call_join(struct delivery *delivery);
+void roll_call_leave(struct delivery *delivery);
+
+/* Begins to make a list for the board, unless one is still being made. */
+void roll_call_show(struct worker *worker);
 
 /* --- connections.c --------------------------------------------------------------------------------------*/
 

@@ -81,6 +81,21 @@ test("shows what is in flight, the slowest first", async () => {
   await page.getByRole("row", { name: /second – waiting for its turn/ }).waitFor();
 });
 
+test("shows a slow attempt before all that rest between two", async () => {
+  const [failing, queue] = [queueName("failing"), queueName("slow")];
+  const worker = await startWorker([
+    { name: failing, processor: "record", prefetch: 200, timeout: "10s", retry: { attempts: 2, delay: "5m" }, settings: { verdict: "retry" } },
+    { name: queue, processor: "record", settings: { delay: "60s" } },
+  ]);
+  await worker.awaitConsuming();
+  await open(worker);
+  await publish(failing, "--body", "x", "--count", "120");
+  await awaitFigure(failing, "Retrying", /^120$/);
+  await page.getByRole("row", { name: "between two attempts" }).first().waitFor();
+  await publish(queue, "--body", "x", "--message-id", "tortoise");
+  await page.locator("#tasks tbody tr").first().filter({ hasText: /tortoise.*sleeping/ }).waitFor();
+});
+
 test("shows a failure, and the dead letter that comes of it", async () => {
   const queue = queueName("mails");
   const settings = { verdict: "retry", reason: "the mail server is busy" };

@@ -25,6 +25,14 @@ static unsigned port_of(struct worker *worker)
     return worker_number_behind(worker, "admin port at http://127.0.0.1:");
 }
 
+static bool says(unsigned port, const char *path, const char *text)
+{
+    struct http_reply reply = http_get(port, path);
+    bool found = http_says(&reply, text);
+    http_free(&reply);
+    return found;
+}
+
 /* A worker with a queue whose messages stay in flight. */
 static struct worker *start_holding(const char *options, const char *queue)
 {
@@ -125,6 +133,46 @@ Test(top, prints_once_where_there_is_no_terminal)
     cr_assert_str_empty(error);
     cr_assert(strstr(text, queue) && strstr(text, "consuming"), "%s", text);
     cr_assert_null(strchr(text, '\033'), "it commands a terminal that is not there");
+    free(text);
+    worker_signal(worker, SIGKILL);
+    worker_await_end(worker, 10, WORKER_ANY_STATUS);
+}
+
+Test(top, shows_a_slow_attempt_before_all_that_rest_between_two_as_the_status_does)
+{
+    enum {
+        RESTING = 120 /* more than are shown */
+    };
+    const char *failing = stage_name("failing"), *queue = stage_name("working"); /* of one width */
+    struct worker *worker = worker_start(
+        ANY_PORT,
+        "[{'name': '%s', 'processor': 'record', 'prefetch': 200, 'timeout': '10s',"
+        "  'retry': {'attempts': 2, 'delay': '5m'}, 'settings': {'path': '%s', 'verdict': 'retry'}},"
+        " {'name': '%s', 'processor': 'record', 'settings': {'path': '%s', 'delay': '4m'}}]",
+        failing, stage_path("failing"), queue, stage_path("record"));
+    unsigned port = port_of(worker);
+    char error[500], leading[500];
+    int status;
+
+    worker_await_consuming(worker, failing);
+    worker_await_consuming(worker, queue);
+    client_send_many(stage_client(), failing, RESTING);
+    await(20, says(port, "/api/status", "\"retrying\":120,"), "all to rest");
+    client_send(stage_client(), queue, "slow", "x");
+    snprintf(leading, sizeof(leading),
+             "\"tasks\":[{\"queue\":\"%s\",\"processor\":\"record\",\"message_id\":\"slow\",\"attempt\":1,"
+             "\"state\":\"sleeping\"",
+             queue);
+    await(20, says(port, "/api/status", leading), "the slow one to lead");
+    char *text = RUN_TOP(&status, error, "--admin", url_of(port));
+    cr_assert_eq(status, 0, "%s", error);
+    const char *row = strstr(text, "in flight, slowest");
+    cr_assert_not_null(row, "%s", text);
+    row = strchr(row, '\n') + 1;
+    snprintf(leading, sizeof(leading), "  sleeping              %s  slow\n", queue);
+    const char *slow = strstr(row, leading);
+    cr_assert(slow && slow < strchr(row, '\n'), "it is not the first:\n%s", row);
+    cr_assert_not_null(strstr(slow, "  between two attempts  "));
     free(text);
     worker_signal(worker, SIGKILL);
     worker_await_end(worker, 10, WORKER_ANY_STATUS);

@@ -57,6 +57,19 @@ Test(admin, answers_at_every_path_there_is)
         assert_status("GET", PATHS[i], "", 200);
 }
 
+Test(admin, says_what_it_takes_where_the_number_of_tasks_is_none)
+{
+    static const char *const NUMBERS[] = {"", "ten", "-1", "1x", "99999999999999999999"};
+    char path[64];
+    assert_status("GET", "/api/status?tasks=0", "", 200);
+    assert_status("GET", "/api/status?tasks=100&more=1", "", 200);
+    for (size_t i = 0; i < sizeof NUMBERS / sizeof NUMBERS[0]; i++) {
+        snprintf(path, sizeof path, "/api/status?tasks=%s", NUMBERS[i]);
+        assert_status("GET", path, "", 400);
+    }
+    assert_status("GET", "/api/status?tasks", "", 200);
+}
+
 Test(admin, answers_head_without_a_body)
 {
     struct http_reply reply = http_request(admin_port(admin), "HEAD", "/metrics", "");

@@ -1,5 +1,6 @@
 #include "../../src/admin/status.h"
 #include "admin_testing.h"
+#include <base/bytes.h>
 #include <base/memory.h>
 #include <cJSON.h>
 #include <stdio.h>
@@ -146,7 +147,7 @@ Test(status, tells_everything_of_a_queue)
     registry_deliver(&orders, ATTEMPT_RETRY, 20, OUTCOME_DEAD_LETTERED);
     queue_counters_arrived(&orders.counters, PHASE_WAITING, clock_monotonic());
     queue_stats_fail(&orders, "no route to \"host\"", clock_monotonic());
-    status_write(&page, &stats, "abcdef");
+    status_write(&page, &stats, "abcdef", SIZE_MAX);
     cJSON *root = parse();
     assert_text(root, "version", "1.2.3");
     assert_text(root, "commit", "abcdef");
@@ -186,7 +187,7 @@ Test(status, names_the_task_that_blocks_the_loop)
 {
     stats.look_who_blocks = blocked_by_a_task;
     stats.looks = (void *)(uintptr_t) "emails";
-    status_write(&page, &stats, "abcdef");
+    status_write(&page, &stats, "abcdef", SIZE_MAX);
     cJSON *root = parse();
     assert_number(root, "loop.blocked.seconds", 3);
     assert_text(root, "loop.blocked.queue", "emails");
@@ -206,7 +207,7 @@ static bool blocked_by_a_long_name(void *owner, struct loop_blocked *blocked)
 Test(status, finds_the_queue_by_the_beginning_of_its_name)
 {
     stats.look_who_blocks = blocked_by_a_long_name;
-    status_write(&page, &stats, "abcdef");
+    status_write(&page, &stats, "abcdef", SIZE_MAX);
     cJSON *root = parse();
     assert_text(root, "loop.blocked.queue", "emails");
     cr_assert(cJSON_IsNull(at(root, "loop.blocked.message_id")));
@@ -223,7 +224,7 @@ static bool blocked_by_the_worker(void *owner, struct loop_blocked *blocked)
 Test(status, names_nobody_where_no_message_blocks_the_loop)
 {
     stats.look_who_blocks = blocked_by_the_worker;
-    status_write(&page, &stats, "abcdef");
+    status_write(&page, &stats, "abcdef", SIZE_MAX);
     cJSON *root = parse();
     cr_assert(cJSON_IsNull(at(root, "loop.blocked.queue")));
     cr_assert(cJSON_IsNull(at(root, "loop.blocked.processor")));
@@ -233,7 +234,7 @@ Test(status, names_nobody_where_no_message_blocks_the_loop)
 Test(status, tells_what_the_management_api_says)
 {
     const struct broker_numbers numbers = {.ready = 318, .unacknowledged = 41, .consumers = 3};
-    status_write(&page, &stats, "abcdef");
+    status_write(&page, &stats, "abcdef", SIZE_MAX);
     cJSON *root = parse();
     cr_assert(cJSON_IsNull(at(root, "management")), "nobody asks it");
     cJSON_Delete(root);
@@ -242,7 +243,7 @@ Test(status, tells_what_the_management_api_says)
     shared_text_set(&stats.management.where, "http://rabbit:15672");
     stats_set_management(&stats, NULL);
     stats_set_broker(&stats, "orders", &numbers);
-    status_write(&page, &stats, "abcdef");
+    status_write(&page, &stats, "abcdef", SIZE_MAX);
     root = parse();
     assert_text(root, "management.url", "http://rabbit:15672");
     cr_assert(cJSON_IsTrue(at(root, "management.up")));
@@ -253,39 +254,66 @@ Test(status, tells_what_the_management_api_says)
     cJSON_Delete(root);
     text_destroy(&page);
     stats_set_management(&stats, "it refuses this user");
-    status_write(&page, &stats, "abcdef");
+    status_write(&page, &stats, "abcdef", SIZE_MAX);
     root = parse();
     assert_text(root, "management.error.text", "it refuses this user");
     cr_assert(cJSON_IsNull(at(root, "queues.0.broker")), "it is old news");
     cJSON_Delete(root);
 }
 
-Test(status, lists_the_oldest_in_flight)
+/* On a list for the board; `id` may be NULL. */
+static void add_task(struct in_flight_list *list, const char *queue, const char *id, const char *state,
+                     unsigned attempt, double arrived_at, double at_work_since)
+{
+    const struct in_flight_row row = {.queue = queue,
+                                      .processor = "log",
+                                      .state = state,
+                                      .attempt = attempt,
+                                      .arrived_at = arrived_at,
+                                      .at_work_since = at_work_since};
+    cr_assert(in_flight_list_add(list, &row, bytes_of_text(id)));
+}
+
+Test(status, lists_what_is_in_flight_those_at_work_before_those_that_rest)
 {
     double now = clock_monotonic();
-    cr_assert(in_flight_board_begin(&stats.board));
-    stats.board.in_flight = 7;
-    stats.board.count = 2;
-    stats.board.rows[0] = (struct in_flight_row){.queue = "orders",
-                                                 .processor = "log",
-                                                 .message_id = "m1",
-                                                 .state = "sleeping",
-                                                 .attempt = 2,
-                                                 .arrived_at = now - 5,
-                                                 .started_at = now - 2};
-    stats.board.rows[1] =
-        (struct in_flight_row){.queue = "emails", .state = "waiting for its turn", .arrived_at = now - 1};
-    in_flight_board_end(&stats.board, now);
-    status_write(&page, &stats, "abcdef");
+    struct in_flight_list *list = in_flight_list_create(now);
+    add_task(list, "orders", "resting", "between two attempts", 4, now - 1000, 0);
+    add_task(list, "orders", "m1", "sleeping", 2, now - 50, now - 2);
+    add_task(list, "emails", NULL, "waiting for its turn", 0, now - 20, 0);
+    add_task(list, "orders", "slow", "running", 1, now - 5, now - 5);
+    cr_assert(in_flight_board_show(&stats.board, list));
+    status_write(&page, &stats, "abcdef", SIZE_MAX);
     cJSON *root = parse();
-    assert_number(root, "in_flight.count", 7);
-    assert_text(root, "in_flight.oldest.0.message_id", "m1");
-    assert_text(root, "in_flight.oldest.0.state", "sleeping");
-    assert_number(root, "in_flight.oldest.0.attempt", 2);
-    assert_age(root, "in_flight.oldest.0.age_seconds", 5);
-    assert_age(root, "in_flight.oldest.0.attempt_age_seconds", 2);
-    cr_assert(cJSON_IsNull(at(root, "in_flight.oldest.1.message_id")));
-    cr_assert(cJSON_IsNull(at(root, "in_flight.oldest.1.attempt_age_seconds")));
+    assert_number(root, "in_flight.count", 4);
+    assert_age(root, "in_flight.tasks.0.attempt_age_seconds", 5);
+    assert_text(root, "in_flight.tasks.0.message_id", "slow");
+    assert_text(root, "in_flight.tasks.0.processor", "log");
+    assert_text(root, "in_flight.tasks.1.message_id", "m1");
+    assert_text(root, "in_flight.tasks.1.state", "sleeping");
+    assert_number(root, "in_flight.tasks.1.attempt", 2);
+    assert_age(root, "in_flight.tasks.1.age_seconds", 50);
+    assert_age(root, "in_flight.tasks.1.attempt_age_seconds", 2);
+    assert_text(root, "in_flight.tasks.2.message_id", "resting");
+    cr_assert(cJSON_IsNull(at(root, "in_flight.tasks.2.attempt_age_seconds")));
+    assert_text(root, "in_flight.tasks.3.queue", "emails");
+    cr_assert(cJSON_IsNull(at(root, "in_flight.tasks.3.message_id")));
+    cJSON_Delete(root);
+}
+
+Test(status, lists_the_slowest_alone_where_that_is_asked_for)
+{
+    double now = clock_monotonic();
+    struct in_flight_list *list = in_flight_list_create(now);
+    for (unsigned i = 0; i < 9; i++)
+        add_task(list, "orders", "m", "sleeping", 1, now - i, now - i);
+    cr_assert(in_flight_board_show(&stats.board, list));
+    status_write(&page, &stats, "abcdef", 2);
+    cJSON *root = parse();
+    assert_number(root, "in_flight.count", 9);
+    cr_assert_eq(cJSON_GetArraySize(at(root, "in_flight.tasks")), 2);
+    assert_age(root, "in_flight.tasks.0.age_seconds", 8);
+    assert_age(root, "in_flight.tasks.1.age_seconds", 7);
     cJSON_Delete(root);
 }
 
@@ -298,7 +326,7 @@ static bool refuse(size_t size)
 Test(status, is_whole_or_not_there_at_all_when_memory_is_short)
 {
     memory_permit = refuse;
-    status_write(&page, &stats, "abcdef");
+    status_write(&page, &stats, "abcdef", SIZE_MAX);
     memory_permit = NULL;
     cr_assert(page.failed);
 }

@@ -166,7 +166,7 @@ Test(top_page, shows_the_brokers_messages_where_they_are_known)
 
 Test(top_page, shows_the_connections)
 {
-    hear_two(",\"in_flight\":{\"count\":64,\"oldest\":[]},\"connections\":["
+    hear_two(",\"in_flight\":{\"count\":64,\"tasks\":[]},\"connections\":["
              "{\"connection\":\"consume\",\"needed\":true,\"up\":true,\"address\":\"10.0.0.1:5672\"},"
              "{\"connection\":\"publish\",\"needed\":true,\"up\":true,\"blocked\":true,\"reconnects\":2},"
              "{\"connection\":\"relay\",\"needed\":false,\"up\":false}]",
@@ -202,13 +202,13 @@ Test(top_page, shows_who_blocks_the_loop)
     cr_assert(shows("LOOP BLOCKED for 12s, by processor sum on orders, message m1"));
 }
 
-Test(top_page, shows_the_slowest_tasks_first)
+Test(top_page, shows_the_slowest_tasks_first_as_the_worker_ranks_them)
 {
-    hear_two(",\"in_flight\":{\"oldest\":["
-             "{\"queue\":\"orders\",\"message_id\":\"young\",\"attempt\":2,\"state\":\"running\","
-             "\"age_seconds\":100,\"attempt_age_seconds\":1},"
+    hear_two(",\"in_flight\":{\"tasks\":["
              "{\"queue\":\"orders\",\"message_id\":\"old\",\"attempt\":1,\"state\":\"sleeping\","
              "\"age_seconds\":90,\"attempt_age_seconds\":90},"
+             "{\"queue\":\"orders\",\"message_id\":\"young\",\"attempt\":2,\"state\":\"running\","
+             "\"age_seconds\":100,\"attempt_age_seconds\":1},"
              "{\"queue\":\"mails\",\"message_id\":null,\"attempt\":0,\"state\":\"waiting for its turn\","
              "\"age_seconds\":5,\"attempt_age_seconds\":null}]}",
              "");
@@ -216,8 +216,8 @@ Test(top_page, shows_the_slowest_tasks_first)
     const struct top_line *heading = line_with("  age");
     cr_assert_str_eq(heading[0].text, "  age attempt  in flight, slowest    queue         message");
     cr_assert_str_eq(heading[1].text, "  90s       1  sleeping              orders        old");
-    cr_assert_str_eq(heading[2].text, " 5.0s       -  waiting for its turn  mails         (without an id)");
-    cr_assert_str_eq(heading[3].text, " 1.0s       2  running               orders        young");
+    cr_assert_str_eq(heading[2].text, " 1.0s       2  running               orders        young");
+    cr_assert_str_eq(heading[3].text, " 5.0s       -  waiting for its turn  mails         (without an id)");
 }
 
 /* --- Order ----------------------------------------------------------------------------------------------*/
@@ -299,7 +299,7 @@ Test(top_page, shows_no_queues)
 
 Test(top_page, shows_tasks_alone)
 {
-    hear_two(",\"in_flight\":{\"oldest\":[{\"queue\":\"orders\",\"message_id\":\"m\",\"age_seconds\":1}]}",
+    hear_two(",\"in_flight\":{\"tasks\":[{\"queue\":\"orders\",\"message_id\":\"m\",\"age_seconds\":1}]}",
              "");
     view.pane = TOP_PANE_TASKS;
     lay_out();
@@ -310,7 +310,7 @@ Test(top_page, shows_tasks_alone)
 Test(top_page, fits_any_screen)
 {
     hear_two(
-        ",\"in_flight\":{\"oldest\":[{\"queue\":\"orders\",\"message_id\":\"m\",\"age_seconds\":1}]}",
+        ",\"in_flight\":{\"tasks\":[{\"queue\":\"orders\",\"message_id\":\"m\",\"age_seconds\":1}]}",
         "{\"queue\":\"a\",\"why\":\"b\"},{\"queue\":\"c\",\"why\":\"d\"},{\"queue\":\"e\",\"why\":\"f\"}");
     for (view.rows = 1; view.rows <= 40; view.rows++) {
         for (view.columns = 1; view.columns <= 140; view.columns += 7) {
@@ -343,7 +343,7 @@ Test(top_page, lets_no_name_or_error_command_the_terminal)
          "\"\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b"
          "\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b"
          "\"}}",
-         ",\"in_flight\":{\"oldest\":[{\"queue\":\"\\u001b\",\"message_id\":\"\\u001b\",\"state\":"
+         ",\"in_flight\":{\"tasks\":[{\"queue\":\"\\u001b\",\"message_id\":\"\\u001b\",\"state\":"
          "\"\\u001b\"}]}",
          "{\"queue\":\"\\u001b\",\"state\":\"\\u001b\",\"why\":\"\\u001b\"}");
     for (view.columns = 1; view.columns < 200; view.columns += 3) {
@@ -385,13 +385,12 @@ Test(top_page, writes_ascii_where_the_terminal_has_nothing_else)
 
 Test(top_page, writes_huge_and_impossible_numbers_in_their_columns)
 {
-    hear(
-        "{\"queue\":\"a\",\"state\":\"consuming\",\"in_flight\":1e308,\"waiting\":18446744073709551615,"
-        "\"retrying\":-5,\"settled\":{\"dead_lettered\":1e999},\"durations\":{\"buckets\":7}},"
-        "{\"queue\":7,\"state\":[],\"in_flight\":\"x\",\"settled\":null}",
-        ",\"process\":1e300,\"connections\":[7,{\"up\":\"x\"}],\"in_flight\":{\"oldest\":[7,{\"age_seconds\":"
-        "1e300,\"attempt\":1e300}]}",
-        "7");
+    hear("{\"queue\":\"a\",\"state\":\"consuming\",\"in_flight\":1e308,\"waiting\":18446744073709551615,"
+         "\"retrying\":-5,\"settled\":{\"dead_lettered\":1e999},\"durations\":{\"buckets\":7}},"
+         "{\"queue\":7,\"state\":[],\"in_flight\":\"x\",\"settled\":null}",
+         ",\"process\":1e300,\"connections\":[7,{\"up\":\"x\"}],\"in_flight\":{\"tasks\":[7,{\"age_seconds\":"
+         "1e300,\"attempt\":1e300}]}",
+         "7");
     lay_out();
     assert_fits();
     cr_assert_str_eq(line_with("a ")->text,
@@ -447,7 +446,7 @@ static bool permit_but_one(size_t size)
 Test(top_page, lives_with_any_allocation_that_fails)
 {
     unsigned count = 0;
-    hear_two(",\"in_flight\":{\"oldest\":[{\"queue\":\"orders\",\"message_id\":\"m\",\"age_seconds\":1}]}",
+    hear_two(",\"in_flight\":{\"tasks\":[{\"queue\":\"orders\",\"message_id\":\"m\",\"age_seconds\":1}]}",
              "{\"queue\":\"a\",\"why\":\"b\"}");
     do {
         top_page_destroy(&page);

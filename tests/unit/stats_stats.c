@@ -94,7 +94,7 @@ Test(stats, say_so_when_memory_is_short)
     memory_permit = refuse;
     cr_assert_not(stats_add_queue(&stats, &queue, "orders", "log"));
     cr_assert_not(stats_view_queues(&stats, &views));
-    cr_assert_null(in_flight_board_copy(&stats.board));
+    cr_assert_null(in_flight_list_create(0));
     memory_permit = NULL;
     cr_assert_eq(stats.queue_count, 0);
 }
@@ -160,18 +160,4 @@ Test(stats, know_a_lag_that_goes_on)
     loop_stats_tick(&stats.loop, 108, 0);
     cr_assert_float_eq(loop_stats_lag(&stats.loop, 108.1), 0, 1e-9);
     cr_assert_eq(stats.loop.lag_max, 7);
-}
-
-Test(stats, keep_the_board_from_a_reader_while_it_is_written)
-{
-    cr_assert(in_flight_board_begin(&stats.board));
-    cr_assert_not(in_flight_board_begin(&stats.board), "a second writer, or a reader, has it");
-    stats.board.count = 1;
-    stats.board.rows[0] = (struct in_flight_row){.queue = "orders", .attempt = 2};
-    in_flight_board_end(&stats.board, 17);
-    struct in_flight_board *copy = in_flight_board_copy(&stats.board);
-    cr_assert_eq(copy->count, 1);
-    cr_assert_eq(copy->written_at, 17);
-    cr_assert_str_eq(copy->rows[0].queue, "orders");
-    memory_free(copy);
 }

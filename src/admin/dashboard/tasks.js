@@ -1,13 +1,8 @@
-/* The slowest tasks in flight. */
+/* The slowest tasks in flight, in the worker's own order: those at work before those that rest. */
 import { element } from "./dom.js";
 import { formatSeconds } from "./format.js";
 
 const SHOWN = 10;
-
-function slowest(tasks) {
-  const age = (task) => task.attempt_age_seconds ?? task.age_seconds;
-  return [...tasks].sort((a, b) => age(b) - age(a)).slice(0, SHOWN);
-}
 
 function row(task) {
   const age = task.attempt_age_seconds ?? task.age_seconds;
@@ -29,7 +24,7 @@ export class Tasks {
   }
 
   update(status) {
-    const tasks = slowest(status.in_flight.oldest);
+    const tasks = status.in_flight.tasks.slice(0, SHOWN);
     this.table.hidden = tasks.length === 0;
     this.none.hidden = tasks.length > 0;
     this.table.tBodies[0].replaceChildren(...tasks.map(row));

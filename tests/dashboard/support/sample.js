@@ -77,7 +77,7 @@ export function statusAfter(seconds) {
     in_flight: {
       count: 64,
       as_of: NOW,
-      oldest: [
+      tasks: [
         task("invoices", "http", "inv-20931", 3, "waiting on a descriptor", 8.4),
         task("emails", "exec", "mail-77120", 1, "waiting for a command", 1.3),
       ],

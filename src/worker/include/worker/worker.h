@@ -54,8 +54,9 @@ struct stats *worker_stats(struct worker *worker);
  * stats. False when memory is short. */
 bool worker_observe(struct worker *worker);
 
-/* Logs every message in flight: queue, processor, message id, attempt, state, age. */
-void worker_log_in_flight(const struct worker *worker);
+/* Logs every message in flight: queue, processor, message id, attempt, state, age. The first lines are
+ * written at once; where there are many, the rest follows while the loop turns. */
+void worker_log_in_flight(struct worker *worker);
 
 /* One line for each queue, with counters that add up; for the log at the end. */
 void worker_log_summary(const struct worker *worker);
