@@ -1,6 +1,9 @@
 /* The dashboard, as somebody in front of it sees it. */
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
+import { percentile } from "../../src/admin/dashboard/figures.js";
+import { formatSeconds } from "../../src/admin/dashboard/format.js";
+import { enableManagement } from "./support/broker.js";
 import { findBarriers, openBrowser, openPage } from "./support/browser.js";
 import { awaited } from "./support/patience.js";
 import { publish, queueName, Worker } from "./support/worker.js";
@@ -94,6 +97,32 @@ test("shows a slow attempt before all that rest between two", async () => {
   await page.getByRole("row", { name: "between two attempts" }).first().waitFor();
   await publish(queue, "--body", "x", "--message-id", "tortoise");
   await page.locator("#tasks tbody tr").first().filter({ hasText: /tortoise.*sleeping/ }).waitFor();
+});
+
+test("shows rates, percentiles, and what the broker says of each queue", async () => {
+  const [quick, held] = [queueName("quick"), queueName("held")];
+  const url = await enableManagement();
+  const worker = await startWorker(
+    [
+      { name: quick, processor: "record", settings: { delay: "150ms" } },
+      { name: held, processor: "record", concurrency: 1, prefetch: 2, settings: { delay: "60s" } },
+    ],
+    { management: { url, interval: "200ms" } },
+  );
+  await worker.awaitConsuming();
+  await open(worker);
+  await publish(held, "--body", "x", "--count", "7");
+  await publish(quick, "--body", "x", "--count", "20");
+  await awaitFigure(quick, "Rate", /^(?!0\/s)\d+(\.\d+)?\/s$/);
+  await awaitFigure(quick, "Acked", /^20$/);
+  const { buckets } = (await worker.status()).queues[0].durations;
+  const bounds = buckets.map((bucket) => bucket.up_to_seconds).filter((bound) => bound !== null);
+  const duration = (share) => formatSeconds(percentile(share, buckets.map(({ count }) => count), bounds));
+  assert.notEqual(duration(0.95), duration(0.99));
+  for (const [name, share] of [["Median", 0.5], ["95 %", 0.95], ["99 %", 0.99]]) await awaitFigure(quick, name, duration(share));
+  await awaitFigure(held, "Ready in broker", /^5$/);
+  await awaitFigure(held, "Consumers", /^1$/);
+  await awaitFigure(quick, "Ready in broker", /^0$/);
 });
 
 test("shows a failure, and the dead letter that comes of it", async () => {
