@@ -2,10 +2,14 @@
 # The images that the tests start from: Debian's, a RabbitMQ, and ours. Sourced, never run.
 
 # Both at once, as the one waits for packages while the other compiles. Status 2 says that this machine cannot get what is
-# not ours. Where $packages is set, the Debian packages and a machine for them, too.
+# not ours. What single scenarios want beside these is made where it is_wanted: the Debian packages and a machine for them, and
+# Compose v2.
 images_build_all() {
     local status=0 broker
-    { twice images_base trixie && twice images_build whippet-test-rabbitmq "$here/rabbitmq"; } &
+    {
+        twice images_base trixie && twice images_build whippet-test-rabbitmq "$here/rabbitmq" &&
+            { ! is_wanted compose || twice images_build whippet-test-compose "$here/compose"; }
+    } &
     broker=$!
     if twice images_base bookworm; then
         images_build_ours || status=1
@@ -19,7 +23,7 @@ images_build_all() {
 images_build_ours() {
     twice images_build whippet-test-sdk --target sdk --build-arg COMMIT="$(images_commit)" "$top" &&
         images_build whippet-test --target runtime --build-arg COMMIT="$(images_commit)" "$top" &&
-        images_build_plugins && { [ -z "$packages" ] || images_build_packages; }
+        images_build_plugins && { ! is_wanted packages || images_build_packages; }
 }
 
 images_build_packages() {

@@ -57,12 +57,25 @@ stack_configure() {
 	END
 }
 
-stack_end() {
-    [ -n "${project:-}" ] || return 0
-    containers machine | xargs -r docker rm --force >/dev/null
-    compose --profile demo --profile cluster down --volumes --timeout 1 >/dev/null
+# All of the project that the engine has.
+stack_remove() {
+    containers worker machine | xargs -r docker rm --force >/dev/null
+    compose --profile demo --profile cluster --profile observe down --volumes --timeout 1 >/dev/null
     docker network rm "${project}_default" >/dev/null 2>&1
     docker volume ls --quiet --filter label=com.docker.compose.project="$project" | xargs -r docker volume rm >/dev/null
+}
+
+# Prints what there is of it.
+stack_leftovers() {
+    local of_project=label=com.docker.compose.project=$project
+    docker ps --all --filter "$of_project" --format '{{.Names}}'
+    docker volume ls --filter "$of_project" --format '{{.Name}}'
+    docker network ls --filter "$of_project" --format '{{.Name}}'
+}
+
+stack_end() {
+    [ -n "${project:-}" ] || return 0
+    stack_remove
     rm -rf "$work"
 }
 
@@ -119,6 +132,12 @@ consumes() {
 # says PATTERN: the worker's log does, before long.
 says() {
     await 60 "\"$1\" in the worker's log" log_has worker "$1"
+}
+
+# shows PATTERN: and so shall who reads what the tests say.
+shows() {
+    says "$1"
+    log_of worker | grep -m 1 -E "$1" | sed 's/^/   /'
 }
 
 # Every container of the service is healthy.

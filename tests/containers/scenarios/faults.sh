@@ -19,33 +19,49 @@ scenario_a_killed_worker_is_replaced_and_nothing_is_lost() {
 }
 
 scenario_a_message_that_eats_all_memory_is_parked() {
-    if [ "$(docker info --format '{{.MemoryLimit}}')" != true ]; then
-        echo '   skipped: this engine cannot limit memory'
-        return
-    fi
+    local restarts
+    [ "$(docker info --format '{{.MemoryLimit}}')" = true ] || skip "this engine cannot limit memory"
     stack_configure ', { "name": "'"$queue.poison"'", "processor": "glutton", "max_message_size": "64KiB", "concurrency": 4 }'
     WORKER_MEMORY=96m stack_up
     traffic_begin 200
     await 60 "messages to be processed" has_processed 200
-    whippet publish "$queue.poison" --quiet --body poison || fail "publishing the poison failed"
+    docker events --filter container="$(containers worker)" --filter event=oom --filter event=die \
+        --format '{{.Action}} {{.Actor.Attributes.exitCode}}' >"$work/events" &
+    whippet publish "$queue.poison" --quiet --message-id the-poison --body poison || fail "publishing the poison failed"
     await 180 "the poison to be dead-lettered" queue_shows "$queue.poison.dead" 1 0
     traffic_end
-    printf '   started again %s times; the dead letter: %s\n' "$(inspect worker '{{.RestartCount}}')" \
+    restarts=$(inspect worker '{{.RestartCount}}')
+    printf '   started again %d times; the dead letter: %s\n' "$restarts" \
         "$(whippet dead list "$queue.poison.dead" 2>/dev/null | tail -n 1)"
-    log_has worker 'crash' || fail "the log does not say that it crashed the worker"
+    [ "$restarts" -ge 3 ] || fail "it takes three crashes before a message is not tried again"
+    grep -q '^oom' "$work/events" && grep -q '^die 137' "$work/events" ||
+        fail "it was not the limit that ended the worker: $(sort "$work/events" | uniq -c | xargs)"
+    shows 'the-poison.*died while this message was at work|died while this message was at work.*the-poison'
     account "$published" $((3 * held))
 }
 
 scenario_a_killed_broker_comes_back_and_nothing_is_lost() {
+    local killed
     delay=500ms stack_configure ''
     stack_up
     publish 3000
     await 60 "messages to be processed" has_processed 300
     compose kill -s KILL rabbitmq >/dev/null
+    killed=$(date +%s)
     printf '   killed with %d of 3000 processed\n' "$(processed)"
     says 'no connection'
+    ! docker exec "$(containers worker)" whippet healthcheck --ready >"$work/ready" 2>&1 || fail "without a broker the worker calls itself ready"
+    await 60 "a health check that goes well" was_checked_after "$killed"
+    is_healthy worker || fail "the broker's absence made it $(inspect worker '{{.State.Health.Status}}')"
+    printf '   meanwhile healthy, and not ready: %s\n' "$(head -c 120 "$work/ready" | head -n 1)…"
     compose start rabbitmq >/dev/null
     # What is acknowledged in its last moment it may not have written down.
     account 3000 $((2 * held))
-    [ "$(inspect worker '{{.State.Health.Status}} {{.RestartCount}}')" != "unhealthy 0" ] || fail "the broker's absence made it unhealthy"
+    [ "$(inspect worker '{{.RestartCount}}')" = 0 ] || fail "the broker's absence ended the worker"
+}
+
+# was_checked_after TIME: a health check that the engine has begun since went well.
+was_checked_after() {
+    inspect worker '{{range .State.Health.Log}}{{.Start.Unix}} {{.ExitCode}}{{"\n"}}{{end}}' |
+        awk -v time="$1" '$1 > time && $2 == 0 { well = 1 } END { exit !well }'
 }

@@ -1,12 +1,20 @@
 # shellcheck shell=bash
 # What happens to a worker on a good day.
 
-scenario_the_demo_shows_messages_going_through() {
-    local started=$SECONDS
-    export CONFIGURATION=$top/deploy/docker PLUGINS=$work/none
-    compose --profile demo up --detach --no-build >/dev/null || fail "docker-compose up failed: $(tail -n 3 "$work/compose.log")"
-    await 120 "an order" log_has worker 'order 1$'
-    printf '   the first order went through after %d s\n' $((SECONDS - started))
+# The first command of docs/containers.md. Compose builds the image, of layers that are there already.
+scenario_the_demo_shows_messages_going_through_within_a_minute() {
+    local started=$SECONDS took
+    export CONFIGURATION=$top/deploy/docker PLUGINS=$work/none WHIPPET_IMAGE=whippet-test-composed COMMIT
+    COMMIT=$(images_commit)
+    docker image rm --force whippet-test-composed >/dev/null 2>&1
+    compose --profile demo up --detach --build >"$work/built.log" || fail "docker-compose up failed: $(tail -n 3 "$work/compose.log")"
+    await 60 "an order" log_has worker 'order 1$'
+    took=$((SECONDS - started))
+    printf '   the first order went through after %d s\n' $took
+    [ $took -le $((60 * ${WHIPPET_TEST_PATIENCE:-1})) ] || fail "that is more than a minute"
+    [ "$(inspect worker '{{.Image}}')" = "$(docker image inspect --format '{{.Id}}' whippet-test-composed)" ] ||
+        fail "the worker does not run the image that Compose has built"
+    is_confined
     await 60 "a mail, sent at the second attempt" log_has worker 'sent: mail'
     await 60 "the worker to be healthy" is_healthy worker
     await 60 "RabbitMQ to be healthy" is_healthy rabbitmq
@@ -15,15 +23,13 @@ scenario_the_demo_shows_messages_going_through() {
     grep -q mails.dead "$work/dead" || fail "dead list does not find mails.dead: $(cat "$work/dead")"
 }
 
-scenario_the_image_is_small_and_confined() {
-    local size
-    size=$(docker image inspect --format '{{.Size}}' whippet-test)
-    printf '   the image has %d MB\n' $((size / 1000000))
-    [ "$size" -le 60000000 ] || fail "the image has more than 60 MB"
-    [ "$(docker image inspect --format '{{.Config.User}} {{.Config.StopSignal}}' whippet-test)" = "10001:10001 SIGTERM" ] ||
-        fail "it runs as root, or is not stopped by SIGTERM"
-    docker run --rm --read-only --cap-drop ALL --security-opt no-new-privileges whippet-test version | grep -F "($(images_commit))" >/dev/null ||
-        fail "it does not tell its commit"
+# What docs/containers.md promises of the containers that Compose makes.
+is_confined() {
+    local said
+    said=$(inspect worker '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.PidsLimit}} {{.Config.StopTimeout}}')
+    [ "$said" = "true [ALL] [no-new-privileges:true] 256 30" ] || fail "the worker's rights and limits are \"$said\""
+    containers rabbitmq worker orders mails | xargs docker inspect >"$work/inspected"
+    ! grep -F -f "$work/password" "$work/inspected" || fail "docker inspect shows the password"
 }
 
 scenario_growing_to_three_and_back_shares_the_work() {

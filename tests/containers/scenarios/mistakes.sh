@@ -3,19 +3,13 @@
 
 # It runs, and was not started again and again.
 is_patient() {
-    pause 3
+    pause 2
     [ "$(inspect worker '{{.State.Running}} {{.RestartCount}}')" = "true 0" ] ||
         fail "the worker does not stay: $(inspect worker '{{.State.Status}}, {{.RestartCount}} restarts')"
 }
 
 start_worker() {
     compose up --detach --no-build --no-deps worker >/dev/null || fail "docker-compose up failed: $(tail -n 3 "$work/compose.log")"
-}
-
-# shows PATTERN: what a person would see of it.
-shows() {
-    says "$1"
-    log_of worker | grep -m 1 -E "$1" | sed 's/^/   /'
 }
 
 scenario_a_broker_that_is_not_there_is_waited_for() {
@@ -43,6 +37,19 @@ scenario_an_empty_secret_is_named() {
     start_worker
     shows 'amqp.password_file.*/run/secrets/amqp_password.*empty'
     is_patient
+}
+
+# A container without its secret is not even made: Compose and the engine say which file it is that they miss.
+scenario_a_missing_secret_is_named() {
+    rm "$SECRETS/amqp_password"
+    ! compose up --detach --no-build --no-deps worker >/dev/null || fail "docker-compose up goes on without the secret"
+    grep "bind source path does not exist: $SECRETS/amqp_password" "$work/compose.log" >"$work/said" ||
+        fail "nobody names the file: $(tail -n 3 "$work/compose.log")"
+    sed -n '1s/^/   /p' "$work/said"
+    [[ $(inspect worker '{{.State.Status}} {{.RestartCount}}') =~ ^(created 0)?$ ]] ||
+        fail "the worker is $(inspect worker '{{.State.Status}}')"
+    cat "$work/password" >"$SECRETS/amqp_password"
+    stack_up
 }
 
 scenario_a_configuration_that_is_a_folder_is_named() {
