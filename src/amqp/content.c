@@ -77,8 +77,8 @@ static void content_complete(struct session *session, struct session_channel *ch
 
 /* What a return brings is at most what was published, and without its body where that was published in parts
  * and is larger than any that was not; what a delivery brings beyond the limit is never held. */
-static bool size_is_sound(struct session *session, const struct session_channel *channel, size_t held,
-                          size_t length)
+static inline bool size_is_sound(struct session *session, const struct session_channel *channel, size_t held,
+                                 size_t length)
 {
     const struct content *content = &channel->content;
     if (!content->is_return || (content->body_size <= channel->largest_published && length <= held))
@@ -109,8 +109,8 @@ static struct message *message_begin(const struct content *content, whippet_byte
 }
 
 /* Leaves in `headers` what is wrong with those alone. */
-static bool content_header_is_sound(struct session *session, const struct session_channel *channel,
-                                    whippet_bytes payload, enum properties_check *headers)
+static inline bool content_header_is_sound(struct session *session, const struct session_channel *channel,
+                                           whippet_bytes payload, enum properties_check *headers)
 {
     if (channel->content.stage != CONTENT_AWAITS_HEADER) {
         session_violation(session, AMQP_UNEXPECTED_FRAME,
@@ -134,7 +134,7 @@ static bool content_header_is_sound(struct session *session, const struct sessio
 
 /* Whether headers are left out, of a message that is oversized for them: what they have beyond a frame counts
  * as body, so that no message takes more memory than it may. */
-static bool is_headless(const struct session_channel *channel, size_t held, size_t length)
+static inline bool is_headless(const struct session_channel *channel, size_t held, size_t length)
 {
     const struct content *content = &channel->content;
     uint64_t limit = channel->max_message_size;
@@ -157,8 +157,8 @@ static struct message *message_begin_headless(const struct content *content, whi
 }
 
 /* What is held of a message whose header has come. */
-static struct message *message_of_header(const struct session_channel *channel, whippet_bytes properties,
-                                         enum properties_check headers)
+static inline struct message *message_of_header(const struct session_channel *channel,
+                                                whippet_bytes properties, enum properties_check headers)
 {
     const struct content *content = &channel->content;
     if (content->headless_size > 0)
@@ -167,7 +167,7 @@ static struct message *message_of_header(const struct session_channel *channel, 
     return message_begin(content, properties, headers, without_body ? 0 : (size_t)content->body_size);
 }
 
-static void content_begun(struct session *session, struct session_channel *channel)
+static inline void content_begun(struct session *session, struct session_channel *channel)
 {
     struct content *content = &channel->content;
     content->stage = CONTENT_AWAITS_BODY;
@@ -181,8 +181,10 @@ static void content_begun(struct session *session, struct session_channel *chann
         content_complete(session, channel);
 }
 
-void content_header(struct session *session, struct session_channel *channel, whippet_bytes payload,
-                    size_t length)
+/* `length`: of the header as it came. Once for those that fit a frame, and once for the few that do not,
+ * whose price the others are not to pay. */
+static inline __attribute__((always_inline)) void
+take_header(struct session *session, struct session_channel *channel, whippet_bytes payload, size_t length)
 {
     enum properties_check headers;
     if (channel->state == CHANNEL_STATE_CLOSING ||
@@ -193,15 +195,26 @@ void content_header(struct session *session, struct session_channel *channel, wh
     if (!size_is_sound(session, channel, payload.len, length))
         return;
     bool headless = is_headless(channel, payload.len, length);
-    content->headless_size = headless ? length : 0;
     content->is_oversized =
         headless || (!content->is_return && content->body_size > channel->max_message_size);
+    content->headless_size = headless ? length : 0;
     content->is_bodiless = content->is_return && content->body_size > channel->largest_whole;
     content->message = message_of_header(channel, properties_in(payload), headers);
     if (content->message == NULL)
         session_out_of_memory(session);
     else
         content_begun(session, channel);
+}
+
+void content_header(struct session *session, struct session_channel *channel, whippet_bytes payload)
+{
+    take_header(session, channel, payload, payload.len);
+}
+
+void content_long_header(struct session *session, struct session_channel *channel, whippet_bytes payload,
+                         size_t length)
+{
+    take_header(session, channel, payload, length);
 }
 
 void content_body(struct session *session, struct session_channel *channel, whippet_bytes payload)

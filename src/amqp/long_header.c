@@ -33,9 +33,9 @@ static void complete(struct session *session, uint8_t end)
     if (!is_held(header) && !buffer_append(&header->held, PROPERTIES_INSTEAD, sizeof PROPERTIES_INSTEAD))
         session_out_of_memory(session);
     else if (session_frame_ends(session, header->channel, end))
-        session_content_header(session, header->channel,
-                               bytes_of(buffer_begin(&header->held), buffer_length(&header->held)),
-                               header->length);
+        session_long_header(session, header->channel,
+                            bytes_of(buffer_begin(&header->held), buffer_length(&header->held)),
+                            header->length);
     buffer_destroy(&header->held);
 }
 

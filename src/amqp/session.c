@@ -295,12 +295,12 @@ static void frame_on_channel(struct session *session, enum frame_type type, uint
             channel_method(session, channel, read_u32(payload.data),
                            bytes_of((const char *)payload.data + 4, payload.len - 4));
         break;
-    case FRAME_CONTENT_HEADER: content_header(session, channel, payload, payload.len); break;
+    case FRAME_CONTENT_HEADER: content_header(session, channel, payload); break;
     default: content_body(session, channel, payload); break;
     }
 }
 
-void session_content_header(struct session *session, uint16_t number, whippet_bytes payload, size_t length)
+void session_long_header(struct session *session, uint16_t number, whippet_bytes payload, size_t length)
 {
     if (session->state == SESSION_CLOSING)
         return;
@@ -308,7 +308,7 @@ void session_content_header(struct session *session, uint16_t number, whippet_by
     if (channel == NULL)
         frame_on_no_channel(session, number);
     else
-        content_header(session, channel, payload, length);
+        content_long_header(session, channel, payload, length);
 }
 
 /* What stands where the first frame should: another protocol, or another version of this one (section 4.2.2).

@@ -123,8 +123,8 @@ void session_method_out_of_place(struct session *session, uint16_t channel, uint
 /* session.c: false after it ended the session, because the octet is none that a frame ends with. */
 bool session_frame_ends(struct session *session, uint16_t channel, uint8_t octet);
 
-/* session.c: a content header for whatever channel that is; otherwise as content_header. */
-void session_content_header(struct session *session, uint16_t channel, whippet_bytes payload, size_t length);
+/* session.c: a long header for whatever channel that is; otherwise as content_long_header. */
+void session_long_header(struct session *session, uint16_t channel, whippet_bytes payload, size_t length);
 
 /* session.c: queues one method; 0, MEMORY or LIMIT. */
 int session_send_method(struct session *session, uint16_t channel, uint32_t method, void *decoded);
@@ -151,9 +151,10 @@ void channels_excuse_closing(struct session *session, double now);
 void content_begin_delivery(struct session *session, struct session_channel *channel,
                             whippet_bytes arguments);
 void content_begin_return(struct session *session, struct session_channel *channel, whippet_bytes arguments);
+void content_header(struct session *session, struct session_channel *channel, whippet_bytes payload);
 /* `length`: of the header as it came; above the payload's where not all of it was held. */
-void content_header(struct session *session, struct session_channel *channel, whippet_bytes payload,
-                    size_t length);
+void content_long_header(struct session *session, struct session_channel *channel, whippet_bytes payload,
+                         size_t length) __attribute__((noinline, cold));
 void content_body(struct session *session, struct session_channel *channel, whippet_bytes payload);
 void content_drop(struct session *session, struct session_channel *channel);
 void content_forget(struct session_channel *channel); /* the same without an event */
