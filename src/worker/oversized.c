@@ -294,10 +294,13 @@ static void relay_ended(void *arg, int result)
 static void explain(const struct oversized *oversized, uint64_t limit, char *text, size_t size)
 {
     unsigned long long body = oversized->body_size, head = oversized->headless_size;
-    if (head > 0)
+    if (head > SESSION_HEADER_HELD)
+        snprintf(text, size, "headers of %llu bytes, over the %d that are held, are left out of this copy",
+                 head, SESSION_HEADER_HELD);
+    else if (head > 0)
         snprintf(text, size,
-                 "headers of %llu bytes, which are left out of this copy, beside %llu of body: a frame and "
-                 "max_message_size (%llu) hold less",
+                 "headers of %llu bytes, beside %llu of body over max_message_size (%llu) by what no frame "
+                 "holds, are left out of this copy",
                  head, body, (unsigned long long)limit);
     else
         snprintf(text, size, "%llu bytes, over max_message_size (%llu)", body, (unsigned long long)limit);
