@@ -8,6 +8,7 @@
 #include "management_access.h"
 #include <base/bytes.h>
 #include <cjson/cJSON.h>
+#include <config/retry.h>
 #include <stdio.h>
 #include <string.h>
 #include <worker/arguments.h>
@@ -15,6 +16,7 @@
 enum {
     ACCESS_REFUSED = 403,
     NOT_FOUND = 404,
+    RESOURCE_LOCKED = 405,
     PRECONDITION_FAILED = 406,
     QUORUM_PREFETCH_MAX = 2000,
     DELIVERY_LIMIT_SINCE_4 = 20,
@@ -28,11 +30,13 @@ struct check {
     const struct check_request *request;
     struct broker_link *link;
     struct findings findings;
-    struct channel channel; /* opened anew after each refusal */
+    struct channel channel;        /* opened anew after each refusal */
+    char grant[FINDING_TEXT_SIZE]; /* the command that gives the user all permissions */
 };
 
-static const char FIX_PERMISSIONS[] = "give the user configure, write and read permission: rabbitmqctl "
-                                      "set_permissions -p VHOST USER '.*' '.*' '.*'";
+static const char FIX_OVERLOAD[] = "look at the broker's state and log (rabbitmq-diagnostics check_running, "
+                                   "check_local_alarms), and check again";
+static const char FIX_PREFETCH[] = "set \"prefetch\" to at most 2000";
 
 static const struct channel_handlers NO_HANDLERS = {0};
 
@@ -52,15 +56,22 @@ static const char *words(const struct check *check, int error)
     return why->error != 0 ? why->text : whippet_error_text(error);
 }
 
+static const char *refusal_fix(const struct check *check)
+{
+    switch (check->channel.closed_code) {
+    case ACCESS_REFUSED: return check->grant;
+    case RESOURCE_LOCKED: return "end the connection that has it exclusively, or use another queue";
+    default: return FIX_OVERLOAD;
+    }
+}
+
 /* Says what a refused request means, where that is the same for all. */
 static void add_refusal(struct check *check, const char *queue, const char *what, const char *name, int error)
 {
-    if (check->channel.closed_code == ACCESS_REFUSED)
-        findings_add(&check->findings, FINDING_PROBLEM, queue, FIX_PERMISSIONS,
-                     "%s \"%s\": no permission: %s", what, name, words(check, error));
-    else
-        findings_add(&check->findings, FINDING_PROBLEM, queue, NULL, "%s \"%s\": %s", what, name,
-                     words(check, error));
+    bool forbidden = check->channel.closed_code == ACCESS_REFUSED;
+    findings_add(&check->findings, FINDING_PROBLEM, queue, refusal_fix(check), "%s \"%s\": %s%s", what, name,
+                 forbidden ? "no permission: " : "", words(check, error));
+    channel_abandon(&check->channel);
 }
 
 /* 1: there is; 0: there is none; below: a refusal, which was added. */
@@ -112,6 +123,29 @@ static int declare_as_configured(whippet_task *task, struct check *check, const 
     return error;
 }
 
+/* Of a queue that is found to be a quorum queue, once or again. */
+static void check_prefetch(struct check *check, const struct queue_config *queue)
+{
+    const struct findings *findings = &check->findings;
+    if (queue->prefetch <= QUORUM_PREFETCH_MAX)
+        return;
+    for (size_t i = 0; i < findings->count; i++)
+        if (findings->items[i].queue == queue->name && findings->items[i].fix == FIX_PREFETCH)
+            return;
+    findings_add(&check->findings, FINDING_PROBLEM, queue->name, FIX_PREFETCH,
+                 "it is a quorum queue, which allows a prefetch of 2000; configured is %u", queue->prefetch);
+}
+
+static void add_difference(struct check *check, const struct queue_config *queue, const char *difference)
+{
+    findings_add(
+        &check->findings, FINDING_PROBLEM, queue->name,
+        queue->declare == QUEUE_DECLARE_CREATE
+            ? "set \"declare\": \"if-missing\" to use it as it is, or write its arguments and type here"
+            : "the worker uses it as it is; write its arguments and type here, or make it anew",
+        "it exists with other arguments: %s", difference);
+}
+
 static void check_arguments(whippet_task *task, struct check *check, const struct queue_config *queue)
 {
     int error = declare_as_configured(task, check, queue, false);
@@ -121,25 +155,23 @@ static void check_arguments(whippet_task *task, struct check *check, const struc
         error = declare_as_configured(task, check, queue, true);
     if (error == 0)
         return;
-    if (check->channel.closed_code != PRECONDITION_FAILED) {
+    if (check->channel.closed_code == PRECONDITION_FAILED) {
+        add_difference(check, queue, words(check, error));
+        if (strstr(words(check, error), "'quorum'") != NULL)
+            check_prefetch(check, queue);
+    } else if (check->channel.closed_code == ACCESS_REFUSED && queue->declare != QUEUE_DECLARE_CREATE) {
+        /* The worker only looks whether it is there, and that nobody is refused. */
+        findings_add(&check->findings, FINDING_UNCHECKED, queue->name,
+                     "check as a user who has configure permission on it",
+                     "its arguments: they take a permission that the worker does not need: %s",
+                     words(check, error));
+    } else {
         add_refusal(check, queue->name, "queue", queue->name, error);
-        return;
     }
-    findings_add(
-        &check->findings, FINDING_PROBLEM, queue->name,
-        queue->declare == QUEUE_DECLARE_CREATE
-            ? "set \"declare\": \"if-missing\" to use it as it is, or write its arguments and type here"
-            : "the worker uses it as it is; write its arguments and type here, or make it anew",
-        "it exists with other arguments: %s", words(check, error));
-    if (queue->prefetch > QUORUM_PREFETCH_MAX && queue->type != QUEUE_TYPE_QUORUM &&
-        strstr(words(check, error), "'quorum'") != NULL)
-        findings_add(&check->findings, FINDING_PROBLEM, queue->name, "set \"prefetch\" to at most 2000",
-                     "it is a quorum queue, which allows a prefetch of 2000; configured is %u",
-                     queue->prefetch);
 }
 
-/* The broker looks at the permission first, and at the arguments then, of which this one can't be: so nothing
- * is consumed either way. */
+/* In this and in the next function the broker looks at the permission first, and at the arguments then, of
+ * which this one can't be: so nothing is consumed, nor declared, either way. */
 static void check_may_consume(whippet_task *task, struct check *check, const struct queue_config *queue)
 {
     struct buffer arguments;
@@ -161,6 +193,31 @@ static void check_may_consume(whippet_task *task, struct check *check, const str
     channel_abandon(&check->channel);
 }
 
+/* False after it said that the worker could not make the queue, which is missing. */
+static bool check_may_declare(whippet_task *task, struct check *check, const struct queue_config *queue,
+                              const char *name)
+{
+    struct buffer arguments;
+    int error = open_channel(task, check);
+    buffer_init(&arguments);
+    if (error == 0 && !table_add_text(&arguments, bytes_of_text("x-expires"), bytes_of_text("never")))
+        error = WHIPPET_E_MEMORY;
+    if (error == 0) {
+        struct queue_declaration declaration = {
+            .queue = name,
+            .durable = true,
+            .arguments = bytes_of(buffer_begin(&arguments), buffer_length(&arguments)),
+        };
+        error = channel_queue_declare(task, &check->channel, &declaration, REQUEST_SECONDS);
+    }
+    buffer_destroy(&arguments);
+    bool may = check->channel.closed_code != ACCESS_REFUSED;
+    if (!may)
+        add_refusal(check, queue->name, "there is none yet, and declaring", name, error);
+    channel_abandon(&check->channel);
+    return may;
+}
+
 static void check_queue(whippet_task *task, struct check *check, const struct queue_config *queue)
 {
     int there = queue_exists(task, check, queue->name, queue->name);
@@ -170,8 +227,9 @@ static void check_queue(whippet_task *task, struct check *check, const struct qu
     } else if (there == 0 && queue->declare == QUEUE_DECLARE_PASSIVE) {
         findings_add(&check->findings, FINDING_PROBLEM, queue->name,
                      "create it, or set \"declare\": \"if-missing\"", "there is no such queue");
-    } else if (there == 0) {
-        findings_add(&check->findings, FINDING_NOTE, queue->name, NULL,
+    } else if (there == 0 && check_may_declare(task, check, queue, queue->name)) {
+        findings_add(&check->findings, FINDING_NOTE, queue->name,
+                     "start the worker, or create the queue, before anything is published to it",
                      "there is no such queue yet; the worker will declare it (%s)", type_name(queue->type));
     }
 }
@@ -181,12 +239,14 @@ static void check_queue(whippet_task *task, struct check *check, const struct qu
 static void check_dead_letter(whippet_task *task, struct check *check, const struct queue_config *queue)
 {
     if (queue->on_failure == ON_FAILURE_DISCARD) {
-        findings_add(&check->findings, FINDING_NOTE, queue->name, NULL,
+        findings_add(&check->findings, FINDING_NOTE, queue->name,
+                     "set \"on_failure\": \"dead-letter\" to have it kept",
                      "what fails is discarded: it has no dead-letter queue");
         return;
     }
-    if (queue_exists(task, check, queue->name, queue->dead_letter) == 0)
-        findings_add(&check->findings, FINDING_NOTE, queue->name, NULL,
+    if (queue_exists(task, check, queue->name, queue->dead_letter) == 0 &&
+        check_may_declare(task, check, queue, queue->dead_letter))
+        findings_add(&check->findings, FINDING_NOTE, queue->name, "start the worker, or create it",
                      "there is no dead-letter queue \"%s\" yet; the worker will declare it",
                      queue->dead_letter);
 }
@@ -203,7 +263,8 @@ static void check_exchange(whippet_task *task, struct check *check, const struct
     if (check->channel.closed_code != NOT_FOUND)
         add_refusal(check, queue->name, "exchange", binding->exchange, error);
     else if (binding->exchange_type != NULL)
-        findings_add(&check->findings, FINDING_NOTE, queue->name, NULL,
+        findings_add(&check->findings, FINDING_NOTE, queue->name,
+                     "start the worker, or create the exchange, before anything is published to it",
                      "there is no exchange \"%s\" yet; the worker will declare it (%s)", binding->exchange,
                      binding->exchange_type);
     else
@@ -226,7 +287,8 @@ static void check_may_publish(whippet_task *task, struct check *check)
     int error = publisher_publish(task, check->link->publisher, &publishing,
                                   loop_now(check->link->loop) + REQUEST_SECONDS, &failure);
     if (error != 0 && error != WHIPPET_E_UNROUTABLE)
-        findings_add(&check->findings, FINDING_PROBLEM, NULL, FIX_PERMISSIONS,
+        findings_add(&check->findings, FINDING_PROBLEM, NULL,
+                     strstr(failure.text, "ACCESS_REFUSED") != NULL ? check->grant : FIX_OVERLOAD,
                      "publishing to the default exchange, as dead letters are: %s", failure.text);
 }
 
@@ -247,19 +309,34 @@ static double limit_of(const cJSON *queue, const char *policy, const char *argum
     return limit;
 }
 
-static void compare_limits(struct check *check, const struct queue_config *config, const cJSON *queue,
-                           bool has_default_limit)
+static void compare_patience(struct check *check, const struct queue_config *config, double consumer_timeout)
 {
-    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(queue, "type"));
-    double consumer_timeout = limit_of(queue, "consumer-timeout", "x-consumer-timeout", 0) / 1000;
-    if (consumer_timeout > 0 && config->timeout >= consumer_timeout)
+    if (config->timeout >= consumer_timeout)
         findings_add(
             &check->findings, FINDING_PROBLEM, config->name,
             "lower \"timeout\", or raise consumer-timeout in the queue's policy",
             "the broker takes a message away after %g s (consumer timeout); an attempt may take %g s",
             consumer_timeout, config->timeout);
+    else if (retry_longest_hold(config) >= consumer_timeout)
+        findings_add(
+            &check->findings, FINDING_PROBLEM, config->name,
+            "set \"retry\": { \"via\": \"broker\" }, or lower \"timeout\" or the attempts, or raise "
+            "consumer-timeout in the queue's policy",
+            "the broker takes a message away after %g s (consumer timeout); %u attempts and the pauses "
+            "between them may take %g s",
+            consumer_timeout, config->retry.attempts, retry_longest_hold(config));
+}
+
+static void compare_limits(struct check *check, const struct queue_config *config, const cJSON *queue,
+                           bool has_default_limit)
+{
+    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(queue, "type"));
+    double consumer_timeout = limit_of(queue, "consumer-timeout", "x-consumer-timeout", 0) / 1000;
+    if (consumer_timeout > 0)
+        compare_patience(check, config, consumer_timeout);
     if (type == NULL || strcmp(type, "quorum") != 0)
         return;
+    check_prefetch(check, config);
     double limit = limit_of(queue, "delivery-limit", "x-delivery-limit",
                             has_default_limit ? DELIVERY_LIMIT_SINCE_4 : -1);
     if (limit >= 0 && limit < config->retry.attempts)
@@ -271,13 +348,25 @@ static void compare_limits(struct check *check, const struct queue_config *confi
             limit, config->retry.attempts);
 }
 
+static const char *management_fix(const struct whippet_failure *failure)
+{
+    if (strstr(failure->text, "libcurl4") != NULL)
+        return "install libcurl (Debian: libcurl4, and libcurl4-openssl-dev to build with)";
+    switch (failure->error) {
+    case WHIPPET_E_REFUSED: return "rabbitmqctl set_user_tags USER monitoring";
+    case WHIPPET_E_UNAVAILABLE:
+        return "rabbitmq-plugins enable rabbitmq_management, or look at the URL: http://HOST:15672";
+    default: return "look at the URL (http://HOST:15672), the user and the password";
+    }
+}
+
 static void compare_with_management(struct check *check, const struct management_access *access)
 {
     struct whippet_failure failure;
     cJSON *overview = management_get(access, "/api/overview", &failure);
     cJSON *queues = overview != NULL ? management_get(access, "/api/queues/%s", &failure) : NULL;
     if (queues == NULL) {
-        findings_add(&check->findings, FINDING_UNCHECKED, NULL, NULL,
+        findings_add(&check->findings, FINDING_UNCHECKED, NULL, management_fix(&failure),
                      "delivery limits and consumer timeouts: %s", failure.text);
         cJSON_Delete(overview);
         return;
@@ -306,9 +395,10 @@ static void check_management(struct check *check)
     } else if (check->config->management.url != NULL) {
         access = management_access_configured(check->config);
     } else {
-        findings_add(&check->findings, FINDING_UNCHECKED, NULL, NULL,
-                     "delivery limits and consumer timeouts of policies: only the management API tells them "
-                     "(management.url, or --management http://HOST:15672)");
+        findings_add(&check->findings, FINDING_UNCHECKED, NULL,
+                     "set \"management\": { \"url\": \"http://HOST:15672\" }, or give --management "
+                     "http://HOST:15672",
+                     "delivery limits and consumer timeouts of policies: only the management API tells them");
         return;
     }
     compare_with_management(check, &access);
@@ -316,21 +406,46 @@ static void check_management(struct check *check)
 
 /* --- All of it ------------------------------------------------------------------------------------------*/
 
+/* True after it said why the comparison did not come to its end. */
+static bool is_cut_short(const struct check *check)
+{
+    const char *why = check->link->lost                 ? "the connection to the broker was lost; check again"
+                      : check->link->interrupted        ? "interrupted"
+                      : check->findings.short_of_memory ? "out of memory"
+                                                        : NULL;
+    if (why != NULL)
+        fprintf(stderr, "whippet check --broker: %s\n", why);
+    return why != NULL;
+}
+
+static bool goes_on(const struct check *check)
+{
+    return !check->link->lost && !check->link->interrupted;
+}
+
 static int compare(whippet_task *task, struct broker_link *link, void *arg)
 {
     struct check *check = arg;
     check->link = link;
-    for (size_t i = 0; i < check->config->queue_count && !link->lost && !link->interrupted; i++) {
+    for (size_t i = 0; i < check->config->queue_count && goes_on(check); i++) {
         const struct queue_config *queue = &check->config->queues[i];
         check_queue(task, check, queue);
         check_dead_letter(task, check, queue);
         for (size_t j = 0; j < queue->binding_count; j++)
             check_exchange(task, check, queue, &queue->bindings[j]);
     }
-    check_may_publish(task, check);
+    if (goes_on(check))
+        check_may_publish(task, check);
     channel_abandon(&check->channel);
-    check_management(check);
-    return link->lost || link->interrupted || check->findings.short_of_memory ? EXIT_BROKER : EXIT_DONE;
+    if (goes_on(check))
+        check_management(check);
+    return is_cut_short(check) ? EXIT_BROKER : EXIT_DONE;
+}
+
+static void write_grant(struct check *check, const struct endpoint *endpoint)
+{
+    snprintf(check->grant, sizeof check->grant, "rabbitmqctl set_permissions -p '%s' '%s' '.*' '.*' '.*'",
+             endpoint->vhost, endpoint->user != NULL ? endpoint->user : "USER");
 }
 
 static int report(const struct check *check)
@@ -352,6 +467,7 @@ int check_broker(const struct config *config, const struct check_request *reques
         configuration_report(&errors, config->file);
         return EXIT_CONFIGURATION;
     }
+    write_grant(&check, &brokers->endpoints[0]);
     int code = broker_link_run("check --broker", brokers, compare, &check);
     if (code == EXIT_DONE)
         code = report(&check);

@@ -42,8 +42,8 @@ static void print_words(const struct finding *finding)
         fputs(": ", stdout);
     }
     safe_print(stdout, bytes_of_text(finding->text), TEXT_MAX);
-    if (finding->fix != NULL)
-        printf("\n               %s", finding->fix);
+    fputs("\n               ", stdout);
+    safe_print(stdout, bytes_of_text(finding->fix), TEXT_MAX);
     putchar('\n');
 }
 
@@ -57,10 +57,7 @@ static void print_json(const struct finding *finding)
     fputs(",\"text\":", stdout);
     safe_print_json(stdout, bytes_of_text(finding->text));
     fputs(",\"fix\":", stdout);
-    if (finding->fix != NULL)
-        safe_print_json(stdout, bytes_of_text(finding->fix));
-    else
-        fputs("null", stdout);
+    safe_print_json(stdout, bytes_of_text(finding->fix));
     puts("}");
 }
 

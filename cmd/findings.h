@@ -11,11 +11,15 @@ enum finding_level {
     FINDING_UNCHECKED, /* could not be looked at */
 };
 
+enum {
+    FINDING_TEXT_SIZE = 768
+};
+
 struct finding {
     enum finding_level level;
     const char *queue; /* borrowed; NULL: all of them */
-    char text[768];
-    const char *fix; /* static; NULL: nothing need be done */
+    const char *fix;   /* borrowed: what to do about it, in words or as a command */
+    char text[FINDING_TEXT_SIZE];
 };
 
 struct findings {
@@ -27,7 +31,7 @@ struct findings {
 
 /* printf-style. */
 void findings_add(struct findings *findings, enum finding_level level, const char *queue, const char *fix,
-                  const char *format, ...) __attribute__((format(printf, 5, 6)));
+                  const char *format, ...) __attribute__((nonnull(1, 4), format(printf, 5, 6)));
 
 /* On standard output: in words, or as a JSON object a line. */
 void findings_print(const struct findings *findings, bool json);
