@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What deploy/ gives to Kubernetes and to docker compose: the configurations are valid, the limits leave room for what they
-# ask for, and the YAML holds together (tests/deploy). And what docs/ says of scripts/capacity is what it says.
+# ask for, the YAML holds together (tests/deploy), and the unit of systemd is hardened. And what docs/ says of scripts/capacity
+# is what it says.
 #
 #   deploy.sh PROGRAM
 set -u
@@ -125,11 +126,29 @@ capacity_says_what_is_documented() {
     diff "$work/documented" "$work/said" >"$work/check" || fail "docs/scaling.md says otherwise than scripts/capacity (<)"
 }
 
+# By systemd's own measure: from 0.0, nothing is exposed, to 10.0. docs/operations.md says 1.3; later versions may look at more.
+exposure_limit=15 # tenths
+systemd_is_here() {
+    systemd-analyze --help 2>/dev/null | grep -q -- --threshold
+}
+
+unit_is_hardened() {
+    systemd-analyze security --offline=true --threshold=$exposure_limit --no-pager deploy/systemd/whippet.service \
+        >"$work/check" 2>&1 || fail "systemd finds the unit exposed: $(tail -n 1 "$work/check")"
+    grep -q 'Overall exposure level for whippet.service: [01]\.' "$work/check" || fail "systemd gave no exposure level"
+    : >"$work/check"
+}
+
 compose_leaves_room
 "$python" tests/deploy/compose.py >"$work/check" || fail "docker-compose.yml"
 kubernetes_leaves_room
 holds_together deploy/kubernetes/base/*.yaml
 holds_together deploy/kubernetes/{base,keda,monitoring}/*.yaml
+if systemd_is_here; then
+    unit_is_hardened
+else
+    echo "no systemd is here, or one before 250: how exposed the unit is was not looked at"
+fi
 if kustomize_is_here; then
     kustomize_renders
 else
