@@ -105,6 +105,14 @@ int dead_report_failure(const struct dead_request *request, const struct dead_pa
     return EXIT_FAILED;
 }
 
+void dead_report_unmatched(const struct dead_request *request, const struct dead_pass *pass)
+{
+    bool filtered = request->filter.reason != NULL || request->filter.match != NULL;
+    if (filtered && pass->matched == 0 && pass->met > 0 && !request->quiet)
+        fprintf(stderr, "whippet %s: none of the %" PRIu64 " messages that were looked at matches\n",
+                request->command, pass->met);
+}
+
 void dead_report_moved(const struct dead_request *request, const struct dead_pass *pass)
 {
     if (pass->moved > 0 && !request->quiet)
@@ -120,7 +128,7 @@ static bool parse_number(const char *option, const char *text, double least, dou
     *number = strtod(text, &end);
     if (end != text && *end == '\0' && *number >= least && *number <= most)
         return true;
-    usage_error("dead", "%s %s: expected a number from %g to %g", option, text, least, most);
+    usage_error("dead", "%s %s: expected a number from %.15g to %.15g", option, text, least, most);
     return false;
 }
 
@@ -130,7 +138,20 @@ static bool parse_whole(const char *option, const char *text, double most, uint6
     if (!parse_number(option, text, 1, most, &number))
         return false;
     *whole = (uint64_t)number;
-    return true;
+    if ((double)*whole == number)
+        return true;
+    usage_error("dead", "%s %s: expected a whole number", option, text);
+    return false;
+}
+
+/* An empty one, as of a variable that is not set, would let through what nobody meant. */
+static bool parse_text(const char *option, const char *text, const char **value)
+{
+    *value = text;
+    if (text[0] != '\0')
+        return true;
+    usage_error("dead", "%s: expected a text; leave it out, if it is to be of no account", option);
+    return false;
 }
 
 /* False after it said what is wrong. */
@@ -140,9 +161,9 @@ static bool parse_option(struct dead_request *request, int option, char *argumen
     case 'n': return parse_whole("--limit", argument, 1e12, &request->limit);
     case OPTION_BYTES: return parse_whole("--bytes", argument, BYTES_MAX, &request->bytes);
     case 'r': return parse_number("--rate", argument, 0.001, 1e9, &request->rate);
-    case OPTION_REASON: request->filter.reason = argument; return true;
-    case OPTION_MATCH: request->filter.match = argument; return true;
-    case OPTION_TO: request->to = argument; return true;
+    case OPTION_REASON: return parse_text("--reason", argument, &request->filter.reason);
+    case OPTION_MATCH: return parse_text("--match", argument, &request->filter.match);
+    case OPTION_TO: return parse_text("--to", argument, &request->to);
     case OPTION_EXCHANGE: request->by_exchange = true; return true;
     case OPTION_DRY_RUN: request->dry_run = true; return true;
     case 'j': request->json = true; return true;

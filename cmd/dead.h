@@ -36,6 +36,9 @@ int dead_purge(const struct dead_request *request);
 /* Says why a pass did not come to its end; returns the exit code for it. */
 int dead_report_failure(const struct dead_request *request, const struct dead_pass *pass);
 
+/* Says that none was meant, where a filter let none through. */
+void dead_report_unmatched(const struct dead_request *request, const struct dead_pass *pass);
+
 /* Says what looking at the letters did to their order, where it did. */
 void dead_report_moved(const struct dead_request *request, const struct dead_pass *pass);
 

@@ -55,7 +55,10 @@ static bool contains(whippet_bytes where, const char *what)
 
 bool dead_filter_matches(const struct dead_filter *filter, const struct dead_letter *letter)
 {
-    if (filter->reason != NULL && !bytes_equal_text(letter->origin.reason, filter->reason))
+    whippet_bytes reason = letter->origin.reason;
+    if (reason.data == NULL)
+        reason = bytes_of_text(DEAD_REASON_UNKNOWN);
+    if (filter->reason != NULL && !bytes_equal_text(reason, filter->reason))
         return false;
     return filter->match == NULL || contains(letter->message->body, filter->match) ||
            contains(letter->message->properties, filter->match);

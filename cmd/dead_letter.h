@@ -30,9 +30,12 @@ uint64_t dead_letter_returns(const struct dead_letter *letter);
 /* How often it was replayed before. */
 int64_t dead_letter_replays(const struct dead_letter *letter);
 
+/* Stands for the reason of letters that tell none. */
+#define DEAD_REASON_UNKNOWN "unknown"
+
 /* Which letters are meant; a member that is NULL lets all through. */
 struct dead_filter {
-    const char *reason; /* the origin's, exactly */
+    const char *reason; /* the origin's, exactly; DEAD_REASON_UNKNOWN: of those that tell none, too */
     const char *match;  /* somewhere in the body, the headers, or another property */
 };
 

@@ -1,20 +1,24 @@
 /* whippet dead list: dead-letter queues, how many letters are in each, and of a sample why and since when. */
 #include "dead.h"
 #include "exit_codes.h"
+#include "line.h"
 #include "management_access.h"
 #include "safe_print.h"
 #include <base/bytes.h>
 #include <base/memory.h>
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    SAMPLE = 100,    /* letters looked at, unless told otherwise */
-    REASONS_MAX = 8, /* told apart */
-    REASON_SIZE = 64,
+    SAMPLE = 100,      /* letters looked at, unless told otherwise */
+    REASONS_MAX = 8,   /* told apart */
+    REASON_SIZE = 256, /* some are the names of exceptions' classes */
     HEAD_BYTES = 4096, /* of a body: none is needed */
+    QUEUE_NAME_MAX = 255,
+    WIDTH_MAX = 60, /* columns of names; the line of a longer one is shifted */
 };
 
 struct reason {
@@ -46,7 +50,7 @@ static void count_reason(struct row *row, whippet_bytes reason)
 {
     char name[REASON_SIZE];
     if (reason.data == NULL)
-        reason = bytes_of_text("unknown");
+        reason = bytes_of_text(DEAD_REASON_UNKNOWN);
     snprintf(name, sizeof name, "%.*s", (int)(reason.len < sizeof name ? reason.len : sizeof name - 1),
              (const char *)reason.data);
     for (size_t i = 0; i < row->reason_count; i++) {
@@ -63,6 +67,16 @@ static void count_reason(struct row *row, whippet_bytes reason)
     row->reasons[row->reason_count++].count = 1;
 }
 
+/* Whether it begins as RFC 3339 does: strangers may write times as they like. */
+static bool is_time(const char *text)
+{
+    static const char PATTERN[] = "0000-00-00T00:00:00";
+    for (size_t i = 0; PATTERN[i] != '\0'; i++)
+        if (PATTERN[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != PATTERN[i])
+            return false;
+    return true;
+}
+
 static enum dead_fate look_at(whippet_task *task, struct dead_pass *pass, const struct dead_letter *letter)
 {
     struct row *row = pass->owner;
@@ -70,7 +84,7 @@ static enum dead_fate look_at(whippet_task *task, struct dead_pass *pass, const 
     (void)task;
     count_reason(row, letter->origin.reason);
     /* RFC 3339 in UTC sorts as text does. */
-    if (failed_at[0] != '\0' && (row->oldest[0] == '\0' || strcmp(failed_at, row->oldest) < 0))
+    if (is_time(failed_at) && (row->oldest[0] == '\0' || strcmp(failed_at, row->oldest) < 0))
         memcpy(row->oldest, failed_at, sizeof row->oldest);
     return DEAD_STAYS;
 }
@@ -116,15 +130,11 @@ static void print_reasons(const struct row *row)
         printf("  (of the first %" PRIu64 ")", row->looked_at);
 }
 
-static void print_row(const struct row *row, int width)
+static void print_row(const struct row *row, unsigned width)
 {
-    char name[256];
-    FILE *stream = fmemopen(name, sizeof name, "w");
-    if (stream != NULL) {
-        safe_print(stream, bytes_of_text(row->queue), 200);
-        fclose(stream);
-    }
-    printf("%-*s  ", width, stream != NULL ? name : "?");
+    unsigned columns = line_columns(row->queue, false);
+    safe_print(stdout, bytes_of_text(row->queue), QUEUE_NAME_MAX);
+    printf("%*s", columns < width ? (int)(width - columns) + 2 : 2, "");
     if (row->missing)
         printf("%8s  %-24s  there is no such queue", "-", "-");
     else
@@ -140,13 +150,14 @@ static void print_row(const struct row *row, int width)
 
 static void print_table(const struct listing *listing)
 {
-    int width = (int)strlen("QUEUE");
+    unsigned width = (unsigned)strlen("QUEUE");
+    setlocale(LC_CTYPE, "C.UTF-8"); /* for what a character takes */
     for (size_t i = 0; i < listing->count; i++) {
-        size_t length = strlen(listing->rows[i].queue);
-        if (length > (size_t)width)
-            width = length < 60 ? (int)length : 60;
+        unsigned columns = line_columns(listing->rows[i].queue, false);
+        if (columns > width)
+            width = columns < WIDTH_MAX ? columns : WIDTH_MAX;
     }
-    printf("%-*s  %8s  %-24s  %s\n", width, "QUEUE", "MESSAGES", "OLDEST", "REASONS");
+    printf("%-*s  %8s  %-24s  %s\n", (int)width, "QUEUE", "MESSAGES", "OLDEST", "REASONS");
     for (size_t i = 0; i < listing->count; i++)
         print_row(&listing->rows[i], width);
 }
@@ -172,7 +183,7 @@ static void print_json(const struct row *row)
         printf(":%" PRIu64, row->reasons[i].count);
         between = ",";
     }
-    puts("}}");
+    printf("},\"other_reasons\":%" PRIu64 "}\n", row->others);
 }
 
 static int list_all(whippet_task *task, struct broker_link *link, void *arg)

@@ -36,11 +36,21 @@ static int64_t integer_of(whippet_value value)
     return value.kind == WHIPPET_VALUE_INTEGER ? value.integer : 0;
 }
 
+/* .NET writes seven digits behind the point; three are what our own times have. */
+static void cut_to_milliseconds(char *time)
+{
+    char *point = strchr(time, '.');
+    size_t digits = point != NULL ? strspn(point + 1, "0123456789") : 0;
+    if (digits > 3 && strcmp(point + 1 + digits, "Z") == 0)
+        strcpy(point + 4, "Z");
+}
+
 static void set_failed_at(struct dead_origin *origin, whippet_bytes text)
 {
     if (text.data != NULL)
         snprintf(origin->failed_at, sizeof origin->failed_at, "%.*s",
                  (int)(text.len < CLOCK_TEXT_SIZE ? text.len : CLOCK_TEXT_SIZE - 1), (const char *)text.data);
+    cut_to_milliseconds(origin->failed_at);
 }
 
 /* --- Ours -----------------------------------------------------------------------------------------------*/

@@ -1,5 +1,6 @@
 #include "dead_pass.h"
 #include <base/memory.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -14,6 +15,7 @@ static const double REQUEST_SECONDS = 10;
 static const double IDLE_SECONDS = 1;     /* nothing came for so long: has somebody else taken the rest? */
 static const double CONFIRM_SECONDS = 60; /* that a copy's confirm is waited for */
 static const double LOOK_UP_SECONDS = 0.2;
+static const double SILENCE_SECONDS = 10; /* that the first letter is waited for */
 
 /* A hand without a letter. */
 struct taker {
@@ -23,9 +25,11 @@ struct taker {
 
 /* --- Deliveries -----------------------------------------------------------------------------------------*/
 
+/* What stays from now on can be held, all of it: nothing more is to be delivered. */
 static void stop(struct dead_pass *pass)
 {
     pass->stopping = true;
+    pass->hold_max = UINT64_MAX;
     list_each (link, &pass->waiting)
         waiter_wake(&list_entry(link, struct taker, link)->waiter, 0);
     waiter_wake(&pass->ended, 0);
@@ -299,6 +303,59 @@ static int begin(whippet_task *task, struct dead_pass *pass)
     return error == 0 ? 0 : request_failed(pass, error, "consuming");
 }
 
+static void drop(void *owner, struct message *message)
+{
+    (void)owner;
+    message_destroy(message);
+}
+
+/* Whether consuming as only a stream allows it is allowed: from behind its end, where nothing comes
+ * (https://www.rabbitmq.com/docs/streams#consuming). */
+static bool is_stream(whippet_task *task, const struct dead_pass *pass)
+{
+    static const struct channel_handlers DROPPING = {.delivered = drop};
+    struct channel channel = {0};
+    struct buffer arguments;
+    buffer_init(&arguments);
+    int error = channel_open(task, &channel, pass->link->consume, &DROPPING, NULL, REQUEST_SECONDS);
+    if (error == 0 && !table_add_text(&arguments, bytes_of_text("x-stream-offset"), bytes_of_text("next")))
+        error = WHIPPET_E_MEMORY;
+    if (error == 0)
+        error = channel_qos(task, &channel, 1, REQUEST_SECONDS);
+    struct consumption consumption = {
+        .queue = pass->queue,
+        .consumer_tag = "whippet-dead-look",
+        .arguments = bytes_of(buffer_begin(&arguments), buffer_length(&arguments)),
+    };
+    if (error == 0)
+        error = channel_consume(task, &channel, &consumption, REQUEST_SECONDS);
+    buffer_destroy(&arguments);
+    channel_abandon(&channel);
+    return error == 0;
+}
+
+/* There are letters, and not one has come. */
+static void explain_silence(whippet_task *task, struct dead_pass *pass, uint64_t ready)
+{
+    char text[FAILURE_TEXT_SIZE];
+    bool asked = pass->asked_for_stream;
+    pass->asked_for_stream = true;
+    if (!asked && is_stream(task, pass)) {
+        snprintf(text, sizeof text,
+                 "\"%s\" is a stream: what is in it can be read, and not be taken out; this command is for "
+                 "queues",
+                 pass->queue);
+        fail(pass, WHIPPET_E_INVALID, text);
+    } else if (pass->arrived == 0 && loop_now(pass->link->loop) > pass->started + SILENCE_SECONDS) {
+        snprintf(text, sizeof text,
+                 "%" PRIu64
+                 " messages are ready in \"%s\" and none came within %g s: does another consumer come "
+                 "first (x-single-active-consumer, or a higher priority)? Stop it meanwhile",
+                 ready, pass->queue, SILENCE_SECONDS);
+        fail(pass, WHIPPET_E_TIMEOUT, text);
+    }
+}
+
 /* Nothing has come for a while: the rest may be in other hands. */
 static void look_for_more(whippet_task *task, struct dead_pass *pass)
 {
@@ -306,9 +363,12 @@ static void look_for_more(whippet_task *task, struct dead_pass *pass)
     uint64_t arrived = pass->arrived;
     if (list_empty(&pass->waiting) || !pass->channel.is_open)
         return;
-    if (count_ready(task, pass, &ready) == 0 && ready == 0 && pass->arrived == arrived &&
-        list_empty(&pass->inbox))
+    if (count_ready(task, pass, &ready) != 0 || pass->arrived != arrived || !list_empty(&pass->inbox))
+        return;
+    if (ready == 0)
         stop(pass);
+    else if (arrived == 0)
+        explain_silence(task, pass, ready);
 }
 
 static void cancel_hands(struct dead_pass *pass, unsigned hands)
@@ -353,17 +413,32 @@ static void empty_inbox(whippet_task *task, struct dead_pass *pass)
     }
 }
 
+/* RabbitMQ puts acks for a quorum queue aside while more than a few of them wait to be written down, and
+ * throws them away when the channel is closed: what was replayed would be there once more
+ * (rabbit_fifo_client.erl, `unsent_commands`; seen in 3.10.8 on a busy machine). basic.cancel is answered
+ * when those before it are written; what was put aside is sent then, before the channel looks at the next
+ * request, which is this. */
+static void await_acks(whippet_task *task, struct dead_pass *pass)
+{
+    uint64_t ready;
+    if (pass->channel.is_open && pass->done + pass->moved > 0)
+        count_ready(task, pass, &ready);
+}
+
 static void end(whippet_task *task, struct dead_pass *pass)
 {
     if (pass->paused)
         connection_pause_reading(pass->link->consume, false);
     pass->paused = false;
     pass->letter_bytes = 0;
+    settlement_flush(&pass->settlement, send_ack, pass);
     if (pass->channel.is_open && pass->target > 0)
         channel_cancel(task, &pass->channel, REQUEST_SECONDS);
+    await_acks(task, pass);
     empty_inbox(pass->channel.is_open ? task : NULL, pass);
     posted_cancel(&pass->flush);
     settlement_flush(&pass->settlement, send_ack, pass);
+    await_acks(task, pass);
     channel_close(task, &pass->channel, REQUEST_SECONDS);
     channel_abandon(&pass->channel);
     empty_inbox(NULL, pass);

@@ -64,9 +64,10 @@ struct dead_pass {
     uint64_t hold_max;
     unsigned hands_left;
     whippet_task *tasks[DEAD_HANDS_MAX];
-    struct waiter ended; /* dead_pass_run waits here */
-    bool stopping;       /* no further letter is taken */
-    bool paused;         /* reading, while the inbox is full */
+    struct waiter ended;   /* dead_pass_run waits here */
+    bool stopping;         /* no further letter is taken */
+    bool paused;           /* reading, while the inbox is full */
+    bool asked_for_stream; /* whether the queue is one */
     double started;
 };
 

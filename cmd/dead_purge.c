@@ -120,6 +120,7 @@ static int purge_all(whippet_task *task, struct broker_link *link, void *arg)
                pass.matched, pass.met, pass.ready);
     else if (!pass.missing)
         printf("%" PRIu64 " of %" PRIu64 " messages deleted\n", pass.done, pass.ready);
+    dead_report_unmatched(request, &pass);
     dead_report_moved(request, &pass);
     if (error != 0)
         return dead_report_failure(request, &pass);

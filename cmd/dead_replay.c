@@ -17,6 +17,7 @@ enum {
 };
 
 static const double CONFIRM_SECONDS = 60;
+static const double REQUEST_SECONDS = 10;
 
 struct destination {
     char exchange[256];
@@ -164,7 +165,10 @@ static enum dead_fate replay_letter(whippet_task *task, struct dead_pass *pass,
         return DEAD_FATAL;
     }
     if (error != 0) {
-        explain(replay, letter, failure.text);
+        explain(replay, letter,
+                error == WHIPPET_E_NACKED
+                    ? "the broker refused it (basic.nack): is that queue full (x-overflow: reject-publish)?"
+                    : failure.text);
         return DEAD_STAYS;
     }
     count_destination(replay, &to);
@@ -209,7 +213,27 @@ static void print_summary(struct replay *replay, const struct dead_pass *pass)
     if (replay->refused > 0)
         printf("%" PRIu64 " that were meant %s in %s\n", replay->refused,
                replay->request->dry_run ? "would stay" : "stay", pass->queue);
+    dead_report_unmatched(replay->request, pass);
     dead_report_moved(replay->request, pass);
+}
+
+/* Whether there is the queue of --to; else each letter would be tried, and most be moved to the end. */
+static bool destination_exists(whippet_task *task, struct broker_link *link,
+                               const struct dead_request *request)
+{
+    static const struct channel_handlers NO_HANDLERS = {0};
+    struct channel channel = {0};
+    struct queue_declaration look = {.queue = request->to, .passive = true};
+    if (request->to == NULL)
+        return true;
+    int error = channel_open(task, &channel, link->consume, &NO_HANDLERS, NULL, REQUEST_SECONDS);
+    if (error == 0)
+        error = channel_queue_declare(task, &channel, &look, REQUEST_SECONDS);
+    if (error != 0)
+        fprintf(stderr, "whippet dead replay: --to %s: %s; nothing was replayed\n", request->to,
+                channel_error_text(&channel, error));
+    channel_abandon(&channel);
+    return error == 0;
 }
 
 static int replay_all(whippet_task *task, struct broker_link *link, void *arg)
@@ -228,6 +252,8 @@ static int replay_all(whippet_task *task, struct broker_link *link, void *arg)
         .handle = replay_letter,
         .owner = replay,
     };
+    if (!destination_exists(task, link, request))
+        return EXIT_FAILED;
     int error = dead_pass_run(task, &pass);
     if (!pass.missing)
         print_summary(replay, &pass);

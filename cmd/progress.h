@@ -11,6 +11,7 @@ struct progress {
     bool terminal;
     double started;
     double shown; /* when it was shown last */
+    int columns;  /* of the terminal's line that are taken */
 };
 
 void progress_begin(struct progress *progress, const char *what, uint64_t total);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 TestSuite(dead_letters, .init = stage_open, .fini = stage_close, .timeout = 120);
@@ -212,9 +213,10 @@ Test(dead_letters, that_match_go_back_and_the_others_stay)
     client_message_destroy(message);
 }
 
-/* Replays on a terminal; whatever it shows is in `output` then. */
-static int replay_on_terminal(const char *queue, const char *option)
+/* Replays on a terminal of so many columns (0: it does not tell); whatever it shows is in `output` then. */
+static int replay_on_terminal(const char *queue, const char *option, unsigned short columns)
 {
+    const struct winsize size = {.ws_row = 24, .ws_col = columns};
     int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), user, status;
     size_t length = 0;
     ssize_t got;
@@ -222,6 +224,7 @@ static int replay_on_terminal(const char *queue, const char *option)
 
     cr_assert(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0, "%s", strerror(errno));
     user = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    cr_assert_eq(ioctl(user, TIOCSWINSZ, &size), 0, "%s", strerror(errno));
     child = dead_start(-1, user, "replay", queue, option, NULL);
     close(user);
     /* Reading from a terminal that nobody holds open any more fails. */
@@ -240,12 +243,30 @@ Test(dead_letters, go_back_as_fast_as_asked_for_with_a_bar_on_a_terminal)
 
     send_ours(queue, dead_queue, 30);
     begun = patience_now();
-    cr_assert_eq(replay_on_terminal(dead_queue, "--rate=20"), DONE, "%s", output);
+    cr_assert_eq(replay_on_terminal(dead_queue, "--rate=20", 0), DONE, "%s", output);
     took = patience_now() - begun;
     cr_assert_geq(took, 1.4, "30 at 20 a second took %.2f s", took);
     assert_says("#-");
     assert_says("\r[##############################] 100 % 30/30 replayed, ");
     await_ready(queue, 30);
+}
+
+/* A line that is wider is continued in the next one, and then each state of the bar is left standing. */
+Test(dead_letters, go_back_with_a_bar_that_is_no_wider_than_the_terminal)
+{
+    static const unsigned short COLUMNS[] = {60, 40, 12};
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    for (int i = 0; i < 3; i++) {
+        send_ours(queue, dead_queue, 12);
+        cr_assert_eq(replay_on_terminal(dead_queue, "--rate=20", COLUMNS[i]), DONE, "%s", output);
+        cr_assert_eq(strncmp(output, "\r", 1), 0, "%s", output);
+        for (const char *line = output + 1; line[-1] == '\r'; line += strcspn(line, "\r\n") + 1)
+            cr_assert_lt(strcspn(line, "\r\n"), COLUMNS[i], "in %u columns: %s", COLUMNS[i], line);
+        if (COLUMNS[i] > 12)
+            assert_says("] 100 % 12/12 replayed, ");
+    }
+    assert_says("\r100 % 12/12");
 }
 
 Test(dead_letters, that_fail_again_at_once_are_not_replayed_in_a_loop)
@@ -269,6 +290,46 @@ Test(dead_letters, stay_where_their_queue_is_gone_and_are_named)
     assert_says("stays: message 0: no queue took the message");
     assert_says("2 that were meant stay");
     await_ready(dead_queue, 2);
+}
+
+Test(dead_letters, stay_where_their_queue_is_full)
+{
+    const char *queue = stage_name("full"), *dead_queue = stage_name("dead");
+    const struct header headers[] = {{"whippet-reason", "rejected"}, {"whippet-queue", queue}, {NULL, NULL}};
+
+    client_declare_full(stage_client(), queue);
+    client_declare(stage_client(), dead_queue, "quorum");
+    for (int i = 0; i < 7; i++)
+        send_letter(dead_queue, "7", headers, amqp_cstring_bytes("x"));
+    assert_dead(FAILED, "replay", dead_queue, NULL, NULL);
+    assert_says("stays: message 7: the broker refused it (basic.nack): is that queue full");
+    assert_says("further ones are only counted");
+    assert_says("7 that were meant stay");
+    await_ready(dead_queue, 7);
+}
+
+Test(dead_letters, stay_where_they_are_when_the_queue_they_are_sent_to_is_missing)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    send_ours(queue, dead_queue, 2);
+    assert_dead(FAILED, "replay", dead_queue, "--to", stage_name("nowhere"));
+    assert_says("no queue 'nowhere-");
+    assert_says("nothing was replayed");
+    await_ready(dead_queue, 2);
+}
+
+Test(dead_letters, stay_when_none_matches_which_is_told)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    send_ours(queue, dead_queue, 3);
+    assert_dead(DONE, "replay", dead_queue, "--match=nowhere to be found", NULL);
+    assert_says("none of the 3 messages that were looked at matches");
+    assert_says("0 replayed of 3 messages");
+    assert_dead(DONE, "purge", dead_queue, "--yes", "--reason=crash");
+    assert_says("none of the 3 messages");
+    await_ready(dead_queue, 3);
 }
 
 Test(dead_letters, stay_in_a_dry_run)
@@ -380,6 +441,7 @@ Test(dead_letters, are_all_there_exactly_once_after_an_interrupted_replay)
     read_output(descriptor);
     cr_assert_eq(status, FAILED, "exit status %d: %s", status, output);
     assert_says("interrupted; run it again for the rest");
+    cr_assert_null(strstr(output, "put back at the end"), "out of their order: %s", output);
     assert_dead(DONE, "replay", dead_queue, NULL, NULL);
     await_ready(dead_queue, 0);
     cr_assert_eq(take_all(queue, seen, COUNT), COUNT);
@@ -434,6 +496,27 @@ Test(dead_letters_alone, are_all_there_after_the_broker_was_killed_in_a_replay)
         cr_assert(seen[i] == 1 || seen[i] == 2, "message %u is there %u times", i, seen[i]);
 }
 
+/* A quorum queue's acks that wait while others are written down are lost with their channel; here, all that
+ * come while one other is. */
+Test(dead_letters_alone, are_taken_out_before_the_channel_is_closed_however_busy_the_broker_is)
+{
+    enum {
+        COUNT = 1000
+    };
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    unsigned char seen[COUNT] = {0};
+
+    stage_start_broker();
+    broker_eval(stage_broker(), "application:set_env(rabbit, quorum_commands_soft_limit, 1)");
+    send_ours(queue, dead_queue, COUNT);
+    assert_dead(DONE, "replay", dead_queue, "--reason=timeout", NULL);
+    assert_dead(DONE, "replay", dead_queue, "--reason=rejected", NULL);
+    await_ready(dead_queue, 0);
+    cr_assert_eq(take_all(queue, seen, COUNT), COUNT);
+    for (unsigned i = 0; i < COUNT; i++)
+        cr_assert_eq(seen[i], 1, "message %u is there %u times", i, seen[i]);
+}
+
 /* --- Other writers --------------------------------------------------------------------------------------*/
 
 Test(dead_letters, of_the_broker_tell_their_queue)
@@ -477,6 +560,139 @@ Test(dead_letters, of_spring_go_to_their_exchange_only_when_that_is_wanted)
 }
 
 /* --- Looking --------------------------------------------------------------------------------------------*/
+
+static void send_failed_at(const char *dead_queue, const char *time)
+{
+    const struct header headers[] = {{"whippet-reason", "rejected"},
+                                     {"whippet-queue", "orders"},
+                                     {"whippet-failed-at", time},
+                                     {NULL, NULL}};
+
+    send_letter(dead_queue, "1", headers, amqp_cstring_bytes("x"));
+}
+
+/* A letter as the broker would have left it: it died in the queue `orders` at that moment. */
+static void send_died_at(const char *dead_queue, uint64_t seconds)
+{
+    amqp_table_entry_t death[] = {
+        {.key = amqp_cstring_bytes("queue"),
+         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("orders")}},
+        {.key = amqp_cstring_bytes("reason"),
+         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("expired")}},
+        {.key = amqp_cstring_bytes("time"),
+         .value = {.kind = AMQP_FIELD_KIND_TIMESTAMP, .value.u64 = seconds}}};
+    amqp_field_value_t deaths = {.kind = AMQP_FIELD_KIND_TABLE,
+                                 .value.table = {.num_entries = 3, .entries = death}};
+    amqp_table_entry_t headers = {
+        .key = amqp_cstring_bytes("x-death"),
+        .value = {.kind = AMQP_FIELD_KIND_ARRAY, .value.array = {.num_entries = 1, .entries = &deaths}}};
+    const amqp_basic_properties_t properties = {._flags = AMQP_BASIC_HEADERS_FLAG,
+                                                .headers = {.num_entries = 1, .entries = &headers}};
+
+    client_publish(stage_client(), "", dead_queue, &properties, amqp_cstring_bytes("x"));
+}
+
+/* Of Spring, which tells no time, and of somebody who writes times as nobody reads them. */
+static void send_without_time(const char *dead_queue)
+{
+    const struct header spring[] = {{"x-original-exchange", "shop"},
+                                    {"x-original-routingKey", "orders.new"},
+                                    {"x-exception-message", "boom"},
+                                    {NULL, NULL}};
+    const struct header strange[] = {
+        {"MT-Reason", "fault"}, {"MT-Fault-Timestamp", "11/21/2026 9:30 AM"}, {NULL, NULL}};
+    const struct header none[] = {{NULL, NULL}};
+
+    send_letter(dead_queue, "1", spring, amqp_cstring_bytes("x"));
+    send_letter(dead_queue, "2", strange, amqp_cstring_bytes("x"));
+    send_letter(dead_queue, "3", none, amqp_cstring_bytes("x"));
+}
+
+/* What `list` says of the queue's oldest letter, in both ways. */
+static void assert_oldest(const char *dead_queue, const char *expected)
+{
+    char text[64], row[512];
+
+    assert_dead(DONE, "list", dead_queue, NULL, NULL);
+    const char *line = strstr(output, dead_queue);
+    cr_assert_not_null(line, "%s", output);
+    cr_assert_eq(sscanf(line, "%511s %*u %63s", row, text), 2, "%s", output);
+    cr_assert_str_eq(text, expected != NULL ? expected : "-", "in the column below OLDEST: %s", output);
+    assert_dead(DONE, "list", dead_queue, "--json", NULL);
+    snprintf(row, sizeof row, expected != NULL ? "\"oldest\":\"%s\"," : "\"oldest\":null,", expected);
+    assert_says(row);
+}
+
+Test(dead_letters, are_listed_with_the_time_of_the_oldest)
+{
+    const char *dead_queue = stage_name("dead");
+
+    client_declare(stage_client(), dead_queue, "classic");
+    send_without_time(dead_queue);
+    assert_oldest(dead_queue, NULL);
+    send_died_at(dead_queue, 1700000000);
+    assert_oldest(dead_queue, "2023-11-14T22:13:20.000Z");
+    send_failed_at(dead_queue, "2023-11-14T22:13:20.250Z");
+    assert_oldest(dead_queue, "2023-11-14T22:13:20.000Z");
+    send_failed_at(dead_queue, "2022-02-28T23:59:59.999Z");
+    send_died_at(dead_queue, 1790000000);
+    assert_oldest(dead_queue, "2022-02-28T23:59:59.999Z");
+}
+
+/* By MassTransit, with the ten millionths of a second that .NET has. */
+Test(dead_letters, of_others_are_listed_with_their_time_as_ours)
+{
+    const char *dead_queue = stage_name("dead");
+    const struct header masstransit[] = {{"MT-Fault-ExceptionType", "System.Exception"},
+                                         {"MT-Fault-Timestamp", "2022-02-28T23:59:59.1234567Z"},
+                                         {NULL, NULL}};
+    const struct header nservicebus[] = {{"NServiceBus.FailedQ", "orders"},
+                                         {"NServiceBus.TimeOfFailure", "2022-02-28 23:59:59:122999 Z"},
+                                         {NULL, NULL}};
+
+    client_declare(stage_client(), dead_queue, "classic");
+    send_letter(dead_queue, "1", masstransit, amqp_cstring_bytes("x"));
+    assert_oldest(dead_queue, "2022-02-28T23:59:59.123Z");
+    send_letter(dead_queue, "2", nservicebus, amqp_cstring_bytes("x"));
+    assert_oldest(dead_queue, "2022-02-28T23:59:59.122Z");
+}
+
+Test(dead_letters, that_tell_no_reason_are_listed_and_found_as_unknown)
+{
+    const char *dead_queue = stage_name("dead");
+    const struct header none[] = {{NULL, NULL}};
+
+    client_declare(stage_client(), dead_queue, "classic");
+    send_letter(dead_queue, "1", none, amqp_cstring_bytes("x"));
+    send_failed_at(dead_queue, "2023-11-14T22:13:20.250Z");
+    assert_dead(DONE, "list", dead_queue, "--json", NULL);
+    assert_says("\"reasons\":{\"unknown\":1,\"rejected\":1},\"other_reasons\":0}");
+    assert_dead(DONE, "purge", dead_queue, "--yes", "--reason=unknown");
+    assert_says("1 of 2 messages deleted");
+    await_ready(dead_queue, 1);
+}
+
+/* The line of the output that begins so. */
+static size_t column_of(const char *beginning, const char *what)
+{
+    const char *line = strstr(output, beginning), *at = line != NULL ? strstr(line, what) : NULL;
+
+    cr_assert_not_null(at, "no \"%s\" in the line of \"%s\": %s", what, beginning, output);
+    return (size_t)(at - line);
+}
+
+Test(dead_letters, are_listed_in_columns_whatever_their_queue_is_called)
+{
+    char queue[128];
+
+    snprintf(queue, sizeof queue, "%s für Köln/世界 .dead", stage_name("Aufträge"));
+    client_declare(stage_client(), queue, "classic");
+    send_failed_at(queue, "2023-11-14T22:13:20.250Z");
+    assert_dead(DONE, "list", queue, NULL, NULL);
+    /* ä, ü and ö take one column and two bytes, the last two characters two columns and three bytes each. */
+    cr_assert_eq(column_of(queue, "2023-11-14T") - 3 - 2, column_of("QUEUE", "OLDEST"), "%s", output);
+    client_delete(stage_client(), queue);
+}
 
 Test(dead_letters, of_masstransit_and_nservicebus_go_back_to_the_queue_that_they_failed_in)
 {
@@ -576,6 +792,66 @@ Test(dead_letters, survive_being_looked_at_more_often_than_the_delivery_limit)
     take_all(dead_queue, seen, 5);
     for (unsigned i = 0; i < 5; i++)
         cr_assert_eq(seen[i], 1, "message %u is there %u times", i, seen[i]);
+}
+
+Test(dead_letters, are_not_chosen_by_an_empty_text_or_by_half_a_letter)
+{
+    static const char *const OPTIONS[] = {"--match=", "--reason=", "--limit=1.5", "--limit=0"};
+    const char *dead_queue = stage_name("dead");
+
+    client_declare(stage_client(), dead_queue, "classic");
+    client_send(stage_client(), dead_queue, "1", "x");
+    for (int i = 0; i < 4; i++) {
+        assert_dead(USAGE, "purge", dead_queue, "--yes", OPTIONS[i]);
+        assert_says("expected a");
+    }
+    assert_dead(USAGE, "replay", dead_queue, "--to=", NULL);
+    assert_dead(USAGE, "replay", dead_queue, "--rate=0", NULL);
+    assert_says("expected a number from 0.001 to 1000000000");
+    await_ready(dead_queue, 1);
+}
+
+static void declare_with(const char *queue, const char *arguments)
+{
+    broker_eval(
+        stage_broker(),
+        "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, [%s], none, "
+        "<<\"test\">>), ok",
+        queue, arguments);
+}
+
+Test(dead_letters, in_a_stream_are_an_error_that_says_so)
+{
+    static const char *const VERBS[] = {"list", "show", "replay"};
+    const char *dead_queue = stage_name("stream");
+
+    declare_with(dead_queue, "{<<\"x-queue-type\">>, longstr, <<\"stream\">>}");
+    send_failed_at(dead_queue, "2023-11-14T22:13:20.250Z");
+    await_ready(dead_queue, 1);
+    for (int i = 0; i < 3; i++) {
+        assert_dead(FAILED, VERBS[i], dead_queue, NULL, NULL);
+        assert_says("is a stream: what is in it can be read, and not be taken out");
+    }
+    client_delete(stage_client(), dead_queue);
+}
+
+Test(dead_letters, that_another_consumer_keeps_away_are_not_waited_for_for_ever)
+{
+    const char *dead_queue = stage_name("dead");
+    struct worker *worker;
+
+    declare_with(dead_queue, "{<<\"x-single-active-consumer\">>, bool, true}");
+    client_send_many(stage_client(), dead_queue, 3);
+    worker = worker_start("",
+                          "[{'name': '%s', 'processor': 'record', 'concurrency': 1, 'on_failure': 'discard',"
+                          "  'settings': {'path': '%s', 'delay': '120s'}}]",
+                          dead_queue, stage_path("record"));
+    await_ready(dead_queue, 2);
+    assert_dead(FAILED, "list", dead_queue, NULL, NULL);
+    assert_says("2 messages are ready in");
+    assert_says("does another consumer come first");
+    worker_signal(worker, SIGKILL);
+    worker_await_end(worker, 10, WORKER_ANY_STATUS);
 }
 
 Test(dead_letters, of_a_queue_that_is_not_there_are_an_error)
