@@ -287,6 +287,7 @@ broker_control() (
 
 # Evaluates Erlang expressions ("a, b") inside the broker in the folder $1, and prints what the last one comes to. Costs
 # next to nothing, where broker_control costs seconds.
+# erl_call goes by a name of its own: by default it is the same for all of a user's, of whom the node takes one at a time.
 broker_eval() (
     . "$1/environment"
     if ! command -v erl_call >/dev/null; then
@@ -294,7 +295,7 @@ broker_eval() (
         return
     fi
     {
-        printf '%s.\n' "$2" | erl_call -e -n "$RABBITMQ_NODENAME" -c "$(cat "$HOME/.erlang.cookie")"
+        printf '%s.\n' "$2" | erl_call -h "eval$BASHPID" -e -n "$RABBITMQ_NODENAME" -c "$(cat "$HOME/.erlang.cookie")"
         echo
     } | sed -n -e '/^{ok, /{s///; s/}$//; p; q}' -e 'w /dev/stderr' -e 'q1'
 )
