@@ -234,6 +234,7 @@ SCRAPE_CPU = Column("CPU ms for one", "cpu_ms")
 LATE_P99 = Column("the loop, late by µs: p99", "late_p99_us", "{:.0f}")
 LATE_MOST = Column("most", "late_most_us", "{:.0f}")
 HELD = Column("p99, beyond that without scrapes, in ms", "held_ms")
+HELD_MOST = Column("most, beyond that without scrapes, in ms", "held_most_ms")
 SLEEP_PEAK = Column("peak MiB", "peak_mib", "{:.1f}")
 SLEEP_SECONDS = Column("seconds", "seconds")
 SLEEP_ALL_SECONDS = Column("seconds at the scripted broker, to the last ack", "all_seconds")
@@ -298,9 +299,11 @@ ROWS = [
     Row("admin", "the admin port looked at, scripted broker, 3,000,000 × 100 B", measure_admin, [RATE, CPU, PEAK, ADMIN_CPU], [
         Goal("CPU per message, of that with the admin port off", ADMIN_CPU, "≤", 1.1)], ADMIN_OFF),
     Row("scrape", "the metrics of 100 queues, scraped 50 times a second", operating.scrape,
-        [SCRAPE_P50, SCRAPE_P99, SCRAPE_CPU, LATE_P99, LATE_MOST, HELD], [
+        [SCRAPE_P50, SCRAPE_P99, SCRAPE_CPU, LATE_P99, LATE_MOST, HELD, HELD_MOST], [
         Goal("milliseconds for a scrape", SCRAPE_P50, "≤", 5, operating.SCRAPED),
-        Goal("milliseconds by which scrapes delay the loop, p99", HELD, "≤", 1, operating.SCRAPED)], operating.LEFT_ALONE),
+        Goal("milliseconds by which scrapes delay the loop, p99", HELD, "≤", 1, operating.SCRAPED),
+        Goal("milliseconds by which scrapes delay the loop that need not share a core, at most", HELD_MOST, "≤", 1,
+             operating.SCRAPED_FIRST)], operating.LEFT_ALONE),
     Row("replay", "10,000 dead letters of 100 B, 15 times", operating.replay(10_000, 15), REPLAY_COLUMNS, REPLAY_GOALS, operating.PUBLISH),
     Row("million", "1,000,000 dead letters of 100 B", operating.replay(1_000_000, 1), REPLAY_COLUMNS, REPLAY_GOALS,
         operating.PUBLISH),

@@ -6,11 +6,10 @@
 #include <admin/admin.h>
 #include <base/clock.h>
 #include <base/memory.h>
+#include <base/thread.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -264,19 +263,6 @@ static struct MHD_Daemon *start_daemon(struct admin *admin)
                             on_answered, admin, MHD_OPTION_END);
 }
 
-/* Signals are the loop's. */
-static int start_thread(struct admin *admin)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&admin->thread, NULL, admin_main, admin);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0)
-        pthread_setname_np(admin->thread, "whippet-admin");
-    return error;
-}
-
 /* Without a thread. */
 static void release(struct admin *admin)
 {
@@ -303,7 +289,7 @@ static int begin(struct admin *admin, struct whippet_failure *failure)
     if (admin->daemon == NULL)
         return failure_set(failure, WHIPPET_E_SYSTEM,
                            "libmicrohttpd cannot start: memory or descriptors are short");
-    int error = start_thread(admin);
+    int error = thread_start(&admin->thread, "whippet-admin", admin_main, admin);
     return error == 0 ? 0
                       : failure_set(failure, WHIPPET_E_SYSTEM, "cannot start a thread: %s", strerror(error));
 }

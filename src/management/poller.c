@@ -1,11 +1,10 @@
 #include <base/log.h>
 #include <base/memory.h>
+#include <base/thread.h>
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <management/poller.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -149,19 +148,6 @@ static void *poller_main(void *arg)
     return NULL;
 }
 
-/* Signals are the loop's. */
-static int start_thread(struct management_poller *poller)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&poller->thread, NULL, poller_main, poller);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0)
-        pthread_setname_np(poller->thread, "whippet-manage");
-    return error;
-}
-
 static void release(struct management_poller *poller)
 {
     management_client_destroy(poller->client);
@@ -186,7 +172,8 @@ struct management_poller *management_poller_start(const struct management_access
     management_describe(access->url, where);
     shared_text_set(&stats->management.where, where);
     atomic_store_explicit(&stats->management.asked, true, memory_order_release);
-    int error = poller->wake < 0 ? errno : start_thread(poller);
+    int error =
+        poller->wake < 0 ? errno : thread_start(&poller->thread, "whippet-manage", poller_main, poller);
     if (error == 0)
         return poller;
     failure_set(failure, WHIPPET_E_SYSTEM, "cannot start a thread for the management API: %s",

@@ -2,9 +2,9 @@
 #include "otlp.h"
 #include <base/clock.h>
 #include <base/log.h>
+#include <base/thread.h>
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <time.h>
 
 enum {
@@ -165,17 +165,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* A thread of ours must never be the one that the kernel picks for a signal. */
-static int start_thread(struct exporter *exporter)
-{
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
-    int error = pthread_create(&exporter->thread, NULL, run, exporter);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 static void destroy_semaphores(struct exporter *exporter)
 {
     sem_destroy(&exporter->wake);
@@ -188,7 +177,7 @@ bool exporter_start(struct exporter *exporter)
     atomic_store(&exporter->send_until, INFINITY);
     sem_init(&exporter->wake, 0, 0);
     sem_init(&exporter->ended, 0, 0);
-    if (start_thread(exporter) == 0)
+    if (thread_start(&exporter->thread, "whippet-trace", run, exporter) == 0)
         return true;
     destroy_semaphores(exporter);
     return false;

@@ -1,12 +1,12 @@
 #include <base/clock.h>
 #include <base/log.h>
 #include <base/memory.h>
+#include <base/thread.h>
 #include <config/units.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -174,17 +174,6 @@ static void *watch(void *argument)
 
 /* --- Coming and going -----------------------------------------------------------------------------------*/
 
-/* It takes no signals: they are for the loop's thread. */
-static int start_thread(struct watchdog *watchdog)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&watchdog->thread, NULL, watch, watchdog);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 static void release(struct watchdog *watchdog)
 {
     if (watchdog->timer >= 0)
@@ -213,7 +202,7 @@ struct watchdog *watchdog_start(struct loop *loop, const struct watchdog_options
         atomic_store(&answered, true);
         sigaction(SIGURG, &action, &watchdog->before);
         loop_watch(loop, watchdog->timer);
-        error = start_thread(watchdog);
+        error = thread_start(&watchdog->thread, "whippet-watch", watch, watchdog);
     }
     if (error == 0)
         return watchdog;
