@@ -50,7 +50,8 @@ static void gather(struct loop *loop)
 static void leap(struct loop *loop)
 {
     double next = scheduler_next(&loop->scheduler);
-    if (next == INFINITY || loop->watching > 0 || loop_offloaded(loop) > 0)
+    if (next == INFINITY || loop->watching > 0 || offload_is_under_way(&loop->own) ||
+        offload_is_under_way(&loop->processors))
         return;
     double left = next - loop_refresh_now(loop);
     if (left > 0)

@@ -57,6 +57,9 @@ struct loop {
 void offload_init(struct offload *offload, struct ev_loop *ev);
 void offload_destroy(struct offload *offload);
 
+/* Whether the loop is still to hear of some of it. */
+bool offload_is_under_way(struct offload *offload);
+
 void residents_destroy(struct loop *loop);
 
 void calls_init(struct calls *calls, struct ev_loop *ev);

@@ -2,8 +2,8 @@
 #include "loop_state.h"
 #include "task_state.h"
 #include <base/memory.h>
+#include <base/thread.h>
 #include <math.h>
-#include <signal.h>
 
 /* One piece of work: made by the loop, which also frees it once it is done. */
 struct job {
@@ -121,22 +121,13 @@ void offload_destroy(struct offload *offload)
     pthread_mutex_destroy(&offload->mutex);
 }
 
-/* A thread of ours must never be the one that the kernel picks for a signal. */
-static bool start_thread(struct offload *offload)
+static void add_thread(struct offload *offload)
 {
     if (offload->threads == NULL)
         offload->threads = memory_allocate(offload->thread_limit * sizeof *offload->threads);
-    if (offload->threads == NULL)
-        return false;
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&offload->threads[offload->thread_count], NULL, run_jobs, offload);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0)
+    if (offload->threads != NULL &&
+        thread_start(&offload->threads[offload->thread_count], "whippet-offload", run_jobs, offload) == 0)
         offload->thread_count++;
-    return error == 0;
 }
 
 /* False when there is no thread, and none can be had. */
@@ -145,7 +136,7 @@ static bool queue_job(struct offload *offload, struct job *job)
     pthread_mutex_lock(&offload->mutex);
     bool all_busy = offload->unfinished >= offload->thread_count;
     if (all_busy && offload->thread_count < offload->thread_limit)
-        start_thread(offload);
+        add_thread(offload);
     bool possible = offload->thread_count > 0;
     if (possible) {
         offload->unfinished++;
@@ -199,6 +190,14 @@ static size_t unfinished(struct offload *offload)
     size_t count = offload->unfinished;
     pthread_mutex_unlock(&offload->mutex);
     return count;
+}
+
+bool offload_is_under_way(struct offload *offload)
+{
+    pthread_mutex_lock(&offload->mutex);
+    bool is_under_way = offload->unfinished > 0 || !list_empty(&offload->done);
+    pthread_mutex_unlock(&offload->mutex);
+    return is_under_way;
 }
 
 size_t loop_offloaded(struct loop *loop)

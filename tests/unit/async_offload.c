@@ -118,6 +118,21 @@ Test(offloading, runs_in_another_thread_while_the_task_waits)
     cr_expect_eq(work.released, 0, "what was awaited stays the caller's");
 }
 
+Test(offloading, is_waited_for_by_a_loop_that_leaps)
+{
+    enum {
+        ROUNDS = 5000
+    };
+    struct work work;
+    loop_set_leaping(loop, true);
+    for (int i = 0; i < ROUNDS; i++) {
+        init(&work);
+        start(offloads_quickly, &work, loop_refresh_now(loop) + 10);
+        loop_run(loop);
+        cr_assert_eq(work.result, 0, "round %d: %s", i, whippet_error_text(work.result));
+    }
+}
+
 Test(offloading, does_more_than_there_are_threads)
 {
     enum {
