@@ -34,10 +34,61 @@ double retry_delay(const whippet_retry_policy *policy, unsigned failed_attempts,
     return delay * (1 - policy->jitter * chance);
 }
 
-static const char *describe(int result)
+/* --- Its lines in the log -------------------------------------------------------------------------------*/
+
+static const double WINDOW_SECONDS = 10;
+
+enum {
+    WINDOW_LINES = 20 /* the others are lines of the level debug, and counted */
+};
+
+void retry_log_report(struct retry_log *log)
 {
-    return result == 0 ? "nothing useful" : whippet_error_text(result);
+    if (log->left_out > 0)
+        log_event(WHIPPET_WARNING, NULL,
+                  "failed attempts of whippet_retry: … %u more like this in the last %g s", log->left_out,
+                  WINDOW_SECONDS);
+    log->said = 0;
+    log->left_out = 0;
 }
+
+static void on_window_end(struct timer *timer)
+{
+    retry_log_report(list_entry(timer, struct retry_log, window));
+}
+
+/* Of the next line: where something is down, every task that needs it fails again and again. */
+static enum whippet_log_level line_level(struct scheduler *scheduler)
+{
+    struct retry_log *log = &scheduler->retry_log;
+    log->window.function = on_window_end;
+    if (!timer_armed(&log->window) &&
+        !timer_start(&scheduler->timers, &log->window, scheduler->now + WINDOW_SECONDS))
+        retry_log_report(log); /* without memory for the timer nothing is held back */
+    if (log->said < WINDOW_LINES) {
+        log->said++;
+        return WHIPPET_WARNING;
+    }
+    log->left_out++;
+    return WHIPPET_DEBUG;
+}
+
+/* `delay`, in seconds, is until the next one; negative: there is none. */
+static void say_failed(const whippet_task *task, unsigned attempt, unsigned attempts, int result,
+                       double delay)
+{
+    const struct log_fields *known = task_log_fields(task);
+    struct log_fields fields = known != NULL ? *known : (struct log_fields){0};
+    enum whippet_log_level level = line_level(task_scheduler(task));
+    fields.error = result == 0 ? "nothing useful" : whippet_error_text(result);
+    if (delay < 0)
+        log_event(level, &fields, "attempt %u of %u failed; giving up", attempt, attempts);
+    else
+        log_event(level, &fields, "attempt %u of %u failed; next in %gs", attempt, attempts,
+                  round(delay * 1000) / 1000);
+}
+
+/* --- Retrying -------------------------------------------------------------------------------------------*/
 
 /* True when the deadline or the cancellation that ended the callback holds for this task too, and not only
  * for a narrower scope inside the callback. */
@@ -55,7 +106,6 @@ int whippet_retry(whippet_task *task, const whippet_retry_policy *policy, whippe
     if (!retry_policy_valid(policy))
         return WHIPPET_E_INVALID;
 
-    const struct log_fields *fields = task_log_fields(task);
     for (unsigned attempt = 1;; attempt++) {
         int result = callback(task, arg);
         if (result > 0)
@@ -63,13 +113,11 @@ int whippet_retry(whippet_task *task, const whippet_retry_policy *policy, whippe
         if (was_struck(task, result))
             return task_struck(task);
         if (retry_exhausted(policy, attempt)) {
-            log_event(WHIPPET_WARNING, fields, "attempt %u of %u failed: %s; giving up", attempt,
-                      policy->attempts, describe(result));
+            say_failed(task, attempt, policy->attempts, result, -1);
             return WHIPPET_E_RETRY_EXHAUSTED;
         }
         double delay = retry_delay(policy, attempt, random_unit());
-        log_event(WHIPPET_WARNING, fields, "attempt %u of %u failed: %s; next in %gs", attempt,
-                  policy->attempts, describe(result), round(delay * 1000) / 1000);
+        say_failed(task, attempt, policy->attempts, result, delay);
         int error = whippet_sleep(task, delay);
         if (error != 0)
             return error;

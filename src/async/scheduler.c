@@ -1,4 +1,5 @@
 #include "task_state.h"
+#include <async/retry.h>
 
 static const double TRIM_AFTER = 1.0; /* seconds that a stack must lie unused */
 static const double TRIM_PAUSE =
@@ -51,6 +52,7 @@ int scheduler_init(struct scheduler *scheduler, size_t stack_size, struct whippe
 
 void scheduler_destroy(struct scheduler *scheduler)
 {
+    retry_log_report(&scheduler->retry_log);
     context_destroy_home(&scheduler->home);
     stack_pool_destroy(scheduler->stacks);
     timers_destroy(&scheduler->timers);

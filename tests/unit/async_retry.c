@@ -188,9 +188,9 @@ Test(retrying, logs_each_failed_attempt_with_the_key_of_the_message)
     start(&subject, INFINITY);
     drive();
     static const char *const expected[] = {
-        "attempt 1 of 5 failed: closed; next in 3s", "attempt 2 of 5 failed: nothing useful; next in 3s",
-        "attempt 3 of 5 failed: nothing useful; next in 3s",
-        "attempt 4 of 5 failed: nothing useful; next in 3s", "attempt 5 of 5 failed: refused; giving up"};
+        "attempt 1 of 5 failed; next in 3s: closed", "attempt 2 of 5 failed; next in 3s: nothing useful",
+        "attempt 3 of 5 failed; next in 3s: nothing useful",
+        "attempt 4 of 5 failed; next in 3s: nothing useful", "attempt 5 of 5 failed; giving up: refused"};
     char *rest = NULL;
     char *line = strtok_r(log_text(), "\n", &rest);
     for (int i = 0; i < 5; i++) {
@@ -200,6 +200,52 @@ Test(retrying, logs_each_failed_attempt_with_the_key_of_the_message)
         line = strtok_r(NULL, "\n", &rest);
     }
     cr_expect_null(line, "one line too many: %s", line);
+}
+
+static int fails(whippet_task *task, void *arg)
+{
+    (void)task, (void)arg;
+    return WHIPPET_E_CLOSED;
+}
+
+static int retries_what_fails(whippet_task *task, void *arg)
+{
+    return whippet_retry(task, arg, fails, NULL);
+}
+
+static size_t lines_with(const char *words)
+{
+    size_t count = 0;
+    for (const char *at = log_text(); (at = strstr(at, words)) != NULL; at += strlen(words))
+        count++;
+    return count;
+}
+
+Test(retrying, in_many_tasks_at_once_says_the_first_failures_and_counts_the_others)
+{
+    static const whippet_retry_policy twice = {.attempts = 2, .delay = 3};
+    log_configure(log_file, WHIPPET_INFO, LOG_FORMAT_TEXT);
+    for (int i = 0; i < 50; i++)
+        task_start(&scheduler, retries_what_fails, (void *)&twice, INFINITY, NULL, NULL, NULL);
+    drive();
+    cr_expect_eq(lines_with("of 2 failed"), 20, "%s", log_text());
+    scheduler_turn(&scheduler, scheduler_next(&scheduler));
+    cr_expect_eq(lines_with("… 80 more like this in the last 10 s"), 1, "%s", log_text());
+
+    task_start(&scheduler, retries_what_fails, (void *)&twice, INFINITY, NULL, NULL, NULL);
+    drive();
+    cr_expect_eq(lines_with("of 2 failed"), 22, "the window is over: %s", log_text());
+}
+
+Test(retrying, whose_scheduler_ends_says_what_it_has_counted)
+{
+    static const whippet_retry_policy once = {.attempts = 1};
+    struct scheduler brief;
+    cr_assert_eq(scheduler_init(&brief, 65536, NULL), 0);
+    for (int i = 0; i < 21; i++)
+        task_start(&brief, retries_what_fails, (void *)&once, INFINITY, NULL, NULL, NULL);
+    scheduler_destroy(&brief);
+    cr_expect_eq(lines_with("… 1 more like this"), 1, "%s", log_text());
 }
 
 Test(retrying, ends_with_the_first_useful_result)
@@ -306,5 +352,5 @@ Test(retrying, takes_a_timeout_of_an_attempt_alone_for_a_failure)
     cr_expect_eq(subject.calls, 5, "%u", subject.calls);
     cr_expect_eq(subject.moments[4], 16.0, "one second of each attempt, and three between two: %g",
                  subject.moments[4]);
-    cr_expect_not_null(strstr(log_text(), "attempt 1 of 5 failed: timed out; next in 3s"), "%s", log_text());
+    cr_expect_not_null(strstr(log_text(), "attempt 1 of 5 failed; next in 3s: timed out"), "%s", log_text());
 }

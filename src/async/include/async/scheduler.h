@@ -27,6 +27,13 @@ struct task_quota {
     atomic_size_t most;
 };
 
+/* How many lines whippet_retry has written while its window was open, and how many it has not. */
+struct retry_log {
+    struct timer window; /* armed: it is open */
+    unsigned said;
+    unsigned left_out;
+};
+
 struct scheduler {
     double now;    /* seconds, monotonic; set once a turn, never goes back */
     uint64_t turn; /* turns begun */
@@ -44,6 +51,7 @@ struct scheduler {
     struct list starting;  /* tasks started by an `ended` function, to run when that has returned */
     bool ending;           /* an `ended` function is running */
     struct timer trim;     /* gives the stacks of a burst back; armed only when some are idle */
+    struct retry_log retry_log;
 };
 
 /* At most this many unused stacks keep their memory for long. */
