@@ -169,15 +169,16 @@ void channel_abandon(struct channel *channel)
     unroute(channel);
     if (session == NULL)
         return;
-    send_close(channel, session);
-    channel_touch(channel);
+    /* A channel that the broker takes for open would have messages that nobody settles. */
+    if (send_close(channel, session) == WHIPPET_E_MEMORY)
+        session_abort(session, "out of memory for the end of a channel");
+    else
+        channel_touch(channel);
 }
 
 void channel_forget(struct channel *channel)
 {
-    if (session_of(channel) != NULL)
-        connection_route(channel->connection, channel->number, NULL);
-    channel->is_open = false;
+    unroute(channel);
 }
 
 /* What needs no answer: done when the session took it, and sent at the end of this turn. */

@@ -75,8 +75,16 @@ static void wake_hurried(struct publisher *publisher)
         wake_all_waiting(publisher);
 }
 
+static void tell_sent(const struct publishing *publishing, bool is_sent)
+{
+    if (publishing->is_sent != NULL)
+        *publishing->is_sent = is_sent;
+}
+
 static void settle(struct publisher *publisher, struct pending *pending, int result)
 {
+    if (result == SEND_AGAIN)
+        tell_sent(pending->publishing, false);
     list_remove(&pending->link);
     publisher->unconfirmed_count--;
     waiter_wake(&pending->waiter, result);
@@ -408,18 +416,26 @@ static int check_refusals(struct publisher *publisher, const struct publishing *
     return failure_set(failure, WHIPPET_E_CLOSED, "not published, as a moment ago %s", why->text);
 }
 
+static int check_task(const whippet_task *task, struct publisher *publisher, struct whippet_failure *failure)
+{
+    int struck = task_struck(task);
+    if (struck == 0)
+        return 0;
+    wake_next(publisher);
+    return failure_set(failure, struck, "not published: %s", whippet_error_text(struck));
+}
+
 static int publish_once(whippet_task *task, struct publisher *publisher, const struct publishing *publishing,
                         double until, struct whippet_failure *failure)
 {
-    int struck = task_struck(task);
-    if (struck != 0)
-        return failure_set(failure, struck, "not published: %s", whippet_error_text(struck));
-    if (!list_empty(&publisher->waiting) || !publisher_is_ready(publisher)) {
-        int error = await_turn(task, publisher, until, failure);
-        if (error != 0)
-            return error;
+    int error = check_task(task, publisher, failure);
+    if (error == 0 && (!list_empty(&publisher->waiting) || !publisher_is_ready(publisher))) {
+        error = await_turn(task, publisher, until, failure);
+        if (error == 0)
+            error = check_task(task, publisher, failure);
     }
-    int error = check_refusals(publisher, publishing, failure);
+    if (error == 0)
+        error = check_refusals(publisher, publishing, failure);
     if (error != 0)
         return error;
     error = channel_publish(&publisher->channel, publishing->exchange, publishing->routing_key,
@@ -430,6 +446,7 @@ static int publish_once(whippet_task *task, struct publisher *publisher, const s
                            error == WHIPPET_E_LIMIT ? "properties and headers do not fit a frame"
                                                     : whippet_error_text(error));
     }
+    tell_sent(publishing, true);
     struct pending pending = {
         .delivery_tag = ++publisher->last_tag, .publishing = publishing, .failure = failure};
     return await_confirm(task, publisher, &pending, until);

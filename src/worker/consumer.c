@@ -44,7 +44,7 @@ void consumer_abandon(struct consumer *consumer)
     channel_abandon(&consumer->channel);
     if (is_newest(consumer))
         oversized_end(consumer->subscription, false); /* the rest of it does not come any more */
-    consumer_return_resting(consumer);
+    consumer_return_all(consumer);
 }
 
 /* --- What it is told ------------------------------------------------------------------------------------*/
@@ -121,7 +121,7 @@ static void on_closed(void *owner, const struct whippet_failure *why)
         oversized_end(subscription, false);
         subscription_wake(subscription);
     }
-    consumer_return_resting(consumer);
+    consumer_return_all(consumer);
 }
 
 static void on_oversized_begin(void *owner, const struct oversized *oversized)

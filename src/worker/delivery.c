@@ -205,7 +205,7 @@ static double pause_asked_for(const struct delivery *delivery)
 {
     const struct worker *worker = delivery->subscription->worker;
     const struct queue_config *config = delivery->subscription->config;
-    if (delivery->retry_after <= config->retry.delay)
+    if (delivery->retry_after <= config->retry.delay * (1 - config->retry.jitter))
         return 0;
     double room = retry_room(config, queue_patience(config, worker->config->consumer_timeout),
                              delivery->message.attempt, loop_now(worker->loop) - delivery->arrived_at);
@@ -318,9 +318,14 @@ void delivery_attempt_undone(struct delivery *delivery)
     release_slot(subscription);
 }
 
-static void put_back(struct delivery *delivery)
+/* No attempt could begin: the queue is not served for now, whatever its state. */
+static void put_back(struct delivery *delivery, const char *why)
 {
     struct subscription *subscription = delivery->subscription;
+    struct log_fields fields = delivery->fields;
+    fields.error = why;
+    queue_stats_fail(&subscription->stats, why, loop_now(subscription->worker->loop));
+    log_limited(subscription, LOG_NOT_STARTED, &fields, "no attempt can be started; trying again");
     delivery->message.attempt--;
     subscription->running--;
     move_to(delivery, DELIVERY_RETRYING, &subscription->retrying);
@@ -370,8 +375,9 @@ static void delivery_start(struct delivery *delivery)
     delivery->crashed = false;
     if (delivery_is_traced(delivery))
         delivery_trace_attempt(delivery);
-    if (!subscription->executor->start(delivery))
-        put_back(delivery);
+    struct whippet_failure failure = {0};
+    if (subscription->executor->start(delivery, &failure) != 0)
+        put_back(delivery, failure.text);
 }
 
 /* --- The subscription's share ---------------------------------------------------------------------------*/
@@ -395,28 +401,40 @@ void subscription_dispatch(struct subscription *subscription)
     subscription->dispatching = false;
 }
 
-/* Those that came by one consumer, or (NULL) all. */
-static void return_all(struct list *deliveries, const struct consumer *consumer)
+/* Those that came by one consumer, or (NULL) all. They are set apart first: without memory to return one, its
+ * connection ends, and with it whatever else came by that. */
+static void return_resting(struct list *deliveries, const struct consumer *consumer)
 {
-    for (struct list *link = deliveries->next, *next; link != deliveries; link = next) {
-        struct delivery *delivery = list_entry(link, struct delivery, link);
+    struct list apart, *next;
+    list_init(&apart);
+    for (struct list *link = deliveries->next; link != deliveries; link = next) {
         next = link->next;
-        if (consumer == NULL || delivery->consumer == consumer)
-            delivery_end(delivery, OUTCOME_RETURNED);
+        if (consumer != NULL && list_entry(link, struct delivery, link)->consumer != consumer)
+            continue;
+        list_remove(link);
+        list_append(&apart, link);
     }
+    while (!list_empty(&apart))
+        delivery_end(list_entry(apart.next, struct delivery, link), OUTCOME_RETURNED);
 }
 
 void subscription_return_resting(struct subscription *subscription)
 {
-    return_all(&subscription->waiting, NULL);
-    return_all(&subscription->retrying, NULL);
+    return_resting(&subscription->waiting, NULL);
+    return_resting(&subscription->retrying, NULL);
 }
 
-void consumer_return_resting(struct consumer *consumer)
+void consumer_return_all(struct consumer *consumer)
 {
+    struct subscription *subscription = consumer->subscription;
     consumer_hold(consumer);
-    return_all(&consumer->subscription->waiting, consumer);
-    return_all(&consumer->subscription->retrying, consumer);
+    return_resting(&subscription->waiting, consumer);
+    return_resting(&subscription->retrying, consumer);
+    list_each (link, &subscription->at_work) {
+        struct delivery *delivery = list_entry(link, struct delivery, link);
+        if (delivery->consumer == consumer && delivery->handover != NULL)
+            handover_withdraw(delivery->handover);
+    }
     consumer_release(consumer);
 }
 

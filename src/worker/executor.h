@@ -37,8 +37,8 @@ struct executor {
     bool (*has_room)(struct subscription *subscription);
 
     /* Begins the attempt that delivery->message says it is, and ends it with delivery_attempt_ended or
-     * delivery_attempt_undone, perhaps before this returns. False when memory is short: nothing began. */
-    bool (*start)(struct delivery *delivery);
+     * delivery_attempt_undone, perhaps before this returns. Else nothing began: an error with the failure. */
+    int (*start)(struct delivery *delivery, struct whippet_failure *failure);
 
     /* Asks an attempt that has begun to end: its awaits return CANCELLED. It still ends by itself. */
     void (*cancel)(struct delivery *delivery);

@@ -37,7 +37,7 @@ static void attempt_ended(void *arg, int ignored)
     delivery_attempt_ended(delivery);
 }
 
-static bool start(struct delivery *delivery)
+static int start(struct delivery *delivery, struct whippet_failure *failure)
 {
     struct subscription *subscription = delivery->subscription;
     struct loop *loop = subscription->worker->loop;
@@ -47,7 +47,9 @@ static bool start(struct delivery *delivery)
                    &delivery->fields, attempt_ended, &started);
     if (task != NULL)
         delivery->task = task;
-    return started;
+    return started ? 0
+                   : failure_set(failure, WHIPPET_E_MEMORY,
+                                 "no memory for a task, or too many mappings (sysctl vm.max_map_count)");
 }
 
 static void cancel(struct delivery *delivery)

@@ -67,18 +67,18 @@ static bool send_delivery(struct child *child, const struct seat *seat, const st
     return true;
 }
 
-static bool start(struct delivery *delivery)
+static int start(struct delivery *delivery, struct whippet_failure *failure)
 {
     struct child *child = idlest(delivery->subscription);
     if (child == NULL)
-        return false;
+        return failure_set(failure, WHIPPET_E_UNAVAILABLE, "no child process takes it");
     struct seat *seat = child_take_seat(child, delivery);
     if (send_delivery(child, seat, delivery)) {
         delivery->started_at = loop_now(delivery->subscription->worker->loop);
-        return true;
+        return 0;
     }
     child_free_seat(child, seat);
-    return false;
+    return failure_set(failure, WHIPPET_E_MEMORY, "out of memory to hand it to a child process");
 }
 
 static void cancel(struct delivery *delivery)

@@ -7,9 +7,8 @@
 #include <base/clock.h>
 #include <base/log.h>
 #include <base/memory.h>
+#include <base/thread.h>
 #include <math.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <worker/crash.h>
 
@@ -117,17 +116,6 @@ static void *run_thread(void *arg)
 
 /* --- The pool, on the main loop -------------------------------------------------------------------------*/
 
-/* A thread of ours must never be the one that the kernel picks for a signal. */
-static int start_thread(struct pool_thread *thread)
-{
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
-    int error = pthread_create(&thread->thread, NULL, run_thread, thread);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 static void on_overdue(struct timer *timer);
 static void on_ended(struct loop_call *call);
 
@@ -147,27 +135,45 @@ static void thread_free(struct pool_thread *thread)
     memory_free(thread);
 }
 
-static struct pool_thread *thread_create(struct thread_pool *pool)
+/* False with the thread's loop missing. */
+static bool make_loop(struct pool_thread *thread, struct whippet_failure *failure)
 {
-    struct worker *worker = pool->worker;
+    struct worker *worker = thread->pool->worker;
+    thread->loop = loop_create(worker->config->stack_size, failure);
+    if (thread->loop == NULL)
+        return false;
+    loop_scheduler(thread->loop)->clock = clock_monotonic;
+    loop_scheduler(thread->loop)->quota = &worker->spawned;
+    loop_set_threads(thread->loop, 1); /* it is a thread for one attempt already */
+    show_work(thread);
+    worker_watch_offload(worker, thread->loop);
+    return true;
+}
+
+/* NULL with the failure. */
+static struct pool_thread *thread_create(struct thread_pool *pool, struct whippet_failure *failure)
+{
     struct pool_thread *thread = memory_allocate_zeroed(sizeof *thread);
-    if (thread == NULL)
+    if (thread == NULL) {
+        failure_set(failure, WHIPPET_E_MEMORY, "out of memory for a thread");
         return NULL;
+    }
     thread->pool = pool;
     thread->overdue.function = on_overdue;
     thread->begin.function = begin;
     thread->interrupt.function = interrupt;
     thread->leave.function = leave;
     thread->ended.function = on_ended;
-    thread->loop = loop_create(worker->config->stack_size, NULL);
-    if (thread->loop != NULL) {
-        loop_scheduler(thread->loop)->clock = clock_monotonic;
-        loop_scheduler(thread->loop)->quota = &worker->spawned;
-        loop_set_threads(thread->loop, 1); /* it is a thread for one attempt already */
-        show_work(thread);
-        worker_watch_offload(worker, thread->loop);
+    if (!make_loop(thread, failure)) {
+        memory_free(thread);
+        return NULL;
     }
-    if (thread->loop == NULL || start_thread(thread) != 0) {
+    int error = thread_start(&thread->thread, "whippet-attempt", run_thread, thread);
+    if (error != 0) {
+        failure_set(
+            failure, WHIPPET_E_SYSTEM,
+            "cannot start a thread: %s; is there a limit on processes (ulimit -u, the container's pids)?",
+            strerrordesc_np(error));
         thread_free(thread);
         return NULL;
     }
@@ -249,11 +255,28 @@ static void on_overdue(struct timer *timer)
     watch_overdue(thread, REPORT_SECONDS);
 }
 
+/* A pool that can't have all of its threads goes on with those it has. */
+static bool has_thread(struct subscription *subscription)
+{
+    struct thread_pool *pool = subscription->worker->threads;
+    struct whippet_failure failure;
+    if (!list_empty(&pool->idle) || pool->count == 0)
+        return true;
+    if (pool->count == pool->limit)
+        return false;
+    if (thread_create(pool, &failure) != NULL)
+        return true;
+    struct log_fields fields = {.queue = subscription->config->name, .error = failure.text};
+    log_limited(subscription, LOG_NOT_STARTED, &fields, "runs in %u threads for now, and not in %u",
+                pool->count, pool->limit);
+    return false;
+}
+
 static bool has_room(struct subscription *subscription)
 {
     struct thread_pool *pool = subscription->worker->threads;
     bool is_turn = list_empty(&pool->hungry) || pool->served == subscription;
-    if (is_turn && (!list_empty(&pool->idle) || pool->count < pool->limit)) {
+    if (is_turn && has_thread(subscription)) {
         pool->served = NULL;
         return true;
     }
@@ -262,20 +285,20 @@ static bool has_room(struct subscription *subscription)
     return false;
 }
 
-static bool start(struct delivery *delivery)
+static int start(struct delivery *delivery, struct whippet_failure *failure)
 {
     struct thread_pool *pool = delivery->subscription->worker->threads;
     struct list *link = pool->idle.next;
     struct pool_thread *thread =
-        link != &pool->idle ? list_entry(link, struct pool_thread, rest) : thread_create(pool);
+        link != &pool->idle ? list_entry(link, struct pool_thread, rest) : thread_create(pool, failure);
     if (thread == NULL)
-        return false;
+        return failure->error;
     list_remove(&thread->rest);
     thread->delivery = delivery;
     delivery->seat = thread;
     watch_overdue(thread, delivery->subscription->config->timeout + OVERDUE_SECONDS);
     loop_call(thread->loop, &thread->begin);
-    return true;
+    return 0;
 }
 
 static void cancel(struct delivery *delivery)

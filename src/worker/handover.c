@@ -14,7 +14,7 @@ static struct worker *worker_of(const struct handover *handover)
     return handover->delivery->subscription->worker;
 }
 
-static int publish_copy(whippet_task *task, const struct handover *handover, bool with_original_headers,
+static int publish_copy(whippet_task *task, struct handover *handover, bool with_original_headers,
                         struct whippet_failure *failure)
 {
     struct buffer properties;
@@ -29,10 +29,12 @@ static int publish_copy(whippet_task *task, const struct handover *handover, boo
             .routing_key = handover->copy.queue,
             .properties = bytes_of(buffer_begin(&properties), buffer_length(&properties)),
             .body = handover->delivery->message.content->body,
+            .is_sent = &handover->is_sent,
         };
         double begun_at = loop_now(worker_of(handover)->loop);
         /* Without a limit: each further copy would be a duplicate once the broker gets round to them. */
         error = publisher_publish(task, worker_of(handover)->dead_letters, &publishing, INFINITY, failure);
+        handover->is_sent = false;
         sending_stats_count(&worker_of(handover)->stats.sent[handover->copy.sending], error == 0);
         if (delivery_is_traced(handover->delivery))
             delivery_trace_copy(handover->delivery, handover->copy.queue, begun_at, error);
@@ -42,7 +44,7 @@ static int publish_copy(whippet_task *task, const struct handover *handover, boo
 }
 
 /* One try, with what can be mended mended. */
-static int try_copy(whippet_task *task, const struct handover *handover, struct whippet_failure *failure)
+static int try_copy(whippet_task *task, struct handover *handover, struct whippet_failure *failure)
 {
     const struct delivery *delivery = handover->delivery;
     bool readable = delivery->message.content->headers != PROPERTIES_HEADERS_MALFORMED;
@@ -97,6 +99,13 @@ void handover_hurry(struct handover *handover)
     waiter_wake(&handover->resting, 0);
 }
 
+void handover_withdraw(struct handover *handover)
+{
+    whippet_task *task = handover->delivery->task;
+    if (!handover->is_sent && task != NULL)
+        task_cancel(task);
+}
+
 /* Returns 0 once the broker holds the copy; CANCELLED, or CLOSED when the original is somebody else's by now;
  * LIMIT when the copy can't be made at all. */
 static int handover_main(whippet_task *task, void *arg)
@@ -135,7 +144,8 @@ static void handover_ended(void *arg, int result)
     memory_free(handover);
     delivery->handover = NULL;
     delivery->task = NULL;
-    if (result == WHIPPET_E_LIMIT && delivery_is_current(delivery)) {
+    if (result == WHIPPET_E_LIMIT && delivery_is_current(delivery) &&
+        !subscription_is_leaving(subscription)) {
         copy.give_up(delivery);
         return;
     }

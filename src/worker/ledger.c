@@ -3,6 +3,7 @@
 #include <base/clock.h>
 #include <base/log.h>
 #include <base/memory.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -125,9 +126,10 @@ static size_t describe_suspect(const struct ledger_suspect *suspect, char *text,
     struct suspicion suspicion = ledger_suspicion_of(suspect);
     char words[SUSPICION_TEXT];
     suspicion_describe(&suspicion, words);
-    int length = snprintf(text, size, "\n    %.*s, message %.*s: %s", suspect->mark.queue_length,
-                          suspect->mark.queue, suspect->mark.id_length > 0 ? suspect->mark.id_length : 12,
-                          suspect->mark.id_length > 0 ? suspect->mark.id : "without an id", words);
+    int length =
+        snprintf(text, size, "\n    %.*s, message %.*s: %s", suspect->mark.queue_length, suspect->mark.queue,
+                 suspect->mark.id_length > 0 ? suspect->mark.id_length : INT_MAX,
+                 suspect->mark.id_length > 0 ? suspect->mark.id : "without an id", words);
     return length > 0 && (size_t)length < size ? (size_t)length : 0;
 }
 

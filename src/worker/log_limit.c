@@ -18,6 +18,7 @@ static const struct {
     [LOG_NOT_HANDED_OVER] = {"messages that are kept, as no copy of them could be confirmed", WHIPPET_WARNING,
                              1},
     [LOG_HEADERS_LEFT_OUT] = {"dead letters without their own headers", WHIPPET_WARNING, 1},
+    [LOG_NOT_STARTED] = {"attempts that could not be started", WHIPPET_ERROR, 1},
     [LOG_UNHANDLED] = {"messages returned unhandled", WHIPPET_ERROR, 1},
     [LOG_CONSUMED_IN_VAIN] = {"consumers that the broker took away at once", WHIPPET_WARNING, 3},
     [LOG_CONSUMING_AGAIN] = {"times consuming again", WHIPPET_INFO, 3},

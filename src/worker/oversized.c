@@ -132,8 +132,10 @@ static int open_channel(whippet_task *task, struct relay *relay)
 static int publish_head(struct relay *relay)
 {
     struct buffer properties;
-    buffer_init(&properties);
     int error = WHIPPET_E_LIMIT;
+    if (!delivery_is_current(relay->delivery))
+        return failure_set(&relay->failure, WHIPPET_E_CLOSED, "it is in its queue again");
+    buffer_init(&properties);
     /* With the original headers if they fit a frame together with ours, else without. */
     for (int with_headers = 1; with_headers >= 0 && error == WHIPPET_E_LIMIT; with_headers--) {
         buffer_clear(&properties);
@@ -231,7 +233,8 @@ static void await_end_of_alarm(whippet_task *task, struct relay *relay)
     }
 }
 
-/* The body's remainder is still to come by, and the message is not to come again at once. */
+/* The body's remainder is still to come by, and the message is not to come again at once. A stop waits for
+ * none of that: relays_hurry. */
 static void wait_it_out(whippet_task *task, struct relay *relay)
 {
     struct log_fields fields = relay->delivery->fields;
@@ -244,6 +247,8 @@ static void wait_it_out(whippet_task *task, struct relay *relay)
     relay->given_up = true;
     buffer_destroy(&relay->held);
     relay_pause(relay, false);
+    if (worker_of(relay)->stopping)
+        return;
     await_end_of_alarm(task, relay);
     leave_connection(relay);
     waiter_init(&relay->changed);
@@ -403,6 +408,15 @@ void oversized_end(struct subscription *subscription, bool complete)
     relay->arrived = true;
     relay->complete = complete;
     relay_wake(relay);
+}
+
+void relays_hurry(struct worker *worker)
+{
+    list_each (link, &worker->relays) {
+        struct relay *relay = list_entry(link, struct relay, link);
+        if (relay->given_up)
+            task_cancel(relay->task);
+    }
 }
 
 void relays_poke(struct worker *worker)

@@ -177,11 +177,11 @@ static void stay_until_lost(whippet_task *task, struct subscription *subscriptio
 static int pause_before_next(whippet_task *task, struct subscription *subscription, double seconds)
 {
     const struct connection *connection = subscription->worker->consume;
-    const struct session *session = connection_session(connection);
+    const uint64_t epoch = connection_epoch(connection);
     double until = loop_now(subscription->worker->loop) + seconds;
     int error = 0;
     subscription_enter(subscription, SUBSCRIPTION_FAILED);
-    while (error == 0 && connection_session(connection) == session &&
+    while (error == 0 && connection_session(connection) != NULL && connection_epoch(connection) == epoch &&
            !subscription_is_leaving(subscription)) {
         waiter_init(&subscription->changed);
         error = waiter_wait(task, &subscription->changed, until, "backing off");

@@ -273,6 +273,7 @@ static void await_quiet(whippet_task *task, struct worker *worker, double until)
 static void hurry_handovers(struct worker *worker)
 {
     publisher_hurry(worker->dead_letters);
+    relays_hurry(worker);
     each_subscription (subscription, worker) {
         list_each (link, &subscription->at_work) {
             struct delivery *delivery = list_entry(link, struct delivery, link);

@@ -26,6 +26,7 @@ enum log_kind {
     LOG_DISCARDED,
     LOG_NOT_HANDED_OVER,
     LOG_HEADERS_LEFT_OUT,
+    LOG_NOT_STARTED,
     LOG_UNHANDLED,
     LOG_CONSUMED_IN_VAIN,
     LOG_CONSUMING_AGAIN,
@@ -236,8 +237,9 @@ void subscription_dispatch(struct subscription *subscription);
 /* Ends all that is not at work: waiting, and between attempts. */
 void subscription_return_resting(struct subscription *subscription);
 
-/* The same for what came by one consumer. */
-void consumer_return_resting(struct consumer *consumer);
+/* The channel is gone, and what came by it is in its queue again: ends what is not at work, and copies that
+ * were not sent yet. */
+void consumer_return_all(struct consumer *consumer);
 
 /* What it does at the moment, for people: "sleeping", "between two attempts" … Not to be kept. */
 const char *delivery_activity(const struct delivery *delivery);
@@ -298,6 +300,7 @@ bool message_copy_add_text(struct buffer *entries, const char *name, whippet_byt
 struct handover {
     struct delivery *delivery;
     struct message_copy copy;
+    bool is_sent;          /* the broker has a copy that it has not answered yet, or may have it */
     struct timer slow;     /* when the log is to say that it takes long */
     struct waiter resting; /* between two tries */
 };
@@ -308,6 +311,9 @@ void handover_begin(struct delivery *delivery, const struct message_copy *copy);
 
 /* Has it make its next try at once: with the worker stopping, the last. */
 void handover_hurry(struct handover *handover);
+
+/* The original is in its queue again: a copy that was not sent yet would be one too many. */
+void handover_withdraw(struct handover *handover);
 
 /* --- quarantine.c: what comes again after the worker died ------------------------------------------------*/
 
@@ -350,6 +356,9 @@ void oversized_begin(struct subscription *subscription, const struct oversized *
 void oversized_part(struct subscription *subscription, whippet_bytes part);
 void oversized_end(struct subscription *subscription, bool complete);
 void relays_poke(struct worker *worker);
+
+/* The worker stops: those that only wait, after the copy failed, wait no longer. */
+void relays_hurry(struct worker *worker);
 
 /* --- relay_connection.c: the connection that those are passed on by -------------------------------------*/
 

@@ -15,6 +15,7 @@ static struct {
     amqp_method_number_t refused;
     unsigned declares_late; /* a declaration on this channel is answered when another is closed */
     bool answers_late;      /* an unanswered opening is answered when its channel is closed */
+    bool forgets;           /* it is forgotten when the connection closes, which is not answered then */
     amqp_method_number_t heard[64];
     size_t heard_count;
 } self;
@@ -63,8 +64,10 @@ static bool hear(struct fake_broker *broker, struct fake_link *link, unsigned ch
                  amqp_method_number_t id, void *decoded)
 {
     (void)decoded;
+    if (channel == 0 && id == AMQP_CONNECTION_CLOSE_METHOD && self.forgets)
+        channel_forget(&self.channel);
     if (channel == 0)
-        return false;
+        return id == AMQP_CONNECTION_CLOSE_METHOD && self.forgets;
     self.heard[self.heard_count++ % 64] = id;
     if (self.answers_late && id == AMQP_CHANNEL_CLOSE_METHOD)
         wire_channel_open_ok(&link->out, channel);
@@ -450,6 +453,14 @@ Test(channel, hears_of_its_end_where_the_broker_does_not_answer_the_connections_
     rig.broker->deaf = false;
 }
 
+Test(channel, hears_nothing_more_once_it_is_forgotten_while_the_connection_closes)
+{
+    cr_assert_eq(run(do_open), 0);
+    self.forgets = true;
+    run(stop_connection);
+    cr_assert_eq(self.closed, 0, "its owner may be gone");
+}
+
 Test(channel, of_another_connection_takes_nothing_once_that_is_lost)
 {
     cr_assert_eq(run(do_open), 0);
@@ -511,6 +522,34 @@ static int open_and_declare(whippet_task *task)
     memory_permit = all_but_one;
     int error = do_open(task);
     return error == 0 ? do_declare(task) : error;
+}
+
+static bool nothing(size_t size)
+{
+    (void)size;
+    return false;
+}
+
+/* The broker would take it for open, and go on delivering. */
+Test(channel, that_can_not_be_closed_for_want_of_memory_goes_with_its_connection)
+{
+    enum {
+        MANY = 20000
+    };
+    cr_assert_eq(run(do_open), 0);
+    cr_assert_eq(run(do_consume), 0);
+    for (int i = 0; i < MANY; i++)
+        fake_deliver(rig.broker, link_now(), self.channel.number, NULL, "b", 1);
+    rig_until(self.delivered == MANY);
+    memory_permit = nothing;
+    uint64_t tag = 1;
+    while (channel_ack(&self.channel, tag, false) == 0)
+        tag++;
+    cr_assert_lt(tag, MANY, "there was room for everything");
+    channel_abandon(&self.channel);
+    memory_permit = NULL;
+    cr_assert_eq(self.closed, 0);
+    rig_until(connection_reconnects(self.connection) == 1 && is_open());
 }
 
 Test(channel, says_so_when_any_allocation_fails)

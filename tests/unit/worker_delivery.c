@@ -78,6 +78,15 @@ Test(delivery, that_asks_for_a_shorter_pause_has_the_queues_own)
     cr_assert_geq(pause_before(1), 0.2999);
 }
 
+Test(delivery, that_asks_for_a_pause_has_it_whatever_the_jitter_of_the_queues_own)
+{
+    work_open(QUEUE("q", ",\"retry\":{\"delay\":\"300ms\",\"jitter\":1}"));
+    work_deliver("q", "p1");
+    rig_until(work.start_count == 5);
+    for (unsigned i = 1; i < 5; i++)
+        cr_assert_geq(pause_before(i), 0.1999, "attempt %u came after %.4f s", i + 1, pause_before(i));
+}
+
 Test(delivery, has_no_longer_pause_than_the_queues_longest)
 {
     work_open(QUEUE("q", ",\"retry\":{\"delay\":\"20ms\",\"max_delay\":\"100ms\"}"));
@@ -367,6 +376,76 @@ Test(delivery, whose_dead_letter_lost_its_connection_is_published_anew)
     cr_assert_eq(work_count(0, OUTCOME_DEAD_LETTERED), 1);
 }
 
+static void raise_alarm(void)
+{
+    amqp_connection_blocked_t alarm = {.reason = amqp_cstring_bytes("low on memory")};
+    wire_method(&fake_link_named(rig.broker, "publish")->out, 0, AMQP_CONNECTION_BLOCKED_METHOD, &alarm);
+    rig_until(connection_is_blocked(work.worker->publish));
+}
+
+static void end_alarm(void)
+{
+    amqp_connection_unblocked_t end = {0};
+    wire_method(&fake_link_named(rig.broker, "publish")->out, 0, AMQP_CONNECTION_UNBLOCKED_METHOD, &end);
+    rig_until(!connection_is_blocked(work.worker->publish));
+}
+
+Test(delivery, whose_dead_letter_was_not_sent_when_the_channel_went_is_not_sent_any_more)
+{
+    work_open(QUEUE("q", ""));
+    raise_alarm();
+    work_deliver("q", "x1");
+    rig_until(work_starts("x1") == 1);
+    rig_settle_down();
+    fake_link_reset(rig.broker, work_consume_link());
+    rig_until(work_count(0, OUTCOME_RETURNED) == 1);
+    end_alarm();
+    rig_settle_down();
+    cr_assert_eq(fake_published(rig.broker), 0, "a copy of what is in its queue again");
+    cr_assert_eq(stale(), 0, "%llu", (unsigned long long)stale());
+}
+
+Test(delivery, whose_dead_letter_was_refused_and_not_sent_again_when_the_channel_went_is_not_sent_any_more)
+{
+    work_open(QUEUE("q", ""));
+    rig.broker->confirm = FAKE_NACKS;
+    work_deliver("q", "x1");
+    rig_until(fake_published(rig.broker) == 1);
+    rig_settle_down();
+    rig.broker->confirm = FAKE_CONFIRMS;
+    fake_link_reset(rig.broker, work_consume_link());
+    rig_until(work_count(0, OUTCOME_RETURNED) == 1);
+    cr_assert_eq(fake_published(rig.broker), 1, "a copy of what is in its queue again");
+}
+
+/* --- Attempts that can't begin --------------------------------------------------------------------------*/
+
+static int shortages;
+
+static int start_or_not(struct delivery *delivery, struct whippet_failure *failure)
+{
+    if (shortages-- > 0)
+        return failure_set(failure, WHIPPET_E_MEMORY, "no memory for a task");
+    return LOOP_EXECUTOR.start(delivery, failure);
+}
+
+Test(delivery, that_can_not_be_started_is_tried_again_and_the_queue_says_why)
+{
+    static struct executor executor;
+    char text[SHARED_TEXT_SIZE];
+    work_open(QUEUE("q", ""));
+    executor = LOOP_EXECUTOR;
+    executor.start = start_or_not;
+    work_subscription(0)->executor = &executor;
+    shortages = 3;
+    work_deliver("q", "a1");
+    rig_until(rig.broker->acked == 1);
+    cr_assert_lt(shortages, 0);
+    cr_assert_eq(work.starts[0].attempt, 1, "what did not begin was no attempt");
+    shared_text_get(&work_subscription(0)->stats.last_error, text);
+    cr_assert_str_eq(text, "no memory for a task");
+}
+
 /* --- Stopping -------------------------------------------------------------------------------------------*/
 
 Test(delivery, that_has_not_started_is_returned_at_the_stop_and_what_has_is_finished)
@@ -447,9 +526,7 @@ Test(delivery, whose_dead_letter_is_refused_once_more_is_returned_when_the_worke
 Test(delivery, whose_dead_letter_waits_for_the_end_of_an_alarm_is_returned_when_the_worker_stops)
 {
     work_open(QUEUE("q", ""));
-    amqp_connection_blocked_t alarm = {.reason = amqp_cstring_bytes("low on memory")};
-    wire_method(&fake_link_named(rig.broker, "publish")->out, 0, AMQP_CONNECTION_BLOCKED_METHOD, &alarm);
-    rig_until(connection_is_blocked(work.worker->publish));
+    raise_alarm();
     work_deliver("q", "x1");
     rig_until(work_starts("x1") == 1);
     rig_settle_down();

@@ -154,6 +154,26 @@ Test(delivery, whose_ack_there_is_no_memory_for_is_in_its_queue_again)
     rig_until(work_is_consuming() && fake_outstanding(rig.broker) == 0);
 }
 
+Test(delivery, that_there_is_no_memory_to_return_goes_back_with_its_connection)
+{
+    enum {
+        MANY = 20000
+    };
+    work_open(QUEUE("q", ",\"type\":\"classic\",\"concurrency\":1,\"prefetch\":65535"));
+    struct fake_link *link = work_consume_link();
+    unsigned channel = work_channel("q");
+    work_deliver("q", "h1");
+    for (int i = 0; i < MANY; i++)
+        fake_deliver(rig.broker, link, channel, NULL, "a", 1);
+    rig_until(counter_get(&counters_of(0)->phases[PHASE_WAITING]) == MANY);
+    memory_permit = nothing_large;
+    worker_stop(work.worker);
+    rig_until(work_count(0, OUTCOME_RETURNED) == MANY);
+    memory_permit = NULL;
+    work_release("h1", WHIPPET_ACK);
+    rig_until(work.worker->ended && fake_outstanding(rig.broker) == 0);
+}
+
 static void short_scenario(void)
 {
     struct fake_link *link = work_consume_link();

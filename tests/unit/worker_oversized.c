@@ -180,6 +180,76 @@ Test(oversized, is_returned_when_its_connection_goes)
     assert_returned_and_well();
 }
 
+/* Another delivery of it is to be dead-lettered, and not both. */
+Test(oversized, is_not_passed_on_once_its_connection_has_gone)
+{
+    char *body = work_pattern(5000);
+    work_open(QUEUE("q", SMALL));
+    fake_deliver(rig.broker, work_consume_link(), work_channel("q"), NULL, body, 5000);
+    free(body);
+    rig_until(!list_empty(&work.worker->relays) && work_subscription(0)->relay == NULL);
+    cr_assert_null(relay_connection_open(work.worker->relaying), "it may be on its way already");
+    fake_link_reset(rig.broker, work_consume_link());
+    assert_returned_and_well();
+    cr_assert_eq(fake_published(rig.broker), 0, "a copy of what is in its queue again");
+}
+
+/* A stop that waited would wait for ten minutes. */
+static void stop_at_once(void)
+{
+    work.config->shutdown_timeout = 600;
+    worker_stop(work.worker);
+    rig_until(work.worker->ended);
+    cr_assert_eq(work_count(0, OUTCOME_RETURNED), 1);
+    rig_until(rig.broker->requeued == 1);
+}
+
+static void deliver_whole(void)
+{
+    char *body = work_pattern(5000);
+    fake_deliver(rig.broker, work_consume_link(), work_channel("q"), NULL, body, 5000);
+    free(body);
+}
+
+Test(oversized, that_waits_for_the_end_of_an_alarm_is_returned_when_the_worker_stops)
+{
+    work_open(QUEUE("q", SMALL));
+    amqp_connection_blocked_t alarm = {.reason = amqp_cstring_bytes("low on memory")};
+    wire_method(&fake_link_named(rig.broker, "publish")->out, 0, AMQP_CONNECTION_BLOCKED_METHOD, &alarm);
+    rig_until(connection_is_blocked(work.worker->publish));
+    deliver_whole();
+    rig_until(!list_empty(&work.worker->relays) && relay_connection_open(work.worker->relaying) != NULL);
+    rig_settle_down();
+    stop_at_once();
+    cr_assert_eq(fake_published(rig.broker), 0);
+}
+
+Test(oversized, that_waits_before_it_goes_back_is_returned_when_the_worker_stops)
+{
+    work_open(QUEUE("q", ",\"max_message_size\":1000,\"retry\":{\"delay\":\"10m\",\"attempts\":2}"));
+    rig.broker->confirm = FAKE_NACKS;
+    deliver_whole();
+    rig_until(fake_published(rig.broker) == 1 && copy()->whole);
+    rig_settle_down();
+    stop_at_once();
+}
+
+Test(oversized, that_fails_while_the_worker_stops_is_returned_at_once)
+{
+    begin_oversized();
+    char *body = work_pattern(100000);
+    struct fake_link *link = work_consume_link();
+    unsigned channel = work_channel("q");
+    work.config->shutdown_timeout = 600;
+    rig.broker->confirm = FAKE_NACKS;
+    worker_stop(work.worker);
+    rig_settle_down();
+    fake_body(rig.broker, link, channel, body, 100000);
+    free(body);
+    rig_until(work.worker->ended);
+    cr_assert_eq(work_count(0, OUTCOME_RETURNED), 1);
+}
+
 static bool leave_cancel_unanswered(struct fake_broker *broker, struct fake_link *link, unsigned channel,
                                     amqp_method_number_t id, void *decoded)
 {

@@ -1,4 +1,5 @@
 /* One queue's consumer: from idle to consuming, and over again whenever something is lost. */
+#include "../../src/async/loop_state.h"
 #include "short_memory.h"
 #include "worker_testing.h"
 
@@ -177,6 +178,22 @@ Test(subscription, says_which_queue_is_missing_and_tries_again)
     rig.broker->missing = NULL;
     rig_until(work_is_consuming());
     cr_assert_eq(subscription()->failures, 0, "the backoff begins anew");
+}
+
+/* Where the allocator gives a new session the place of the old one, too. */
+Test(subscription, that_backs_off_tries_again_at_once_on_a_new_connection)
+{
+    begin(QUEUE(",\"declare\":\"passive\""));
+    rig.broker->missing = "q";
+    rig_until(subscription()->state == SUBSCRIPTION_FAILED);
+    subscription()->failures = 6;
+    rig.loop->ahead += 2;
+    rig_until(subscription()->failures == 7 && subscription()->state == SUBSCRIPTION_FAILED);
+    rig.broker->missing = NULL;
+    double began = clock_monotonic();
+    fake_link_reset(rig.broker, work_consume_link());
+    rig_until(work_is_consuming());
+    cr_assert_lt(clock_monotonic() - began, 10, "a pause of 15 s at least was waited out");
 }
 
 static bool refuse_consume(struct fake_broker *broker, struct fake_link *link, unsigned channel,

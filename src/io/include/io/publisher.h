@@ -30,12 +30,13 @@ void publisher_hurry(struct publisher *publisher);
 /* From the connection's handlers. */
 void publisher_connection_changed(struct publisher *publisher);
 
-/* Everything is borrowed until the return. */
+/* Everything is borrowed until the return. What is cancelled before it was sent is not sent any more. */
 struct publishing {
     const char *exchange;
     const char *routing_key;
     whippet_bytes properties; /* encoded */
     whippet_bytes body;
+    bool *is_sent; /* false at first; true once the broker may have it; NULL: nobody asks */
 };
 
 /* Suspends until the broker has confirmed, `until` (a moment) or the task's end.

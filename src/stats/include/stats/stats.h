@@ -40,7 +40,7 @@ struct queue_stats {
     _Atomic unsigned concurrency;
     _Atomic unsigned prefetch;
     struct shared_text failure;    /* why it did not consume, the last time it did not; "": it always has */
-    struct shared_text last_error; /* of an attempt, or of a dead letter on its way */
+    struct shared_text last_error; /* of an attempt, of its start, or of a dead letter on its way */
     _Atomic double last_error_at;  /* clock_monotonic; 0: there was none */
     struct broker_figures broker;  /* the management thread's */
 
