@@ -287,15 +287,21 @@ broker_control() (
 
 # Evaluates Erlang expressions ("a, b") inside the broker in the folder $1, and prints what the last one comes to. Costs
 # next to nothing, where broker_control costs seconds.
-# erl_call goes by a name of its own: by default it is the same for all of a user's, of whom the node takes one at a time.
+# erl_call goes by a name of its own: by default it is the same for all of a user's, of whom the node takes one at a time. On
+# a busy machine it may not be let in at once, and ends with 1.
 broker_eval() (
     . "$1/environment"
+    local attempt
     if ! command -v erl_call >/dev/null; then
         broker_control "$1" eval "$2."
         return
     fi
     {
-        printf '%s.\n' "$2" | erl_call -h "eval$BASHPID" -e -n "$RABBITMQ_NODENAME" -c "$(cat "$HOME/.erlang.cookie")"
+        for attempt in 1 2 3; do
+            printf '%s.\n' "$2" |
+                erl_call -h "eval$BASHPID" -e -n "$RABBITMQ_NODENAME" -c "$(cat "$HOME/.erlang.cookie")" && break
+            sleep 0.2
+        done
         echo
     } | sed -n -e '/^{ok, /{s///; s/}$//; p; q}' -e 'w /dev/stderr' -e 'q1'
 )

@@ -61,11 +61,14 @@ static void send_large(const char *queue, size_t size)
 /* The broker's end of the worker's connection of that name is gone, in the middle of whatever it sends. */
 static void cut_connection(const char *name)
 {
-    broker_eval(stage_broker(),
-                "[exit(P, kill) || P <- "
-                "rabbit_networking:connections(), {_, T} <- rabbit_reader:info(P, [client_properties]), "
-                "{<<\"connection_name\">>, _, <<\"whippet %s\">>} <- T]",
-                name);
+    await(20,
+          atoi(broker_eval(
+              stage_broker(),
+              "length([exit(P, kill) || P <- "
+              "rabbit_networking:connections(), {_, T} <- rabbit_reader:info(P, [client_properties]), "
+              "{<<\"connection_name\">>, _, <<\"whippet %s\">>} <- T])",
+              name)) == 1,
+          "a connection \"whippet %s\" to cut", name);
 }
 
 Test(pressure, a_relay_that_breaks_off_leaves_the_connection_of_dead_letters_alone)
