@@ -376,30 +376,16 @@ Test(delivery, whose_dead_letter_lost_its_connection_is_published_anew)
     cr_assert_eq(work_count(0, OUTCOME_DEAD_LETTERED), 1);
 }
 
-static void raise_alarm(void)
-{
-    amqp_connection_blocked_t alarm = {.reason = amqp_cstring_bytes("low on memory")};
-    wire_method(&fake_link_named(rig.broker, "publish")->out, 0, AMQP_CONNECTION_BLOCKED_METHOD, &alarm);
-    rig_until(connection_is_blocked(work.worker->publish));
-}
-
-static void end_alarm(void)
-{
-    amqp_connection_unblocked_t end = {0};
-    wire_method(&fake_link_named(rig.broker, "publish")->out, 0, AMQP_CONNECTION_UNBLOCKED_METHOD, &end);
-    rig_until(!connection_is_blocked(work.worker->publish));
-}
-
 Test(delivery, whose_dead_letter_was_not_sent_when_the_channel_went_is_not_sent_any_more)
 {
     work_open(QUEUE("q", ""));
-    raise_alarm();
+    work_raise_alarm();
     work_deliver("q", "x1");
     rig_until(work_starts("x1") == 1);
     rig_settle_down();
     fake_link_reset(rig.broker, work_consume_link());
     rig_until(work_count(0, OUTCOME_RETURNED) == 1);
-    end_alarm();
+    work_end_alarm();
     rig_settle_down();
     cr_assert_eq(fake_published(rig.broker), 0, "a copy of what is in its queue again");
     cr_assert_eq(stale(), 0, "%llu", (unsigned long long)stale());
@@ -526,7 +512,7 @@ Test(delivery, whose_dead_letter_is_refused_once_more_is_returned_when_the_worke
 Test(delivery, whose_dead_letter_waits_for_the_end_of_an_alarm_is_returned_when_the_worker_stops)
 {
     work_open(QUEUE("q", ""));
-    raise_alarm();
+    work_raise_alarm();
     work_deliver("q", "x1");
     rig_until(work_starts("x1") == 1);
     rig_settle_down();

@@ -214,9 +214,7 @@ static void deliver_whole(void)
 Test(oversized, that_waits_for_the_end_of_an_alarm_is_returned_when_the_worker_stops)
 {
     work_open(QUEUE("q", SMALL));
-    amqp_connection_blocked_t alarm = {.reason = amqp_cstring_bytes("low on memory")};
-    wire_method(&fake_link_named(rig.broker, "publish")->out, 0, AMQP_CONNECTION_BLOCKED_METHOD, &alarm);
-    rig_until(connection_is_blocked(work.worker->publish));
+    work_raise_alarm();
     deliver_whole();
     rig_until(!list_empty(&work.worker->relays) && relay_connection_open(work.worker->relaying) != NULL);
     rig_settle_down();
@@ -262,21 +260,14 @@ Test(oversized, ends_when_its_channel_is_let_go)
 {
     begin_oversized();
     rig.broker->on_method = leave_cancel_unanswered;
-    work_subscription(0)->processor = work.replaced[0];
-    subscription_retire(work_subscription(0));
+    work_retire();
     rig_settle_down();
     for (int i = 0; i < 3 && !list_empty(&work.worker->subscriptions); i++) {
         rig.loop->ahead += 11; /* longer than an answer is waited for, or anything else */
         rig_settle_down();
     }
     cr_assert(list_empty(&work.worker->relays), "the rest of it is waited for on a channel that is gone");
-    cr_assert(list_empty(&work.worker->subscriptions), "the old subscription never goes");
-    worker_stop(work.worker);
-    rig_until(work.worker->ended && loop_scheduler(rig.loop)->tasks == 0);
-    worker_destroy(work.worker);
-    config_destroy(work.config);
-    work.worker = NULL;
-    rig_close();
+    work_close_retired();
 }
 
 Test(oversized, is_never_held_whole_while_the_other_side_is_slow)

@@ -169,46 +169,25 @@ Test(retry_queue, that_is_gone_is_declared_again)
     cr_assert_eq(work_count(0, OUTCOME_RETRIED), 1);
 }
 
-/* Headers that fill a frame leave no room for ours. */
-/* Ends the queue as a reload does that leaves it out. */
-static void retire(void)
-{
-    work_subscription(0)->processor = work.replaced[0];
-    subscription_retire(work_subscription(0));
-}
-
-static void close_after_retirement(void)
-{
-    worker_stop(work.worker);
-    rig_until(work.worker->ended && loop_scheduler(rig.loop)->tasks == 0);
-    worker_destroy(work.worker);
-    config_destroy(work.config);
-    work.worker = NULL;
-    rig_close();
-}
-
 Test(retry_queue, that_can_not_take_a_message_of_a_queue_that_is_leaving_has_it_go_back)
 {
     static char text[131000];
-    amqp_connection_blocked_t alarm = {.reason = amqp_cstring_bytes("low on memory")};
-    amqp_connection_unblocked_t end = {0};
     work_open(QUEUE(""));
-    struct fake_link *publish = fake_link_named(rig.broker, "publish");
-    wire_method(&publish->out, 0, AMQP_CONNECTION_BLOCKED_METHOD, &alarm);
-    rig_until(connection_is_blocked(work.worker->publish));
+    work_raise_alarm();
     memset(text, 't', sizeof text - 1);
     wire_entry_text(&headers, "large", text);
     deliver_with_headers("r1");
     rig_until(work_starts("r1") == 1);
     rig_settle_down();
-    retire();
+    work_retire();
     rig_settle_down();
-    wire_method(&publish->out, 0, AMQP_CONNECTION_UNBLOCKED_METHOD, &end);
+    work_end_alarm();
     rig_until(list_empty(&work.worker->subscriptions));
     cr_assert_eq(rig.broker->requeued, 1);
-    close_after_retirement();
+    work_close_retired();
 }
 
+/* Headers that fill a frame leave no room for ours. */
 Test(retry_queue, can_not_take_a_message_whose_headers_fill_a_frame_which_is_retried_from_memory)
 {
     static char text[131000];

@@ -263,7 +263,40 @@ static inline void work_close(void)
     rig_close();
 }
 
+/* Has the first queue go as a reload does that leaves it out. */
+static inline void work_retire(void)
+{
+    work_subscription(0)->processor = work.replaced[0];
+    subscription_retire(work_subscription(0));
+}
+
+/* In place of work_close, where the only queue was retired and has gone. */
+static inline void work_close_retired(void)
+{
+    cr_assert(list_empty(&work.worker->subscriptions), "the old subscription never goes");
+    worker_stop(work.worker);
+    rig_until(work.worker->ended && loop_scheduler(rig.loop)->tasks == 0);
+    worker_destroy(work.worker);
+    config_destroy(work.config);
+    work.worker = NULL;
+    rig_close();
+}
+
 /* --- The broker's end -----------------------------------------------------------------------------------*/
+
+static inline void work_raise_alarm(void)
+{
+    amqp_connection_blocked_t alarm = {.reason = amqp_cstring_bytes("low on memory")};
+    wire_method(&fake_link_named(rig.broker, "publish")->out, 0, AMQP_CONNECTION_BLOCKED_METHOD, &alarm);
+    rig_until(connection_is_blocked(work.worker->publish));
+}
+
+static inline void work_end_alarm(void)
+{
+    amqp_connection_unblocked_t end = {0};
+    wire_method(&fake_link_named(rig.broker, "publish")->out, 0, AMQP_CONNECTION_UNBLOCKED_METHOD, &end);
+    rig_until(!connection_is_blocked(work.worker->publish));
+}
 
 static inline struct fake_link *work_consume_link(void)
 {
