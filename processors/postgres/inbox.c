@@ -1,6 +1,5 @@
 /* The inbox: which messages are done. */
 #include "attempt.h"
-#include <string.h>
 
 /* Whether it is there; an error. */
 static int look(const struct attempt *attempt, bool *is_there, const whippet_pg_result **result)
@@ -14,11 +13,15 @@ static int look(const struct attempt *attempt, bool *is_there, const whippet_pg_
 }
 
 /* IF NOT EXISTS does not help where two make it at the same time: one of them is told that it exists, in one
- * way or another (duplicate_table, or unique_violation in the catalogue). */
-static bool has_been_made(const whippet_pg_result *result)
+ * of many ways (duplicate_table, duplicate_object for its row's type, unique_violation in the catalogue). So
+ * whoever fails looks again. */
+static int make(const struct attempt *attempt, const whippet_pg_result **result)
 {
-    const char *sqlstate = whippet_pg_sqlstate(result);
-    return strcmp(sqlstate, "42P07") == 0 || strcmp(sqlstate, "23505") == 0;
+    const whippet_pg_result *answer;
+    bool is_there;
+    int error = whippet_pg_query(attempt->task, attempt->settings->pg, attempt->settings->inbox_create, NULL,
+                                 0, result);
+    return error != 0 && look(attempt, &is_there, &answer) == 0 && is_there ? 0 : error;
 }
 
 /* Looks first, since CREATE TABLE IF NOT EXISTS wants the right to create also where there is nothing to do.
@@ -31,11 +34,8 @@ int attempt_prepare_inbox(const struct attempt *attempt)
     if (settings->inbox_create == NULL || atomic_load(&settings->inbox_is_there))
         return 0;
     int error = look(attempt, &is_there, &result);
-    if (error == 0 && !is_there) {
-        error = whippet_pg_query(attempt->task, settings->pg, settings->inbox_create, NULL, 0, &result);
-        if (error != 0 && has_been_made(result))
-            error = 0;
-    }
+    if (error == 0 && !is_there)
+        error = make(attempt, &result);
     if (error != 0)
         return whippet_retry_later(attempt->task, "can't make the inbox %s: %s", settings->quoted_inbox,
                                    whippet_pg_error(result));

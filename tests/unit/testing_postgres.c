@@ -216,21 +216,26 @@ Test(postgres_processor, forgets_a_message_whose_statement_failed)
     assert_answer("3", "SELECT n FROM counter");
 }
 
+/* In how many ways the server tells the others that it exists depends on how close they come: so it is done
+ * again and again. */
 Test(postgres_processor, makes_the_inbox_once_when_many_come_at_the_same_time)
 {
     whippet_test_message messages[24];
     whippet_test_result results[24];
     char ids[12][8];
     make_counter();
-    start(counting);
     for (int i = 0; i < 24; i++) {
         snprintf(ids[i / 2], sizeof ids[0], "m%d", i / 2);
         messages[i] = (whippet_test_message){.text = "{\"by\": 1}", .message_id = ids[i / 2]};
     }
-    whippet_test_run_together(test, messages, 24, results);
-    for (int i = 0; i < 24; i++)
-        cr_assert_eq(results[i].verdict, WHIPPET_ACK, "%s", results[i].reason);
-    assert_answer("12", "SELECT n FROM counter");
+    for (int round = 0; round < 8; round++) {
+        start(counting);
+        whippet_test_run_together(test, messages, 24, results);
+        for (int i = 0; i < 24; i++)
+            cr_assert_eq(results[i].verdict, WHIPPET_ACK, "%s", results[i].reason);
+        postgres_ask(&server, "DROP TABLE %s.inbox", schema);
+    }
+    assert_answer("96", "SELECT n FROM counter");
 }
 
 Test(postgres_processor, does_not_make_an_inbox_where_it_is_told_not_to)
