@@ -109,11 +109,6 @@ static uint64_t prefetch(const struct queue_view *view)
     return view->prefetch;
 }
 
-static uint64_t is_up(const struct queue_view *view)
-{
-    return view->state == SUBSCRIPTION_CONSUMING;
-}
-
 static uint64_t stale(const struct queue_view *view)
 {
     return view->totals.stale_settlements;
@@ -212,6 +207,19 @@ static void write_last_delivery(struct page *page)
     }
 }
 
+/* What a reload or a stop has told to end has no such sample: it is as it should be, and 0 would raise an
+ * alarm. */
+static void write_up(struct page *page)
+{
+    metrics_begin(&page->metrics, "whippet_subscription_up", "gauge",
+                  "1 while the queue is consumed; absent once it was told to end.");
+    each_queue(view, labels, page)
+    {
+        if (view->state != SUBSCRIPTION_DRAINING && view->state != SUBSCRIPTION_CLOSED)
+            metrics_unsigned(&page->metrics, "", labels, NULL, view->state == SUBSCRIPTION_CONSUMING);
+    }
+}
+
 static uint64_t broker_ready(const struct queue_view *view)
 {
     return view->broker.ready;
@@ -272,7 +280,7 @@ static void write_queues(struct page *page)
     write_figures(page, "whippet_concurrency_limit", "gauge", "The most attempts that may run at once.",
                   concurrency);
     write_figures(page, "whippet_prefetch", "gauge", "The most messages that may be in flight.", prefetch);
-    write_figures(page, "whippet_subscription_up", "gauge", "1 while the queue is consumed.", is_up);
+    write_up(page);
     write_last_delivery(page);
 }
 

@@ -112,6 +112,15 @@ Test(metrics, have_the_promised_names_and_labels)
     cr_assert_null(strstr(text, "# EOF"), "that is for OpenMetrics");
 }
 
+Test(metrics, do_not_call_a_queue_down_that_was_told_to_end)
+{
+    queue_stats_enter(&orders, SUBSCRIPTION_DRAINING, 1);
+    queue_stats_enter(&emails, SUBSCRIPTION_CLOSED, 1);
+    const char *text = write_page(METRICS_PROMETHEUS);
+    cr_assert_null(strstr(text, "\nwhippet_subscription_up{"), "one that is asked to end is reported");
+    assert_line(text, "whippet_in_flight{queue=\"orders\",processor=\"log\"} 0");
+}
+
 Test(metrics, count_durations_up_from_bucket_to_bucket)
 {
     registry_deliver(&orders, ATTEMPT_OK, 0.004, OUTCOME_ACKED);
