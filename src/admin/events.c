@@ -140,6 +140,7 @@ struct MHD_Response *events_answer(struct events *events, struct MHD_Connection 
         return NULL;
     stream->events = events;
     stream->connection = connection;
+    stream->ended = events->ending;
     buffer_init(&stream->pending);
     if (list_empty(&events->streams))
         buffer_clear(&events->ready.buffer); /* nobody was there to hear of changes */
@@ -182,6 +183,7 @@ void events_tick(struct events *events, double now, bool stepped)
 
 void events_end(struct events *events)
 {
+    events->ending = true;
     list_each (link, &events->streams) {
         struct stream *stream = list_entry(link, struct stream, link);
         stream->ended = true;

@@ -20,6 +20,7 @@ struct events {
     struct list streams; /* struct stream */
     double next_status;  /* clock_monotonic */
     struct text ready;   /* what /readyz said last */
+    bool ending;         /* a stream that begins now ends at once */
 };
 
 void events_init(struct events *events, struct stats *stats, const struct history *history,
@@ -33,7 +34,8 @@ struct MHD_Response *events_answer(struct events *events, struct MHD_Connection 
  * Costs nothing while nobody listens. */
 void events_tick(struct events *events, double now, bool stepped);
 
-/* Ends all streams, as before the HTTP library is stopped. */
+/* Ends all streams, and those that are yet to begin: the HTTP library can't be stopped while one is
+ * suspended. */
 void events_end(struct events *events);
 
 #endif

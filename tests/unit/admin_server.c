@@ -259,6 +259,31 @@ Test(admin, stops_while_somebody_listens)
     close(descriptor);
 }
 
+static _Atomic bool busy;
+
+/* A look at the loop that takes the admin thread a moment. */
+static bool look_long(void *owner, struct loop_blocked *blocked)
+{
+    (void)owner, (void)blocked;
+    busy = true;
+    poll(NULL, 0, 200);
+    return false;
+}
+
+Test(admin, stops_while_somebody_begins_to_listen)
+{
+    int listener = http_connect(admin_port(admin), 10), other = http_connect(admin_port(admin), 10);
+    assert_status("GET", "/livez", "", 200); /* so those that came before are let in */
+    stats.look_who_blocks = look_long;
+    http_send(other, "GET /api/status HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await(10, busy, "the admin thread at the answer to the other");
+    http_send(listener, "GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    admin_stop(admin);
+    admin = NULL;
+    close(listener);
+    close(other);
+}
+
 Test(admin, takes_listeners_that_go_away_and_come_back)
 {
     for (int i = 0; i < 20; i++)
