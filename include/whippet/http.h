@@ -41,7 +41,7 @@ typedef struct whippet_http_request {
     const char *method;                 /**< NULL: POST with a body, else GET */
     const whippet_http_header *headers; /**< those to send besides Host, Content-Length and the like */
     size_t header_count;                /**< how many there are */
-    whippet_bytes body;                 /**< data NULL: none */
+    whippet_bytes body;                 /**< data NULL: none. With HEAD none is sent */
     const char *user;                   /**< for basic authentication, with `password`; NULL: none */
     const char *password;               /**< NULL: "" */
     const char *ca_file;    /**< certificates in PEM that are trusted instead of the system's; NULL: those */

@@ -255,6 +255,22 @@ static whippet_bytes excerpt(whippet_bytes body)
     return (whippet_bytes){data, length};
 }
 
+/* Up to the query, in which there may be secrets. */
+static whippet_bytes without_query(whippet_bytes url)
+{
+    const char *data = url.data;
+    size_t length = 0;
+    while (length < url.len && data[length] != '?' && data[length] != '#')
+        length++;
+    return (whippet_bytes){data, length};
+}
+
+/* Whether the endpoint would say the same again. */
+static bool is_final(int status)
+{
+    return status / 100 == 3 || (status / 100 == 4 && status != TOO_MANY_REQUESTS);
+}
+
 static whippet_verdict verdict_of_status(whippet_task *task, const whippet_http_response *response)
 {
     int status = response->status;
@@ -263,23 +279,26 @@ static whippet_verdict verdict_of_status(whippet_task *task, const whippet_http_
     if (status / 100 == 2)
         return WHIPPET_ACK;
     if (status / 100 == 3) {
-        whippet_bytes place = whippet_http_response_header(response, "Location");
+        whippet_bytes place = without_query(whippet_http_response_header(response, "Location"));
         return whippet_reject(task, "status %d: it has moved to %.*s; change \"url\", or allow \"redirects\"",
                               status, (int)place.len, place.len > 0 ? (const char *)place.data : "");
     }
-    if (status / 100 == 4 && status != TOO_MANY_REQUESTS)
+    if (is_final(status))
         return whippet_reject(task, "status %d%s%.*s", status, colon, (int)text.len, (const char *)text.data);
     double seconds = retry_after_seconds(whippet_http_response_header(response, "Retry-After"), time(NULL));
     return whippet_retry_after(task, seconds, "status %d%s%.*s", status, colon, (int)text.len,
                                (const char *)text.data);
 }
 
+/* What can't be sent as it is never can. An answer that is too large to be read still has its status. */
 static whippet_verdict verdict_of_error(whippet_task *task, int error, const whippet_http_response *response)
 {
-    int status = response->status;
-    bool refused = status / 100 == 4 && status != TOO_MANY_REQUESTS;
-    /* What can't be sent as it is never can; and an answer that is too large still has its status. */
-    if (error == WHIPPET_E_INVALID || (error == WHIPPET_E_LIMIT && refused))
+    bool is_limit = error == WHIPPET_E_LIMIT;
+    if (is_limit && response->status / 100 == 2) {
+        whippet_log(task, WHIPPET_DEBUG, "done, with status %d: %s", response->status, response->error);
+        return WHIPPET_ACK;
+    }
+    if (error == WHIPPET_E_INVALID || (is_limit && is_final(response->status)))
         return whippet_reject(task, "%s", response->error);
     return whippet_retry_later(task, "%s", response->error);
 }

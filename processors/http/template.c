@@ -41,6 +41,15 @@ static void put(struct output *output, const void *data, size_t length)
     output->length += length;
 }
 
+/* Takes "{{", a brace that is meant as it is. False when it is something else. */
+static bool take_brace(const char **at)
+{
+    bool is_brace = (*at)[1] == '{';
+    if (is_brace)
+        *at += 2;
+    return is_brace;
+}
+
 /* Takes the hole that `*at` stands at, "{name}", and copies its name. False when it is none. */
 static bool take_hole(const char **at, char name[NAME_SIZE])
 {
@@ -68,19 +77,31 @@ static bool is_known(const char *name)
     return false;
 }
 
+/* Shows no more of the value than what was meant for a name: there may be secrets in it. */
+static bool refuse(const char *header, const char *at, whippet_failure *failure)
+{
+    int length = (int)strspn(at + 1, "abcdefghijklmnopqrstuvwxyz_.");
+    if (at[1 + length] == '}' && length < NAME_SIZE)
+        whippet_fail(failure,
+                     "headers.%s: \"{%.*s}\" is nothing that a message has; expected {message_id}, "
+                     "{correlation_id}, {type}, {queue}, {routing_key}, {attempt}, {header.NAME} …",
+                     header, length, at + 1);
+    else
+        whippet_fail(
+            failure,
+            "headers.%s: a \"{\" that begins no name such as {message_id}; for a brace, write \"{{\"",
+            header);
+    return false;
+}
+
 bool template_check(const char *template, const char *name, whippet_failure *failure)
 {
     char hole[NAME_SIZE];
     const char *at = template;
     while (*(at += strcspn(at, "{")) != '\0') {
         const char *here = at;
-        if (!take_hole(&at, hole) || !is_known(hole)) {
-            whippet_fail(failure,
-                         "headers.%s: \"%.40s\" is nothing that a message has; expected {message_id}, "
-                         "{correlation_id}, {type}, {queue}, {routing_key}, {attempt}, {header.NAME} …",
-                         name, here);
-            return false;
-        }
+        if (!take_brace(&at) && (!take_hole(&at, hole) || !is_known(hole)))
+            return refuse(name, here, failure);
     }
     return true;
 }
@@ -134,7 +155,11 @@ static void write_all(struct output *output, const char *template, const whippet
         size_t length = strcspn(template, "{");
         put(output, template, length);
         template += length;
-        if (*template == '{' && take_hole(&template, hole))
+        if (*template == '\0')
+            return;
+        if (take_brace(&template))
+            put(output, "{", 1);
+        else if (take_hole(&template, hole))
             put_hole(output, hole, message);
     }
 }

@@ -68,7 +68,8 @@ static bool set_method(struct http_transfer *transfer)
 {
     const whippet_http_request *request = transfer->request;
     const char *method = http_method(request);
-    if (strcmp(method, "HEAD") == 0 && request->body.data == NULL)
+    /* Without this, libcurl would wait for the body of an answer that has none. */
+    if (strcmp(method, "HEAD") == 0)
         return SET(transfer, CURLOPT_NOBODY, 1L);
     /* libcurl does without a body where none is said, but then a server would be right to wait for one. */
     bool has_body = request->body.data != NULL || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
@@ -189,6 +190,17 @@ static int conclude_fault(struct http_transfer *transfer, enum http_fault fault)
     }
 }
 
+/* A line of headers of over 100 KiB (DYN_HTTP_REQUEST) is "out of memory" to libcurl, and since 8.6
+ * CURLE_TOO_LARGE, which has no name here yet. */
+static bool is_header_too_long(const struct http_transfer *transfer, CURLcode code)
+{
+    enum {
+        TOO_LARGE = 100
+    };
+    bool is_within = buffer_length(&transfer->headers) > 0 && !transfer->headers_ended;
+    return is_within && (code == CURLE_OUT_OF_MEMORY || (int)code == TOO_LARGE);
+}
+
 int http_transfer_conclude(struct http_transfer *transfer, CURLcode code)
 {
     const struct curl_library *library = transfer->library;
@@ -198,6 +210,8 @@ int http_transfer_conclude(struct http_transfer *transfer, CURLcode code)
     transfer->status = (int)status;
     if (transfer->fault != HTTP_SOUND)
         return conclude_fault(transfer, transfer->fault);
+    if (is_header_too_long(transfer, code))
+        return conclude_fault(transfer, HTTP_HEADERS_TOO_LARGE);
     if (code == CURLE_FILESIZE_EXCEEDED)
         return conclude_fault(transfer, HTTP_BODY_TOO_LARGE);
     if (code == CURLE_OK && transfer->headers_ended)

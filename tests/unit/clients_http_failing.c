@@ -172,6 +172,18 @@ Test(http, does_not_read_endless_headers)
     assert_has(call.words, "headers are larger than 10000 bytes");
 }
 
+/* Of which libcurl says that memory is short. */
+Test(http, does_not_read_a_header_that_is_endless)
+{
+    static char response[200000] = "HTTP/1.1 200 OK\r\nX-Large: ";
+    size_t begun = strlen(response);
+    memset(response + begun, 'h', sizeof response - begun - 1);
+    struct call *call = ask_raw(response);
+    cr_assert_eq(call->error, WHIPPET_E_LIMIT, "%s", call->words);
+    cr_assert_eq(call->status, 200);
+    assert_has(call->words, "headers are larger than");
+}
+
 /* --- What can't be sent ---------------------------------------------------------------------------------*/
 
 static void assert_invalid(const whippet_http_request *request, const char *words)

@@ -16,6 +16,7 @@ static whippet_test *test;
 static pthread_mutex_t seen_mutex = PTHREAD_MUTEX_INITIALIZER;
 static char seen[4096]; /* of the last request: method, some headers, body */
 static const char *retry_after = NULL;
+static const char *location = "/elsewhere?token=s3cr3t";
 
 static void note(const struct web_exchange *exchange)
 {
@@ -42,7 +43,7 @@ static void handle(struct web_exchange *exchange, void *owner)
         web_stall(exchange, 60);
     if (strcmp(exchange->path, "/slow") == 0)
         web_stall(exchange, 0.3);
-    if (strcmp(exchange->path, "/gigabyte") == 0 || strcmp(exchange->path, "/404/gigabyte") == 0) {
+    if (strstr(exchange->path, "/gigabyte") != NULL) {
         exchange->answer = NULL;
         exchange->size = 1u << 30;
     }
@@ -56,7 +57,7 @@ static void handle(struct web_exchange *exchange, void *owner)
     if (strcmp(exchange->path, "/first-503") == 0)
         exchange->status = exchange->number == 1 ? 503 : 200;
     exchange->fields[0] = exchange->status == 302 ? "Location" : retry_after != NULL ? "Retry-After" : NULL;
-    exchange->fields[1] = exchange->status == 302 ? "/elsewhere" : retry_after;
+    exchange->fields[1] = exchange->status == 302 ? location : retry_after;
 }
 
 /* --- The processor --------------------------------------------------------------------------------------*/
@@ -144,9 +145,9 @@ Test(http_processor, fills_headers_from_the_message)
         .text = "", .message_id = "m-1", .headers = headers, .header_count = 2, .attempt = 2};
     start_at("http", web_server_port(server), "/",
              ", 'method': 'PUT', 'content_type': 'a/b', 'headers': {'X-Id': '{message_id}/{attempt}', "
-             "'X-Tenant': '{header.tenant} {header.number}', 'X-None': '{correlation_id}'}");
+             "'X-Tenant': '{{{header.tenant} {header.number}}{{', 'X-None': '{correlation_id}'}");
     assert_result(whippet_test_run(test, &message), WHIPPET_ACK, "");
-    cr_assert_str_eq(seen, "PUT|Content-Type: a/b|X-Id: m-1/2|X-Tenant: acme -7|");
+    cr_assert_str_eq(seen, "PUT|Content-Type: a/b|X-Id: m-1/2|X-Tenant: {acme -7}{|");
 }
 
 static void start_signing(const char *secret)
@@ -241,6 +242,18 @@ Test(http_processor, rejects_where_the_endpoint_has_moved)
     assert_result(post("/302", ""), WHIPPET_REJECT, "status 302: it has moved to /elsewhere; change \"url\"");
 }
 
+Test(http_processor, rejects_where_the_endpoint_moves_on_and_on)
+{
+    location = "/302";
+    assert_result(post("/302", ", 'redirects': 2"), WHIPPET_REJECT, "redirects");
+}
+
+Test(http_processor, sends_a_head_without_a_body)
+{
+    assert_result(post("/", ", 'method': 'HEAD'"), WHIPPET_ACK, "");
+    assert_has(seen, "HEAD|");
+}
+
 Test(http_processor, follows_a_move_where_that_is_allowed)
 {
     assert_result(post("/302", ", 'redirects': 1"), WHIPPET_ACK, "");
@@ -262,14 +275,15 @@ Test(http_processor, tries_again_after_half_an_answer)
     assert_result(post("/half", ""), WHIPPET_RETRY, "/half: ");
 }
 
-Test(http_processor, tries_again_after_a_gigabyte)
-{
-    assert_result(post("/gigabyte", ", 'response_limit': '10KiB'"), WHIPPET_RETRY, "larger than 10240 bytes");
-}
-
+/* The endpoint has done its work, and would do it again. */
 Test(http_processor, believes_the_status_of_a_gigabyte)
 {
+    assert_result(post("/gigabyte", ", 'response_limit': '10KiB'"), WHIPPET_ACK, "");
+    assert_has(whippet_test_log(test), "done, with status 200: POST http");
+    whippet_test_end(test);
     assert_result(post("/404/gigabyte", ""), WHIPPET_REJECT, "larger than 1048576 bytes");
+    whippet_test_end(test);
+    assert_result(post("/500/gigabyte", ""), WHIPPET_RETRY, "larger than 1048576 bytes");
 }
 
 static whippet_test_result post_raw(const char *scheme, unsigned port)
@@ -322,7 +336,9 @@ Test(http_processor_settings, are_checked_before_the_start)
     assert_refused("{'url': 'http://h/', 'redirects': 1000}", "redirects: expected 0 to 100");
     assert_refused("{'url': 'http://h/', 'headers': {'A B': 'x'}}", "\"A B\" can't be the name of a header");
     assert_refused("{'url': 'http://h/', 'headers': {'A': '{messageid}'}}", "headers.A: \"{messageid}\"");
-    assert_refused("{'url': 'http://h/', 'headers': {'A': '{message_id'}}", "headers.A: \"{message_id\"");
+    assert_refused("{'url': 'http://h/', 'headers': {'A': '{message_id'}}",
+                   "headers.A: a \"{\" that begins no name");
+    assert_refused("{'url': 'http://h/', 'headers': {'A': 'x{S3CR3T}'}}", "for a brace, write \"{{\"");
     assert_refused("{'url': 'http://h/', 'secret_file': '/no/such/file'}", "secret_file: cannot read");
     assert_refused("{'url': 'http://h/', 'secret_file': '/dev/null'}", "is empty");
     assert_refused("{'url': 'https://h/', 'ca_file': '/no/such/file'}", "/no/such/file");
