@@ -139,11 +139,17 @@ unit_is_hardened() {
     : >"$work/check"
 }
 
+# By default every process of the unit is told to end, and commands that `exec` and `pipe` run would be, in their midst.
+unit_ends_the_worker_first() {
+    grep -qx KillMode=mixed deploy/systemd/whippet.service || fail "a stop reaches the commands that a message has started"
+}
+
 compose_leaves_room
 "$python" tests/deploy/compose.py >"$work/check" || fail "docker-compose.yml"
 kubernetes_leaves_room
 holds_together deploy/kubernetes/base/*.yaml
 holds_together deploy/kubernetes/{base,keda,monitoring}/*.yaml
+unit_ends_the_worker_first
 if systemd_is_here; then
     unit_is_hardened
 else
