@@ -126,6 +126,42 @@ capacity_says_what_is_documented() {
     diff "$work/documented" "$work/said" >"$work/check" || fail "docs/scaling.md says otherwise than scripts/capacity (<)"
 }
 
+# takes_capacity OPTIONS…: `whippet check` takes what scripts/capacity advises.
+takes_capacity() {
+    local advice concurrency prefetch
+    advice=$(scripts/capacity "$@" 2>&1) || fail "scripts/capacity $*: $advice"
+    concurrency=$(sed -nE 's/^workers +[1-9][0-9]* with concurrency ([0-9]+)$/\1/p' <<<"$advice")
+    prefetch=$(sed -nE 's/^prefetch +([0-9]+) each.*/\1/p' <<<"$advice")
+    printf '{ "queues": [ { "name": "orders", "processor": "log", "concurrency": %d, "prefetch": %d } ] }\n' \
+        "$concurrency" "$prefetch" >"$work/advised.json"
+    check "$work/advised.json"
+}
+
+# refuses_capacity WORDS OPTIONS…
+refuses_capacity() {
+    local said
+    ! said=$(scripts/capacity "${@:2}" 2>&1) || fail "scripts/capacity ${*:2} is answered: $said"
+    [[ $said == "capacity: "*"$1"* ]] || fail "scripts/capacity ${*:2} says: $said"
+}
+
+capacity_gives_what_can_be_configured() {
+    takes_capacity --rate 100000 --seconds .0005
+    takes_capacity --rate 0.1 --seconds 0.001 --concurrency 1
+    takes_capacity --rate 900 --seconds 2 --fail 1 --failures 5 --delay 600
+    takes_capacity --rate 9000 --seconds 2 --concurrency 2000
+    scripts/capacity --rate 100000 --seconds .0005 | grep -q '^queues  *2, as one gives 75000' || fail "one queue gives 100,000 a second"
+    scripts/capacity --rate 100 --seconds 1 --queue-rate 30 | grep -q '^queues  *4,' || fail "--queue-rate does not count"
+    refuses_capacity "--rate must be above 0" --rate 0 --seconds 1
+    refuses_capacity "--seconds must be above 0" --rate 1 --seconds 0.0
+    refuses_capacity "--seconds needs a number" --rate 1 --seconds 20ms
+    refuses_capacity "--fail is a share" --rate 1 --seconds 1 --fail 2
+    refuses_capacity "--failures is a whole number" --rate 1 --seconds 1 --failures 1.5
+    refuses_capacity "--concurrency is a whole number" --rate 1 --seconds 1 --concurrency 0
+    refuses_capacity "--utilisation lies between" --rate 1 --seconds 1 --utilisation 1
+    refuses_capacity "--cpu is a part" --rate 1 --seconds 1 --cpu 2
+    refuses_capacity "--queue-rate must be" --rate 1 --seconds 1 --queue-rate 0
+}
+
 # By systemd's own measure: from 0.0, nothing is exposed, to 10.0. docs/operations.md says 1.3; later versions may look at more.
 exposure_limit=15 # tenths
 systemd_is_here() {
@@ -163,3 +199,4 @@ fi
 alerts_become_a_rule
 charts_are_fetched_or_left_out
 capacity_says_what_is_documented
+capacity_gives_what_can_be_configured
