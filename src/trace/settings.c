@@ -17,11 +17,19 @@ static const char *variable(const char *name)
     return value != NULL && *value != '\0' ? value : NULL;
 }
 
-/* A variable of which there is one for traces and one for all signals. */
-static const char *variable_of_traces(const char *for_traces, const char *for_all)
+/* One of two: that for traces, where it is set, or that for all signals. */
+struct choice {
+    const char *name;
+    const char *value; /* NULL: neither is set */
+    bool is_of_traces;
+};
+
+static struct choice choose(const char *for_traces, const char *for_all)
 {
     const char *value = variable(for_traces);
-    return value != NULL ? value : variable(for_all);
+    if (value != NULL)
+        return (struct choice){.name = for_traces, .value = value, .is_of_traces = true};
+    return (struct choice){.name = for_all, .value = variable(for_all)};
 }
 
 static bool is_wanted(void)
@@ -33,22 +41,48 @@ static bool is_wanted(void)
 
 /* --- Where to -------------------------------------------------------------------------------------------*/
 
-static bool is_http(const char *url)
+/* Behind the scheme, and whom to be there. */
+static const char *find_host(const char *url)
 {
-    return strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0;
+    const char *scheme = strstr(url, "://");
+    const char *host = scheme != NULL ? scheme + 3 : url;
+    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
+    return at != NULL ? at + 1 : host;
 }
 
-/* The URL without what may be secret in it: user, password and query. NULL when memory is short. */
+/* HTTP's, with a host. */
+static bool is_endpoint(const char *url)
+{
+    bool is_http = strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0;
+    return is_http && strcspn(find_host(url), ":/?#") > 0;
+}
+
+/* The URL, or what was meant to be one, without what may be secret in it: user, password and query. NULL when
+ * memory is short. */
 static char *describe(const char *url)
 {
-    const char *host = strstr(url, "://") + 3;
-    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
-    const char *rest = at != NULL ? at + 1 : host;
+    const char *scheme = strstr(url, "://");
+    const char *host = find_host(url);
     size_t size = strlen(url) + 1;
     char *where = memory_allocate(size);
     if (where != NULL)
-        snprintf(where, size, "%.*s%.*s", (int)(host - url), url, (int)strcspn(rest, "?#"), rest);
+        snprintf(where, size, "%.*s%.*s", scheme != NULL ? (int)(scheme + 3 - url) : 0, url,
+                 (int)strcspn(host, "?#"), host);
     return where;
+}
+
+/* False when memory is short. */
+static bool refuse_endpoint(const struct choice *endpoint)
+{
+    char *found = describe(endpoint->value);
+    if (found != NULL)
+        log_event(
+            WHIPPET_ERROR, NULL,
+            "no traces are exported: %s has to be a URL that begins with http:// or https:// and a host, "
+            "such as http://localhost:4318, not \"%s\"",
+            endpoint->name, found);
+    memory_free(found);
+    return found != NULL;
 }
 
 /* The endpoint of all signals is a base to which the path of ours is added; that of traces is taken as it is.
@@ -56,24 +90,21 @@ static char *describe(const char *url)
 static bool read_endpoint(struct trace_settings *settings)
 {
     static const char PATH[] = "/v1/traces";
-    const char *whole = variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
-    const char *url = whole != NULL ? whole : variable("OTEL_EXPORTER_OTLP_ENDPOINT");
+    const struct choice endpoint =
+        choose("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT");
+    const char *url = endpoint.value;
     if (url == NULL)
         return true;
-    if (!is_http(url)) {
-        log_event(WHIPPET_ERROR, NULL,
-                  "no traces are exported: %s has to be a URL that begins with http:// or https://, such as "
-                  "http://localhost:4318",
-                  whole != NULL ? "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" : "OTEL_EXPORTER_OTLP_ENDPOINT");
-        return true;
-    }
+    if (!is_endpoint(url))
+        return refuse_endpoint(&endpoint);
     size_t length = strlen(url);
-    while (whole == NULL && url[length - 1] == '/')
+    while (!endpoint.is_of_traces && url[length - 1] == '/') /* the host is in front of them */
         length--;
     settings->endpoint = memory_allocate(length + sizeof PATH);
     if (settings->endpoint == NULL)
         return false;
-    snprintf(settings->endpoint, length + sizeof PATH, "%.*s%s", (int)length, url, whole == NULL ? PATH : "");
+    snprintf(settings->endpoint, length + sizeof PATH, "%.*s%s", (int)length, url,
+             endpoint.is_of_traces ? "" : PATH);
     settings->where = describe(settings->endpoint);
     return settings->where != NULL;
 }
@@ -94,9 +125,8 @@ static bool read_list(struct trace_pairs *pairs, const char *name, const char *v
 
 static bool read_headers(struct trace_settings *settings)
 {
-    bool own = variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS") != NULL;
-    const char *name = own ? "OTEL_EXPORTER_OTLP_TRACES_HEADERS" : "OTEL_EXPORTER_OTLP_HEADERS";
-    return read_list(&settings->headers, name, variable(name));
+    const struct choice headers = choose("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS");
+    return read_list(&settings->headers, headers.name, headers.value);
 }
 
 static bool read_resource(struct trace_settings *settings)
@@ -114,17 +144,18 @@ static bool read_resource(struct trace_settings *settings)
 
 static void read_timeout(struct trace_settings *settings)
 {
-    const char *text = variable_of_traces("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT");
+    const struct choice timeout = choose("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT");
     char *end;
     settings->timeout = TIMEOUT_SECONDS;
-    if (text == NULL)
+    if (timeout.value == NULL)
         return;
-    double milliseconds = strtod(text, &end);
-    if (end != text && *end == '\0' && milliseconds >= 1 && milliseconds <= 3600e3)
+    double milliseconds = strtod(timeout.value, &end);
+    if (end != timeout.value && *end == '\0' && milliseconds >= 1 && milliseconds <= 3600e3)
         settings->timeout = milliseconds / 1000;
     else
         log_event(WHIPPET_WARNING, NULL,
-                  "OTEL_EXPORTER_OTLP_TIMEOUT is left out: it has to be milliseconds, not \"%s\"", text);
+                  "%s is left out: it has to be milliseconds, from 1 to 3600000, not \"%s\"", timeout.name,
+                  timeout.value);
 }
 
 static void read_sampler(struct trace_settings *settings)
@@ -141,14 +172,12 @@ static void read_sampler(struct trace_settings *settings)
 
 static void check_protocol(void)
 {
-    const char *protocol =
-        variable_of_traces("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL");
-    if (protocol != NULL && strcmp(protocol, "http/json") != 0)
+    const struct choice protocol =
+        choose("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL");
+    if (protocol.value != NULL && strcmp(protocol.value, "http/json") != 0)
         log_event(WHIPPET_WARNING, NULL,
-                  "OTEL_EXPORTER_OTLP_PROTOCOL is \"%s\", and traces are exported as http/json all the same: "
-                  "there is "
-                  "no other",
-                  protocol);
+                  "%s is \"%s\", and traces are exported as http/json all the same: there is no other",
+                  protocol.name, protocol.value);
 }
 
 bool trace_settings_read(struct trace_settings *settings)

@@ -27,11 +27,18 @@ static void end(void)
 
 TestSuite(trace_settings, .init = begin, .fini = end);
 
-static void expect_warning(const char *part)
+/* What it has said since it was last read. */
+static const char *read_log(void)
 {
-    char text[4096];
+    static char text[4096];
     ssize_t length = read(pipe_ends[0], text, sizeof text - 1);
     text[length > 0 ? length : 0] = '\0';
+    return text;
+}
+
+static void expect_warning(const char *part)
+{
+    const char *text = read_log();
     cr_expect_not_null(strstr(text, part), "\"%s\" does not say \"%s\"", text, part);
 }
 
@@ -89,6 +96,39 @@ Test(trace_settings, say_when_the_collector_is_no_url)
     expect_warning("OTEL_EXPORTER_OTLP_ENDPOINT has to be a URL");
 }
 
+/* "http://$COLLECTOR" with an empty variable, and its like. */
+Test(trace_settings, say_when_the_collector_has_no_host)
+{
+    static const char *const wrong[] = {"http://",    "https://",     "https:///",
+                                        "http:///v1", "http://:4318", "http://?a=b"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        setenv("OTEL_EXPORTER_OTLP_ENDPOINT", wrong[i], 1);
+        read_settings();
+        cr_expect_null(settings.endpoint, "\"%s\"", wrong[i]);
+        expect_warning(
+            "OTEL_EXPORTER_OTLP_ENDPOINT has to be a URL that begins with http:// or https:// and a "
+            "host, such as http://localhost:4318, not \"http");
+    }
+    setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://", 1);
+    read_settings();
+    cr_expect_null(settings.endpoint);
+    expect_warning("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT has to be a URL");
+}
+
+Test(trace_settings, show_no_password_of_a_collector_that_is_none)
+{
+    static const char *const wrong[] = {"http://user:hidden@/v1", "user:hidden@collector:4318",
+                                        "grpc://user:hidden@collector?key=hidden"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        setenv("OTEL_EXPORTER_OTLP_ENDPOINT", wrong[i], 1);
+        read_settings();
+        cr_expect_null(settings.endpoint, "\"%s\"", wrong[i]);
+        const char *text = read_log();
+        cr_expect_not_null(strstr(text, "no traces are exported"), "%s", text);
+        cr_expect_null(strstr(text, "hidden"), "%s", text);
+    }
+}
+
 Test(trace_settings, take_headers_and_attributes_as_lists)
 {
     setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key = a%2Cb%3d , ,x-tenant=7", 1);
@@ -123,9 +163,7 @@ Test(trace_settings, leave_out_what_makes_no_sense_and_say_so)
     setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", 1);
     read_settings();
     cr_expect_eq(settings.timeout, 10);
-    char text[4096];
-    ssize_t length = read(pipe_ends[0], text, sizeof text - 1);
-    text[length > 0 ? length : 0] = '\0';
+    const char *text = read_log();
     cr_expect(strstr(text, "OTEL_EXPORTER_OTLP_TIMEOUT is left out") &&
                   strstr(text, "OTEL_TRACES_SAMPLER is \"dice\"") &&
                   strstr(text, "exported as http/json all the same"),
@@ -133,6 +171,19 @@ Test(trace_settings, leave_out_what_makes_no_sense_and_say_so)
     setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1500", 1);
     read_settings();
     cr_expect_eq(settings.timeout, 1.5);
+}
+
+Test(trace_settings, name_the_variable_that_is_wrong)
+{
+    setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1500", 1);
+    setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", 1);
+    setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon", 1);
+    setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", 1);
+    read_settings();
+    const char *text = read_log();
+    cr_expect(strstr(text, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT is left out") &&
+                  strstr(text, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is \"grpc\""),
+              "%s", text);
 }
 
 static unsigned allowed;
