@@ -16,6 +16,7 @@
 #define DEFAULT_RECONNECT_MAX    30.0    /* seconds */
 #define DEFAULT_CONSUMER_TIMEOUT 1800.0  /* seconds; RabbitMQ's own since 3.8.17 */
 #define SHORTEST_ROUND           0.1     /* seconds */
+#define LONGEST_ROUND            300.0   /* seconds; an alert looks back over 10 minutes */
 #define LONGEST_HEARTBEAT        65535.0 /* seconds; 16 bits of AMQP */
 
 enum {
@@ -84,7 +85,7 @@ static const struct key management_keys[] = {
     KEY("password_file", key_read_string, CONFIG(management.password_file), .lowest = 1,
         .highest = LONGEST_TEXT),
     KEY("interval", key_read_duration, CONFIG(management.interval), .lowest = SHORTEST_ROUND,
-        .highest = LONGEST_TIME),
+        .highest = LONGEST_ROUND),
 };
 
 static const struct key root_keys[] = {

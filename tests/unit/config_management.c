@@ -49,7 +49,9 @@ Test(management, names_one_user_once)
                  "management.user: goes with management.url, which is missing");
 }
 
-Test(management, is_asked_ten_times_a_second_at_most)
+Test(management, is_asked_ten_times_a_second_at_most_and_every_five_minutes_at_least)
 {
     assert_error(WITH_MANAGEMENT("\"url\": \"http://c\", \"interval\": \"10ms\""), "management.interval: ");
+    assert_error(WITH_MANAGEMENT("\"url\": \"http://c\", \"interval\": \"25d\""),
+                 "management.interval: expected a duration from 0.1s to 5m, found \"25d\"");
 }
