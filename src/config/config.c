@@ -6,6 +6,7 @@
 #include "queue.h"
 #include "reader.h"
 #include "url.h"
+#include <config/value.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -141,7 +142,7 @@ static void read_url(struct reader *reader, const struct place *place, cJSON *va
 {
     struct whippet_failure failure;
     if (!cJSON_IsString(value)) {
-        reader_expected(reader, place, value, "a URL");
+        reader_fault(reader, place, value, "expected a URL, found %s", value_kind(value));
         return;
     }
     if (flag_is_faulty(value))
@@ -163,7 +164,7 @@ static void read_urls(struct reader *reader, const struct place *place, cJSON *v
     size_t count = count_urls(value), index = 0;
     (void)key;
     if (count == 0) {
-        reader_expected(reader, place, value, "a URL or a list of them");
+        reader_fault(reader, place, value, "expected a URL or a list of them, found %s", value_kind(value));
         return;
     }
     config->addresses = reader_allocate(reader, count, sizeof *config->addresses);

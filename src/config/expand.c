@@ -1,5 +1,4 @@
 #include "expand.h"
-#include <base/buffer.h>
 #include <base/memory.h>
 #include <base/utf8.h>
 #include <stddef.h>
@@ -10,17 +9,20 @@ enum {
     LONGEST_NAME = 255
 };
 
+/* It goes over the text twice, first to see how long it gets: what grows leaves copies behind, and there may
+ * be passwords in it. */
 struct expander {
-    struct buffer output;
+    char *output; /* NULL: only its length is wanted */
+    size_t length;
     bool is_expanded;
     struct whippet_failure *failure;
 };
 
-static int append(struct expander *expander, const char *text, size_t length)
+static void append(struct expander *expander, const char *text, size_t length)
 {
-    if (buffer_append(&expander->output, text, length))
-        return 0;
-    return failure_set(expander->failure, WHIPPET_E_MEMORY, "out of memory");
+    if (expander->output != NULL)
+        memcpy(expander->output + expander->length, text, length);
+    expander->length += length;
 }
 
 static size_t name_length(const char *text)
@@ -38,8 +40,10 @@ static int append_variable(struct expander *expander, const char *name, const ch
                            "the environment variable %s is not set; set it, or write ${%s:-default}", name,
                            name);
     /* As in a shell, :- stands in for an empty variable too: docker-compose passes unset ones on as empty. */
-    if (fallback != NULL && (value == NULL || *value == '\0'))
-        return append(expander, fallback, fallback_length);
+    if (fallback != NULL && (value == NULL || *value == '\0')) {
+        append(expander, fallback, fallback_length);
+        return 0;
+    }
     size_t length = strlen(value);
     for (size_t at = 0, sequence; at < length; at += sequence) {
         sequence = utf8_sequence(value + at, length - at);
@@ -47,7 +51,8 @@ static int append_variable(struct expander *expander, const char *name, const ch
             return failure_set(expander->failure, WHIPPET_E_INVALID,
                                "the environment variable %s holds bytes that are not UTF-8", name);
     }
-    return append(expander, value, length);
+    append(expander, value, length);
+    return 0;
 }
 
 /* `*at` is behind "${", and then behind the "}". */
@@ -83,15 +88,15 @@ static int expand_all(struct expander *expander, const char *at)
     int result = 0;
     while (result == 0 && *at != '\0') {
         size_t plain = strcspn(at, "$");
-        result = append(expander, at, plain);
+        append(expander, at, plain);
         at += plain;
-        if (result != 0 || *at == '\0')
+        if (*at == '\0')
             break;
         if (at[1] == '{') {
             at += 2;
             result = expand_variable(expander, &at);
         } else {
-            result = append(expander, "$", 1);
+            append(expander, "$", 1);
             at += at[1] == '$' ? 2 : 1;
         }
     }
@@ -101,16 +106,15 @@ static int expand_all(struct expander *expander, const char *at)
 int expand(const char *text, struct expansion *expansion, struct whippet_failure *failure)
 {
     struct expander expander = {.failure = failure};
-    buffer_init(&expander.output);
     int result = expand_all(&expander, text);
-    if (result == 0) {
-        *expansion = (struct expansion){
-            .text = memory_copy_span(buffer_begin(&expander.output), buffer_length(&expander.output)),
-            .is_expanded = expander.is_expanded,
-        };
-        if (expansion->text == NULL)
-            result = failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
-    }
-    buffer_destroy(&expander.output);
-    return result;
+    if (result != 0)
+        return result;
+    expander.output = memory_allocate(expander.length + 1);
+    if (expander.output == NULL)
+        return failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
+    expander.length = 0;
+    expand_all(&expander, text);
+    expander.output[expander.length] = '\0';
+    *expansion = (struct expansion){.text = expander.output, .is_expanded = expander.is_expanded};
+    return 0;
 }

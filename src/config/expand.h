@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 struct expansion {
-    char *text;       /* freed with memory_free */
+    char *text;       /* freed with memory_free; its only copy, to be wiped as it may be secret */
     bool is_expanded; /* it held ${…}, and not just $$ */
 };
 

@@ -160,7 +160,7 @@ void key_read_string(struct reader *reader, const struct place *place, cJSON *va
                      void *target)
 {
     if (!cJSON_IsString(value)) {
-        reader_expected(reader, place, value, "a string");
+        reader_fault(reader, place, value, "expected a string, found %s", value_kind(value));
         return;
     }
     size_t length = strlen(value->valuestring);

@@ -98,8 +98,12 @@ static void describe_number(double number, char *text)
         snprintf(text, VALUE_TEXT_SIZE, "%.17g", number);
 }
 
-static const char *describe_kind(const struct cJSON *value)
+const char *value_kind(const struct cJSON *value)
 {
+    if (cJSON_IsString(value))
+        return "a string";
+    if (cJSON_IsNumber(value))
+        return "a number";
     if (cJSON_IsBool(value))
         return cJSON_IsTrue(value) ? "true" : "false";
     if (cJSON_IsArray(value))
@@ -114,5 +118,5 @@ void value_describe(const struct cJSON *value, char *text)
     else if (cJSON_IsNumber(value))
         describe_number(value->valuedouble, text);
     else
-        snprintf(text, VALUE_TEXT_SIZE, "%s", describe_kind(value));
+        snprintf(text, VALUE_TEXT_SIZE, "%s", value_kind(value));
 }

@@ -4,6 +4,7 @@
 #include <base/memory.h>
 #include <cjson/cJSON.h>
 #include <config/value.h>
+#include <stdio.h>
 #include <string.h>
 
 /* NULL for a type that is none of ours. */
@@ -99,6 +100,20 @@ static const cJSON *first_that_is_no_string(enum whippet_option_type type, const
     return NULL;
 }
 
+static bool is_text(enum whippet_option_type type)
+{
+    return type == WHIPPET_OPTION_STRING || type == WHIPPET_OPTION_STRINGS || type == WHIPPET_OPTION_MAP;
+}
+
+/* Where a text belongs, a secret may be. */
+static void describe(enum whippet_option_type type, const cJSON *json, char *text)
+{
+    if (is_text(type))
+        snprintf(text, VALUE_TEXT_SIZE, "%s", value_kind(json));
+    else
+        value_describe(json, text);
+}
+
 int setting_value_read(struct setting_value *value, enum whippet_option_type type, const cJSON *json,
                        struct whippet_failure *failure)
 {
@@ -111,7 +126,7 @@ int setting_value_read(struct setting_value *value, enum whippet_option_type typ
     if (error == WHIPPET_E_MEMORY)
         return failure_set(failure, error, "out of memory");
     const cJSON *culprit = first_that_is_no_string(type, json);
-    value_describe(culprit != NULL ? culprit : json, found);
+    describe(type, culprit != NULL ? culprit : json, found);
     return failure_set(failure, error, "expected %s, found %s%s", expectation(type), found,
                        culprit != NULL ? " in it" : "");
 }

@@ -183,7 +183,7 @@ Test(config, takes_one_folder_or_a_list)
     assert_error(WITH_KEYS("\"processor_path\": 3"), "expected a folder or a list of them, found 3");
     assert_error(WITH_KEYS("\"processor_path\": \"\""), "processor_path: must not be empty");
     assert_error(WITH_KEYS("\"processor_path\": [\"a\", 3]"),
-                 "processor_path[1]: expected a string, found 3");
+                 "processor_path[1]: expected a string, found a number");
 }
 
 Test(config, wants_objects_where_keys_are)

@@ -35,7 +35,7 @@ Test(errors, are_all_found_at_once_in_the_order_of_their_lines)
 Test(errors, name_the_line_of_the_key)
 {
     assert_errors("{\n\n\"queues\":\n[\n{\n\"name\":\n\"a\",\n\"processor\":\n5\n}\n]\n}",
-                  "8: queues[0].processor: expected a string, found 5\n");
+                  "8: queues[0].processor: expected a string, found a number\n");
 }
 
 Test(errors, name_the_line_of_a_list_entry)

@@ -1,3 +1,4 @@
+#include "../../src/config/expand.h"
 #include "config_testing.h"
 
 static void setup(void)
@@ -145,4 +146,32 @@ Test(expansion, to_something_else_than_expected_is_an_error_that_says_where_it_c
         assert_error(WITH_QUEUE_KEYS("\"concurrency\": \"${TEST_NUMBER}\""),
                      "queues[0].concurrency: expected a whole number");
     }
+}
+
+static size_t taken; /* bytes, in one piece */
+static unsigned pieces;
+
+static bool count_pieces(size_t size)
+{
+    taken = size;
+    pieces++;
+    return true;
+}
+
+/* What is grown into leaves copies behind that nobody wipes. */
+Test(expansion, leaves_no_copy_of_a_secret_behind)
+{
+    char secret[2000];
+    struct expansion expansion;
+    struct whippet_failure failure;
+    memset(secret, 's', sizeof secret - 1);
+    secret[sizeof secret - 1] = '\0';
+    setenv("TEST_SECRET", secret, 1);
+    memory_permit = count_pieces;
+    cr_assert_eq(expand("${TEST_SECRET}$$${TEST_SECRET}", &expansion, &failure), 0);
+    memory_permit = NULL;
+    cr_expect_eq(pieces, 1);
+    cr_expect_eq(taken, 2 * strlen(secret) + sizeof "$");
+    cr_expect_eq(strlen(expansion.text) + 1, taken);
+    memory_free(expansion.text);
 }

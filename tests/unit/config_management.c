@@ -55,3 +55,9 @@ Test(management, is_asked_ten_times_a_second_at_most_and_every_five_minutes_at_l
     assert_error(WITH_MANAGEMENT("\"url\": \"http://c\", \"interval\": \"25d\""),
                  "management.interval: expected a duration from 0.1s to 5m, found \"25d\"");
 }
+
+Test(management, shows_no_password_that_is_no_string)
+{
+    assert_error(WITH_MANAGEMENT("\"url\": \"http://c\", \"password\": 123456"),
+                 "management.password: expected a string, found a number");
+}

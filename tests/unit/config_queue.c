@@ -136,7 +136,8 @@ Test(queue, wants_a_name_of_1_to_255_bytes)
     char text[600], name[257];
     assert_error("{ \"queues\": [{ \"name\": \"\", \"processor\": \"log\" }] }",
                  "queues[0].name: must not be empty");
-    assert_error("{ \"queues\": [{ \"name\": 3, \"processor\": \"log\" }] }", "expected a string, found 3");
+    assert_error("{ \"queues\": [{ \"name\": 3, \"processor\": \"log\" }] }",
+                 "expected a string, found a number");
     assert_error("{ \"queues\": [{ \"processor\": \"log\" }] }", "queues[0].name: is missing, but required");
     memset(name, 'n', 256);
     name[256] = '\0';

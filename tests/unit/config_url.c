@@ -232,7 +232,7 @@ Test(url, in_the_wrong_place_is_not_shown_either)
 Test(url, of_another_kind_is_an_error)
 {
     assert_error(WITH_KEYS("\"amqp\": { \"url\": 5 }"),
-                 "amqp.url: expected a URL or a list of them, found 5");
+                 "amqp.url: expected a URL or a list of them, found a number");
     assert_error(WITH_KEYS("\"amqp\": { \"url\": [] }"),
                  "expected a URL or a list of them, found an empty list");
     assert_error(WITH_KEYS("\"amqp\": { \"url\": [\"amqp://a\", null] }"),

@@ -163,14 +163,14 @@ Test(settings, refuse_each_wrong_type_at_its_place)
     assert_refused(
         "{'text': 1,\n 'integer': 1.5,\n 'number': '1',\n 'boolean': 'yes',\n 'duration': '3 parsecs',\n"
         " 'size': -1,\n 'strings': ['a', 2],\n 'map': {'a': true}}",
-        "2: queues[0].settings.text: expected a string, found 1\n"
+        "2: queues[0].settings.text: expected a string, found a number\n"
         "3: queues[0].settings.integer: expected a whole number, found 1.5\n"
         "4: queues[0].settings.number: expected a number, found \"1\"\n"
         "5: queues[0].settings.boolean: expected true or false, found \"yes\"\n"
         "6: queues[0].settings.duration: expected a duration such as \"3s\", or a number of seconds, found "
         "\"3 parsecs\"\n"
         "7: queues[0].settings.size: expected a size such as \"16MiB\", or a number of bytes, found -1\n"
-        "8: queues[0].settings.strings: expected a list of strings, found 2 in it\n"
+        "8: queues[0].settings.strings: expected a list of strings, found a number in it\n"
         "9: queues[0].settings.map: expected an object whose values are strings, found true in it\n");
 }
 

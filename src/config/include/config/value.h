@@ -28,6 +28,10 @@ enum {
  * not shown, as they may hold a password. `text` has VALUE_TEXT_SIZE bytes. */
 void value_describe(const struct cJSON *value, char *text);
 
+/* What the value is without what it says: `a number`, `a list`. This is what is shown where a text belongs,
+ * which may be a password that somebody wrote without its quotes. Static. */
+const char *value_kind(const struct cJSON *value);
+
 /* Of `count` names the one that `name` was most likely meant to be; NULL when none is near. The names are the
  * first member, a const char *, of entries of `size` bytes each. */
 const char *value_nearest_name(const char *name, const void *entries, size_t count, size_t size);
