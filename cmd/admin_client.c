@@ -116,6 +116,22 @@ static int connect_to(const struct addrinfo *target, double deadline)
     return -1;
 }
 
+/* To the first of them that takes it, each with its share of the time: a name may stand for addresses at
+ * which nobody listens, as "localhost" does where ::1 comes before 127.0.0.1. -1 with errno, that of the
+ * last. */
+static int connect_to_any(const struct addrinfo *targets, double deadline)
+{
+    int descriptor = -1, left = 0;
+    for (const struct addrinfo *target = targets; target != NULL; target = target->ai_next)
+        left++;
+    for (const struct addrinfo *target = targets; target != NULL && descriptor < 0;
+         target = target->ai_next) {
+        double now = clock_monotonic();
+        descriptor = connect_to(target, now + (deadline - now) / left--);
+    }
+    return descriptor;
+}
+
 /* The whole answer; false when it did not come in time, or memory is short. */
 static bool exchange(int descriptor, const char *request, double deadline, struct buffer *answer)
 {
@@ -135,9 +151,13 @@ static bool exchange(int descriptor, const char *request, double deadline, struc
 static int take_head(struct buffer *answer)
 {
     int status = 0;
+    char line[16]; /* up to the status; the answer itself has no NUL to end it */
     const char *text = (const char *)buffer_begin(answer);
     const char *end = text != NULL ? memmem(text, buffer_length(answer), "\r\n\r\n", 4) : NULL;
-    if (end == NULL || sscanf(text, "HTTP/1.%*1d %3d", &status) != 1)
+    if (end == NULL)
+        return 0;
+    snprintf(line, sizeof line, "%.*s", (int)(end - text), text);
+    if (sscanf(line, "HTTP/1.%*1d %3d", &status) != 1)
         return 0;
     buffer_consume(answer, (size_t)(end - text) + 4);
     return status;
@@ -155,7 +175,7 @@ int admin_get(const struct admin_address *address, const char *path, double seco
         failure_set(failure, WHIPPET_E_INVALID, "%s: %s", address->host, gai_strerror(error));
         return 0;
     }
-    int descriptor = connect_to(target, deadline);
+    int descriptor = connect_to_any(target, deadline);
     int reason = errno;
     freeaddrinfo(target);
     if (descriptor < 0) {

@@ -42,13 +42,16 @@ static int finish(int code)
 
 static int dispatch(int argc, char **argv)
 {
+    static char run[] = "run"; /* the word that may be left out */
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
         return command_help(1, argv + 1);
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
         return command_version(1, argv + 1);
-    if (word[0] == '\0' || word[0] == '-')
+    if (word[0] == '\0' || word[0] == '-') {
+        argv[0] = run;
         return command_run(argc, argv);
+    }
     if (strcmp(word, "child") == 0)
         return command_child(argc - 1, argv + 1);
     const struct command *command = command_find(word);

@@ -135,6 +135,36 @@ Test(admin, is_asked_by_the_health_check)
     cr_assert_eq(healthcheck(port, "--nonsense", NULL, 0), 64);
 }
 
+/* Only who may have a file /etc/hosts of his own can tell. */
+static bool mounts_are_allowed(void)
+{
+    const char *arguments[] = {"unshare", "--mount", "true", NULL};
+
+    return command_run(arguments, NULL, 0) == 0;
+}
+
+/* As many systems have it: localhost is ::1 first, where the worker does not listen. */
+Test(admin, is_asked_at_each_address_of_its_name)
+{
+    const char *hosts = stage_path("hosts");
+    char script[400];
+    const char *arguments[] = {"unshare", "--mount", "sh", "-c", script, NULL};
+    FILE *file = fopen(hosts, "w");
+    struct worker *worker;
+
+    if (!mounts_are_allowed())
+        cr_skip_test("no mount namespaces here");
+    fputs("::1 localhost\n127.0.0.1 localhost\n", file);
+    fclose(file);
+    worker = worker_start("'admin': {'listen': '127.0.0.1:0'}, 'amqp': {'url': 'amqp://127.0.0.1:1/'}",
+                          "[{'name': 'orders', 'processor': 'counting'}]");
+    snprintf(script, sizeof(script),
+             "mount --bind %s /etc/hosts && %s healthcheck --admin http://localhost:%u", hosts,
+             getenv("WHIPPET_PROGRAM"), port_of(worker));
+    cr_assert_eq(command_run(arguments, NULL, 0), 0);
+    worker_stop(worker, 20);
+}
+
 /* Awaits a datagram with that text, as systemd would get it. */
 static void await_told(int socket, const char *text)
 {

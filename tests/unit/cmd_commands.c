@@ -97,6 +97,17 @@ Test(commands, refuse_options_that_do_not_exist)
     assert_contains(result.error, "there is no option -z\n");
 }
 
+Test(commands, are_run_where_no_word_says_so)
+{
+    whippet("", "--config", "nowhere.json", "--help", NULL);
+    assert_code(0);
+    assert_contains(result.output, "usage: whippet run");
+    whippet("", "--wait", "--abracadabra", NULL);
+    assert_code(64);
+    cr_assert_str_eq(result.error, "whippet run: there is no option --abracadabra\n"
+                                   "See \"whippet help run\".\n");
+}
+
 Test(commands, refuse_values_where_none_belongs_and_miss_those_that_do)
 {
     whippet("", "try", "log", "--all-attempts=yes", NULL);
