@@ -162,6 +162,10 @@ static void prepare(struct management_client *client)
     library->easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     library->easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     library->easy_setopt(curl, CURLOPT_XFERINFODATA, client);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* A resolver that hangs is not waited for. */
+    library->easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
+#endif
 }
 
 /* Libcurl copies both. */

@@ -154,29 +154,59 @@ static int open_silent_server(const char *address)
     return server;
 }
 
-Test(names, that_nobody_answers_for_do_not_keep_the_worker_from_stopping)
+/* Has the next worker ask a server at that address, which never answers it. The server, or no test where
+ * there can be none. */
+static int silence_names(const char *address)
 {
     const char *resolver = stage_path("resolv.conf"), *possible[] = {"unshare", "-m", "true", NULL};
     const char *prefix[] = {
         "unshare", "-m", "sh", "-c", "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"", resolver, NULL};
-    char question[512];
-    int server = open_silent_server("127.0.0.53");
+    int server = open_silent_server(address);
     FILE *file = fopen(resolver, "we");
-    struct worker *worker;
 
     if (server < 0 || command_run(possible, NULL, 0) != 0) {
         cr_skip_test(
             "no mount namespace (unshare -m) or no port 53 can be had here: no name server is silent");
     }
     cr_assert_not_null(file);
-    fputs("nameserver 127.0.0.53\noptions timeout:30 attempts:5\n", file);
+    fprintf(file, "nameserver %s\noptions timeout:30 attempts:5\n", address);
     fclose(file);
     worker_run_by(prefix);
+    return server;
+}
+
+static void await_question(int server)
+{
+    char question[512];
+
+    cr_assert_gt(recv(server, question, sizeof(question), 0), 0, "nobody asked");
+}
+
+Test(names, that_nobody_answers_for_do_not_keep_the_worker_from_stopping)
+{
+    int server = silence_names("127.0.0.53");
+    struct worker *worker;
+
     worker = worker_start("'amqp': {'url': 'amqp://guest:guest@rabbit.example/', 'connect_timeout': '60s'}",
                           "[{'name': 'orders', 'processor': 'record', 'settings': {'path': '%s'}}]",
                           stage_path("record"));
     worker_run_by(NULL);
-    cr_assert_gt(recv(server, question, sizeof(question), 0), 0, "nobody asked");
+    await_question(server);
+    worker_stop(worker, 5);
+    close(server);
+}
+
+Test(names, of_the_management_api_that_nobody_answers_for_do_not_either)
+{
+    int server = silence_names("127.0.0.54");
+    struct worker *worker;
+
+    worker = worker_start(
+        "'admin': {'listen': '127.0.0.1:0'}, 'management': {'url': 'http://rabbit.example:15672'}",
+        "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]", stage_name("orders"),
+        stage_path("record"));
+    worker_run_by(NULL);
+    await_question(server);
     worker_stop(worker, 5);
     close(server);
 }
