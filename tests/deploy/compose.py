@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Looks at docker-compose.yml, .env.example and what they name, and prints what is wrong. Run from the top of the tree."""
+"""Looks at docker-compose.yml, .env.example and what they name, and prints what is wrong. Run from the top of the tree.
+
+    compose.py MEBIBYTES SECONDS      the worker's memory bound and shutdown_timeout
+"""
 import glob
 import os
 import re
@@ -7,12 +10,7 @@ import sys
 
 import yaml
 
-faults = []
-
-
-def expect(condition, fault):
-    if not condition:
-        faults.append(fault)
+from checks import STOP_SECONDS, expect, report, seconds
 
 
 def variables(text):
@@ -108,7 +106,20 @@ def check_observing(compose):
             expect(port.startswith("127.0.0.1:"), f"{name} listens beyond loopback: {port}")
 
 
-def main():
+def check_limits(worker, bound, shutdown):
+    memory = re.fullmatch(r"(\d+)m", worker["mem_limit"])
+    expect(memory and int(memory.group(1)) > bound, f"the worker may have {worker['mem_limit']}, and needs up to {bound} MiB")
+    grace = worker["stop_grace_period"]
+    expect(seconds(grace) >= shutdown + STOP_SECONDS, f"the worker is killed after {grace}; it stops within {shutdown} s and some")
+
+
+def check_logs(compose):
+    for name in ("worker", "rabbitmq", "rabbitmq-2", "rabbitmq-3"):
+        options = compose["services"][name].get("logging", {}).get("options", {})
+        expect({"max-size", "max-file"} <= set(options), f"the log of {name} grows for ever")
+
+
+def main(bound, shutdown):
     with open("docker-compose.yml") as file:
         text = file.read()
     compose = yaml.safe_load(with_defaults(text))
@@ -118,8 +129,9 @@ def main():
     check_cluster(compose)
     check_keys()
     check_observing(compose)
-    print(*faults, sep="\n", end="\n" if faults else "")
-    return 1 if faults else 0
+    check_limits(compose["services"]["worker"], bound, shutdown)
+    check_logs(compose)
+    return report()
 
 
-sys.exit(main())
+sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

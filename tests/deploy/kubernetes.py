@@ -10,12 +10,7 @@ import sys
 
 import yaml
 
-faults = []
-
-
-def expect(condition, fault):
-    if not condition:
-        faults.append(fault)
+from checks import STOP_SECONDS, expect, report, seconds
 
 
 def look_up(part, path):
@@ -77,9 +72,13 @@ def check_restricted(pod, container):
 
 def check_grace(pod, container, configuration):
     pause = int(look_up(container, "lifecycle.preStop.exec.command.1") or 0)
-    shutdown = int(configuration["shutdown_timeout"].removesuffix("s"))
+    shutdown = seconds(configuration["shutdown_timeout"])
+    needed = pause + shutdown + STOP_SECONDS
     grace = pod["terminationGracePeriodSeconds"]
-    expect(grace >= shutdown + pause, f"it is killed after {grace} s; its end takes {pause} + {shutdown} s")
+    expect(grace >= needed, f"it is killed after {grace} s; its end takes {needed}: {pause} of preStop, {shutdown} and some")
+    for queue in configuration["queues"]:
+        timeout = seconds(queue.get("timeout", "5m"))
+        expect(timeout <= shutdown, f"an attempt of {queue['name']} may take {timeout} s, and is cancelled after {shutdown}")
 
 
 def check_secrets(objects):
@@ -146,8 +145,7 @@ def main(configuration_file, files):
         check_growing(objects, configuration)
     if "PodMonitor" in kinds:
         check_monitoring(objects)
-    print(*faults, sep="\n", end="\n" if faults else "")
-    return 1 if faults else 0
+    return report()
 
 
 sys.exit(main(sys.argv[1], sys.argv[2:]))
