@@ -113,6 +113,12 @@ def check_limits(worker, bound, shutdown):
     expect(seconds(grace) >= shutdown + STOP_SECONDS, f"the worker is killed after {grace}; it stops within {shutdown} s and some")
 
 
+def check_numbers(text):
+    """Of variables docker-compose 1.29 makes texts, which are no number to the engine: "Invalid type for pids_limit"."""
+    worker = yaml.safe_load(text)["services"]["worker"]
+    expect(isinstance(worker["pids_limit"], int), f"pids_limit is the text {worker['pids_limit']}")
+
+
 def check_logs(compose):
     for name in ("worker", "rabbitmq", "rabbitmq-2", "rabbitmq-3"):
         options = compose["services"][name].get("logging", {}).get("options", {})
@@ -131,6 +137,7 @@ def main(bound, shutdown):
     check_observing(compose)
     check_limits(compose["services"]["worker"], bound, shutdown)
     check_logs(compose)
+    check_numbers(text)
     return report()
 
 
