@@ -17,14 +17,17 @@ struct child {
     unsigned number; /* from 1, for people */
 
     /* Guarded by the pool's lock. */
-    struct call **calls; /* in flight; room for pool->in_flight; owned */
-    unsigned busy;       /* how many */
-    unsigned answered;   /* since it was started */
-    bool is_up;          /* it takes calls */
-    bool is_idle;        /* its writer waits for `wake` */
-    bool is_late;        /* a call was not answered in time */
-    whippet_event *wake; /* there may be work; owned */
-    whippet_event *over; /* it is to end; owned */
+    struct call **calls;  /* in flight, oldest first; room for pool->in_flight; owned */
+    unsigned busy;        /* how many */
+    double oldest_since;  /* when the first of them became that */
+    struct call *writing; /* whose line is being written; NULL: none, or it is gone, and left the line: */
+    char *orphan;         /* owned; NULL: none */
+    unsigned answered;    /* since it was started */
+    bool is_up;           /* it takes calls */
+    bool is_idle;         /* its writer waits for `wake` */
+    bool is_late;         /* a call was not answered in time */
+    whippet_event *wake;  /* there may be work; owned */
+    whippet_event *over;  /* it is to end; owned */
 
     /* Of the tasks on the loop alone. */
     struct spawned spawned;

@@ -212,6 +212,34 @@ static whippet_verdict gave_up(whippet_task *task, struct pool *pool, enum call_
                                trouble, *trouble != '\0' ? ")" : "");
 }
 
+struct turn {
+    struct pool *pool;
+    struct call *call;
+};
+
+static int await_call(whippet_task *task, void *arg)
+{
+    return whippet_event_wait(task, ((struct turn *)arg)->call->ended);
+}
+
+static int await_turn(whippet_task *task, void *arg)
+{
+    struct turn *turn = arg;
+    int error = WHIPPET_E_TIMEOUT;
+    for (double left; error == WHIPPET_E_TIMEOUT && (left = call_time_left(turn->call, turn->pool)) > 0;)
+        error = whippet_with_timeout(task, left, await_call, turn);
+    return error;
+}
+
+/* The attempt's deadline is for what it is at work for: one that has waited for its turn until then, in line
+ * or behind another, has not had its time yet. Until then, and so mostly, it can be cancelled. */
+static int await_end(whippet_task *task, struct pool *pool, struct call *call)
+{
+    struct turn turn = {.pool = pool, .call = call};
+    int error = await_call(task, &turn);
+    return error == WHIPPET_E_TIMEOUT ? whippet_shield(task, await_turn, &turn) : error;
+}
+
 static whippet_verdict process(whippet_task *task, const whippet_message *message, void *state)
 {
     struct pool *pool = state;
@@ -220,7 +248,7 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
         return whippet_retry_later(task, "out of memory for a message of %zu bytes",
                                    whippet_body(message).len);
     call_begin(&call, pool);
-    int error = whippet_event_wait(task, call.ended);
+    int error = await_end(task, pool, &call);
     enum call_state ended = call_withdraw(&call, pool);
     whippet_verdict verdict =
         ended == CALL_ENDED ? verdict_of(task, &call) : gave_up(task, pool, ended, error);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 void child_refuse(struct child *child, const char *format, ...)
@@ -49,11 +48,11 @@ int child_write_requests(whippet_task *task, void *arg)
     struct child *child = arg;
     int error = 0;
     while (error == 0) {
-        char *line;
+        const char *line;
         size_t length;
         if (pool_take(child->pool, child, &line, &length)) {
             error = write_whole(task, child->spawned.input, line, length);
-            free(line);
+            pool_wrote(child->pool, child);
         } else {
             error = whippet_event_wait(task, child->wake);
         }

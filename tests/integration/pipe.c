@@ -146,6 +146,26 @@ IN_EVERY_MODE_OF(pipe_processor, a_message_that_breaks_its_child_is_dead_lettere
     cr_assert_eq(worker_counts(worker, queue).dead_lettered, 3);
 }
 
+IN_EVERY_MODE_OF(pipe_processor, two_messages_that_break_a_full_child_cost_their_neighbours_no_attempt)
+{
+    enum {
+        FULL = 16
+    };
+    const char *queue = stage_name("neighbours");
+
+    client_declare(stage_client(), queue, "quorum");
+    for (int i = 0; i < FULL; i++)
+        client_send(stage_client(), queue, "m", i % (FULL - 1) == 0 ? "die 9" : "ack");
+    struct worker *worker =
+        start(mode, queue, "", ", 'concurrency': 16, 'retry': {'attempts': 2, 'delay': '20ms'}");
+    await_done(FULL - 2);
+    await(30, client_ready(stage_client(), dead_queue(queue)) == 2, "two dead letters");
+    worker_stop(worker, 30);
+    struct worker_counts counts = worker_counts(worker, queue);
+    cr_assert_eq(counts.acked, FULL - 2, "%lu acked", counts.acked);
+    cr_assert_eq(counts.dead_lettered, 2, "%lu dead-lettered", counts.dead_lettered);
+}
+
 Test(pipe_processor, a_child_that_hangs_is_killed_at_its_messages_timeout)
 {
     const char *queue = stage_name("hanging");
@@ -200,6 +220,10 @@ IN_EVERY_MODE_OF(pipe_processor, the_python_example_counts_orders)
     assert_dead_letter(dead_queue(queue), "rejected", "no order: KeyError: 'customer'");
     client_send(stage_client(), queue, "4", "\xff");
     assert_dead_letter(dead_queue(queue), "rejected", "no order: UnicodeDecodeError");
+    client_send(stage_client(), queue, "5", "{\"customer\": \"ada\", \"total\": \"x\"}");
+    assert_dead_letter(dead_queue(queue), "rejected", "no order: TypeError");
+    client_send(stage_client(), queue, "6", "{\"customer\": [], \"total\": 1}");
+    assert_dead_letter(dead_queue(queue), "rejected", "no order: TypeError");
     worker_stop(worker, 30);
     cr_assert_eq(worker_counts(worker, queue).acked, 2);
 }

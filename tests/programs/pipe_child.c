@@ -5,6 +5,7 @@
  *   odd            answers with a verdict that is none
  *   bare           rejects with a reason that is no text
  *   late MS        answers that much later, and takes other messages meanwhile
+ *   busy MS        answers that much later, and takes no other message until then
  *   hold           is answered when the next message comes, before that one
  *   hang           is never answered, nor is anything after it
  *   die SIGNAL     kills itself; "die 0" ends with status 3, with a last word on standard error
@@ -152,6 +153,8 @@ static void serve(const char *id, const char *body, const char *rest, char *line
         printf("{\"id\":%s,\"verdict\":\"reject\",\"reason\":{\"code\":5}}\n", id);
     else if (is(body, "late"))
         answer_later(id, body, atol(rest));
+    else if (is(body, "busy"))
+        pause_for(atol(rest)), acknowledge(id, body);
     else if (is(body, "hold"))
         snprintf(held, sizeof held, "%s", id);
     else if (is(body, "deep"))

@@ -240,15 +240,61 @@ Test(pipe_processor, sends_a_body_that_fills_the_pipe_many_times_over)
 
 /* --- Children that break the rules ----------------------------------------------------------------------*/
 
-Test(pipe_processor, retries_what_a_dying_child_had_and_not_what_it_had_answered)
+Test(pipe_processor, retries_the_message_that_its_child_dies_of_and_does_the_others)
 {
     start("");
-    run_together("ack", "late 60000", "die 11", NULL);
+    run_together("ack", "late 200", "die 11", "late 100", NULL);
     assert_result(results[0], WHIPPET_ACK, "");
-    assert_result(results[1], WHIPPET_RETRY, "was ended by signal 11 (SIGSEGV)");
+    assert_result(results[1], WHIPPET_ACK, "");
     assert_result(results[2], WHIPPET_RETRY, "was ended by signal 11 (SIGSEGV)");
+    assert_result(results[3], WHIPPET_ACK, "");
     assert_result(run("ack"), WHIPPET_ACK, "");
-    cr_assert_eq(noted("begin"), 2);
+    cr_assert_eq(noted("begin"), 3, "one died with all of them, one with the guilty one alone");
+    end();
+}
+
+enum {
+    FULL = 16 /* messages, as many as a child has at once unless told otherwise */
+};
+
+/* Messages of which the first and the last are bad. */
+static void run_full(const char *first, const char *last)
+{
+    whippet_test_message messages[FULL];
+    for (int i = 0; i < FULL; i++)
+        messages[i] = (whippet_test_message){.text = i == 0 ? first : i == FULL - 1 ? last : "ack"};
+    whippet_test_run_together(test, messages, FULL, results);
+    for (int i = 1; i < FULL - 1; i++)
+        cr_assert_eq(results[i].verdict, WHIPPET_ACK, "message %d: %s", i, results[i].reason);
+}
+
+Test(pipe_processor, costs_a_full_child_only_the_messages_that_it_dies_of)
+{
+    start("");
+    run_full("die 9", "die 11");
+    assert_result(results[0], WHIPPET_RETRY, "was ended by signal 9 (SIGKILL)");
+    assert_result(results[FULL - 1], WHIPPET_RETRY, "was ended by signal 11 (SIGSEGV)");
+    end();
+}
+
+Test(pipe_processor, costs_a_full_child_only_the_messages_that_it_hangs_on)
+{
+    start("");
+    whippet_test_set_timeout(test, 1.5);
+    run_full("hang", "hang");
+    assert_result(results[0], WHIPPET_RETRY, "did not answer, and was killed: timed out");
+    assert_result(results[FULL - 1], WHIPPET_RETRY, "did not answer, and was killed: timed out");
+    end();
+}
+
+Test(pipe_processor, counts_the_time_of_a_message_from_when_it_is_its_turn)
+{
+    start(", 'in_flight': 3");
+    whippet_test_set_timeout(test, 2);
+    run_together("busy 500", "busy 500", "busy 500", "busy 500", "busy 500", "busy 500", NULL);
+    for (int i = 0; i < 6; i++)
+        assert_result(results[i], WHIPPET_ACK, "");
+    cr_assert_eq(noted("begin"), 1);
     end();
 }
 
@@ -300,9 +346,9 @@ Test(pipe_processor, kills_a_child_that_writes_what_is_no_answer)
     };
     start(", 'in_flight': 2");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        run_together(cases[i].body, "hold", NULL);
+        run_together(cases[i].body, "late 50", NULL);
         assert_result(results[0], WHIPPET_RETRY, cases[i].reason);
-        assert_result(results[1], WHIPPET_RETRY, cases[i].reason);
+        assert_result(results[1], WHIPPET_ACK, "");
         assert_result(run("ack"), WHIPPET_ACK, "");
     }
     end();
@@ -311,10 +357,11 @@ Test(pipe_processor, kills_a_child_that_writes_what_is_no_answer)
 Test(pipe_processor, believes_the_first_of_two_answers_and_kills_the_child_for_the_second)
 {
     start("");
-    run_together("twice", "hold", NULL);
-    assert_result(results[0], WHIPPET_ACK, "");
-    assert_result(results[1], WHIPPET_RETRY,
-                  "answered the id 1, which it was not asked or has answered already");
+    run_together("twice", "late 100", "late 100", NULL);
+    for (int i = 0; i < 3; i++)
+        assert_result(results[i], WHIPPET_ACK, "");
+    assert_contains(whippet_test_log(test),
+                    "answered the id 1, which it was not asked or has answered already, and was killed");
     end();
 }
 
