@@ -1,10 +1,9 @@
 /* Nothing is created: what does not exist is never declared, and what exists is declared with arguments that
  * it has, or else refused (406). No message is taken, and none arrives anywhere. */
 #include "check_broker.h"
-#include "broker_link.h"
+#include "check_asking.h"
 #include "configuration.h"
 #include "exit_codes.h"
-#include "findings.h"
 #include "management_access.h"
 #include <base/bytes.h>
 #include <cjson/cJSON.h>
@@ -14,80 +13,13 @@
 #include <worker/arguments.h>
 
 enum {
-    ACCESS_REFUSED = 403,
-    NOT_FOUND = 404,
-    RESOURCE_LOCKED = 405,
-    PRECONDITION_FAILED = 406,
     QUORUM_PREFETCH_MAX = 2000,
     DELIVERY_LIMIT_SINCE_4 = 20,
 };
 
-static const double REQUEST_SECONDS = 10;
 static const char DELIVERY_LIMIT[] = "x-delivery-limit";
 
-struct check {
-    const struct config *config;
-    const struct check_request *request;
-    struct broker_link *link;
-    struct findings findings;
-    struct channel channel;        /* opened anew after each refusal */
-    char grant[FINDING_TEXT_SIZE]; /* the command that gives the user all permissions */
-};
-
-static const char FIX_OVERLOAD[] = "look at the broker's state and log (rabbitmq-diagnostics check_running, "
-                                   "check_local_alarms), and check again";
 static const char FIX_PREFETCH[] = "set \"prefetch\" to at most 2000";
-
-static const struct channel_handlers NO_HANDLERS = {0};
-
-/* --- Asking ---------------------------------------------------------------------------------------------*/
-
-static int open_channel(whippet_task *task, struct check *check)
-{
-    if (check->channel.is_open)
-        return 0;
-    return channel_open(task, &check->channel, check->link->consume, &NO_HANDLERS, check, REQUEST_SECONDS);
-}
-
-/* The broker's words for a request that failed. */
-static const char *words(const struct check *check, int error)
-{
-    const struct whippet_failure *why = &check->channel.closed_by;
-    return why->error != 0 ? why->text : whippet_error_text(error);
-}
-
-static const char *refusal_fix(const struct check *check)
-{
-    switch (check->channel.closed_code) {
-    case ACCESS_REFUSED: return check->grant;
-    case RESOURCE_LOCKED: return "end the connection that has it exclusively, or use another queue";
-    default: return FIX_OVERLOAD;
-    }
-}
-
-/* Says what a refused request means, where that is the same for all. */
-static void add_refusal(struct check *check, const char *queue, const char *what, const char *name, int error)
-{
-    bool forbidden = check->channel.closed_code == ACCESS_REFUSED;
-    findings_add(&check->findings, FINDING_PROBLEM, queue, refusal_fix(check), "%s \"%s\": %s%s", what, name,
-                 forbidden ? "no permission: " : "", words(check, error));
-    channel_abandon(&check->channel);
-}
-
-/* 1: there is; 0: there is none; below: a refusal, which was added. */
-static int queue_exists(whippet_task *task, struct check *check, const char *queue, const char *name)
-{
-    struct queue_declaration look = {.queue = name, .passive = true};
-    int error = open_channel(task, check);
-    if (error == 0)
-        error = channel_queue_declare(task, &check->channel, &look, REQUEST_SECONDS);
-    if (error == 0)
-        return 1;
-    if (check->channel.closed_code == NOT_FOUND)
-        return 0;
-    add_refusal(check, queue, "queue", name, error);
-    return -1;
-}
 
 /* --- The queue itself -----------------------------------------------------------------------------------*/
 
@@ -104,7 +36,7 @@ static int declare_as_configured(whippet_task *task, struct check *check, const 
 {
     struct buffer entries;
     buffer_init(&entries);
-    int error = open_channel(task, check);
+    int error = check_open_channel(task, check);
     if (error == 0 &&
         (!table_add_text(&entries, bytes_of_text("x-queue-type"), bytes_of_text(type_name(queue->type))) ||
          (limitless && !table_add_integer(&entries, bytes_of_text(DELIVERY_LIMIT), -1))))
@@ -151,31 +83,31 @@ static void check_arguments(whippet_task *task, struct check *check, const struc
     int error = declare_as_configured(task, check, queue, false);
     if (check->channel.closed_code == PRECONDITION_FAILED && queue->declare != QUEUE_DECLARE_CREATE &&
         cJSON_GetObjectItemCaseSensitive(queue->arguments, DELIVERY_LIMIT) == NULL &&
-        strstr(words(check, error), DELIVERY_LIMIT) != NULL)
+        strstr(check_words(check, error), DELIVERY_LIMIT) != NULL)
         error = declare_as_configured(task, check, queue, true);
     if (error == 0)
         return;
     if (check->channel.closed_code == PRECONDITION_FAILED) {
-        add_difference(check, queue, words(check, error));
-        if (strstr(words(check, error), "'quorum'") != NULL)
+        add_difference(check, queue, check_words(check, error));
+        if (strstr(check_words(check, error), "'quorum'") != NULL)
             check_prefetch(check, queue);
     } else if (check->channel.closed_code == ACCESS_REFUSED && queue->declare != QUEUE_DECLARE_CREATE) {
         /* The worker only looks whether it is there, and that nobody is refused. */
         findings_add(&check->findings, FINDING_UNCHECKED, queue->name,
                      "check as a user who has configure permission on it",
                      "its arguments: they take a permission that the worker does not need: %s",
-                     words(check, error));
+                     check_words(check, error));
     } else {
-        add_refusal(check, queue->name, "queue", queue->name, error);
+        check_add_refusal(check, queue->name, "queue", queue->name, error);
     }
 }
 
-/* In this and in the next function the broker looks at the permission first, and at the arguments then, of
- * which this one can't be: so nothing is consumed, nor declared, either way. */
+/* The broker looks at the permission first, and at the arguments then, of which this one can't be: so nothing
+ * is consumed either way. */
 static void check_may_consume(whippet_task *task, struct check *check, const struct queue_config *queue)
 {
     struct buffer arguments;
-    int error = open_channel(task, check);
+    int error = check_open_channel(task, check);
     buffer_init(&arguments);
     if (error == 0 && !table_add_text(&arguments, bytes_of_text("x-priority"), bytes_of_text("none")))
         error = WHIPPET_E_MEMORY;
@@ -189,107 +121,24 @@ static void check_may_consume(whippet_task *task, struct check *check, const str
     }
     buffer_destroy(&arguments);
     if (check->channel.closed_code == ACCESS_REFUSED)
-        add_refusal(check, queue->name, "consuming from", queue->name, error);
+        check_add_refusal(check, queue->name, "consuming from", queue->name, error);
     channel_abandon(&check->channel);
-}
-
-/* False after it said that the worker could not make the queue, which is missing. */
-static bool check_may_declare(whippet_task *task, struct check *check, const struct queue_config *queue,
-                              const char *name)
-{
-    struct buffer arguments;
-    int error = open_channel(task, check);
-    buffer_init(&arguments);
-    if (error == 0 && !table_add_text(&arguments, bytes_of_text("x-expires"), bytes_of_text("never")))
-        error = WHIPPET_E_MEMORY;
-    if (error == 0) {
-        struct queue_declaration declaration = {
-            .queue = name,
-            .durable = true,
-            .arguments = bytes_of(buffer_begin(&arguments), buffer_length(&arguments)),
-        };
-        error = channel_queue_declare(task, &check->channel, &declaration, REQUEST_SECONDS);
-    }
-    buffer_destroy(&arguments);
-    bool may = check->channel.closed_code != ACCESS_REFUSED;
-    if (!may)
-        add_refusal(check, queue->name, "there is none yet, and declaring", name, error);
-    channel_abandon(&check->channel);
-    return may;
 }
 
 static void check_queue(whippet_task *task, struct check *check, const struct queue_config *queue)
 {
-    int there = queue_exists(task, check, queue->name, queue->name);
+    int there = check_queue_exists(task, check, queue->name, queue->name);
     if (there > 0) {
         check_arguments(task, check, queue);
         check_may_consume(task, check, queue);
     } else if (there == 0 && queue->declare == QUEUE_DECLARE_PASSIVE) {
         findings_add(&check->findings, FINDING_PROBLEM, queue->name,
                      "create it, or set \"declare\": \"if-missing\"", "there is no such queue");
-    } else if (there == 0 && check_may_declare(task, check, queue, queue->name)) {
+    } else if (there == 0 && check_may_declare(task, check, queue->name, queue->name, NULL)) {
         findings_add(&check->findings, FINDING_NOTE, queue->name,
                      "start the worker, or create the queue, before anything is published to it",
                      "there is no such queue yet; the worker will declare it (%s)", type_name(queue->type));
     }
-}
-
-/* --- What belongs to it ---------------------------------------------------------------------------------*/
-
-static void check_dead_letter(whippet_task *task, struct check *check, const struct queue_config *queue)
-{
-    if (queue->on_failure == ON_FAILURE_DISCARD) {
-        findings_add(&check->findings, FINDING_NOTE, queue->name,
-                     "set \"on_failure\": \"dead-letter\" to have it kept",
-                     "what fails is discarded: it has no dead-letter queue");
-        return;
-    }
-    if (queue_exists(task, check, queue->name, queue->dead_letter) == 0 &&
-        check_may_declare(task, check, queue, queue->dead_letter))
-        findings_add(&check->findings, FINDING_NOTE, queue->name, "start the worker, or create it",
-                     "there is no dead-letter queue \"%s\" yet; the worker will declare it",
-                     queue->dead_letter);
-}
-
-static void check_exchange(whippet_task *task, struct check *check, const struct queue_config *queue,
-                           const struct binding_config *binding)
-{
-    struct exchange_declaration look = {.exchange = binding->exchange, .type = "direct", .passive = true};
-    int error = open_channel(task, check);
-    if (error == 0)
-        error = channel_exchange_declare(task, &check->channel, &look, REQUEST_SECONDS);
-    if (error == 0)
-        return;
-    if (check->channel.closed_code != NOT_FOUND)
-        add_refusal(check, queue->name, "exchange", binding->exchange, error);
-    else if (binding->exchange_type != NULL)
-        findings_add(&check->findings, FINDING_NOTE, queue->name,
-                     "start the worker, or create the exchange, before anything is published to it",
-                     "there is no exchange \"%s\" yet; the worker will declare it (%s)", binding->exchange,
-                     binding->exchange_type);
-    else
-        findings_add(&check->findings, FINDING_PROBLEM, queue->name,
-                     "create it, or set \"exchange_type\" in the binding to have it created",
-                     "there is no exchange \"%s\"", binding->exchange);
-}
-
-/* Dead letters go through the default exchange. A message that no queue takes comes back, which says that it
- * was allowed to go. */
-static void check_may_publish(whippet_task *task, struct check *check)
-{
-    static const uint8_t NO_PROPERTIES[2];
-    struct whippet_failure failure = {0};
-    struct publishing publishing = {
-        .exchange = "",
-        .routing_key = "whippet.check.there.is.no.such.queue",
-        .properties = bytes_of(NO_PROPERTIES, sizeof NO_PROPERTIES),
-    };
-    int error = publisher_publish(task, check->link->publisher, &publishing,
-                                  loop_now(check->link->loop) + REQUEST_SECONDS, &failure);
-    if (error != 0 && error != WHIPPET_E_UNROUTABLE)
-        findings_add(&check->findings, FINDING_PROBLEM, NULL,
-                     strstr(failure.text, "ACCESS_REFUSED") != NULL ? check->grant : FIX_OVERLOAD,
-                     "publishing to the default exchange, as dead letters are: %s", failure.text);
 }
 
 /* --- What only the management API tells -----------------------------------------------------------------*/
@@ -406,16 +255,24 @@ static void check_management(struct check *check)
 
 /* --- All of it ------------------------------------------------------------------------------------------*/
 
-/* True after it said why the comparison did not come to its end. */
-static bool is_cut_short(const struct check *check)
+/* How the comparison came to its end; says so where it was cut short. */
+static int conclude(const struct check *check)
 {
-    const char *why = check->link->lost                 ? "the connection to the broker was lost; check again"
-                      : check->link->interrupted        ? "interrupted"
-                      : check->findings.short_of_memory ? "out of memory"
-                                                        : NULL;
-    if (why != NULL)
-        fprintf(stderr, "whippet check --broker: %s\n", why);
-    return why != NULL;
+    const struct whippet_failure *why = &check->channel.closed_by;
+    if (check->link->lost) {
+        fprintf(stderr, "whippet check --broker: the connection to the broker was lost%s%s; check again\n",
+                why->error != 0 ? ": " : "", why->error != 0 ? why->text : "");
+        return EXIT_BROKER;
+    }
+    if (check->link->interrupted) {
+        fprintf(stderr, "whippet check --broker: interrupted\n");
+        return EXIT_FAILED;
+    }
+    if (check->findings.short_of_memory) {
+        fprintf(stderr, "whippet check --broker: out of memory\n");
+        return EXIT_INTERNAL;
+    }
+    return EXIT_DONE;
 }
 
 static bool goes_on(const struct check *check)
@@ -430,16 +287,14 @@ static int compare(whippet_task *task, struct broker_link *link, void *arg)
     for (size_t i = 0; i < check->config->queue_count && goes_on(check); i++) {
         const struct queue_config *queue = &check->config->queues[i];
         check_queue(task, check, queue);
-        check_dead_letter(task, check, queue);
-        for (size_t j = 0; j < queue->binding_count; j++)
-            check_exchange(task, check, queue, &queue->bindings[j]);
+        check_belongings(task, check, queue);
     }
     if (goes_on(check))
         check_may_publish(task, check);
     channel_abandon(&check->channel);
     if (goes_on(check))
         check_management(check);
-    return is_cut_short(check) ? EXIT_BROKER : EXIT_DONE;
+    return conclude(check);
 }
 
 static void write_grant(struct check *check, const struct endpoint *endpoint)

@@ -145,7 +145,8 @@ int session_exchange_declare(struct session *session, uint16_t channel,
         .passive = declaration->passive,
         .durable = declaration->durable,
     };
-    return request(session, channel, AMQP_EXCHANGE_DECLARE_METHOD, &declare);
+    int error = codec_decode_table(&session->codec, declaration->arguments, &declare.arguments);
+    return error != 0 ? error : request(session, channel, AMQP_EXCHANGE_DECLARE_METHOD, &declare);
 }
 
 int session_queue_declare(struct session *session, uint16_t channel,
@@ -176,6 +177,20 @@ int session_queue_bind(struct session *session, uint16_t channel, const char *qu
     };
     int error = codec_decode_table(&session->codec, arguments, &bind.arguments);
     return error != 0 ? error : request(session, channel, AMQP_QUEUE_BIND_METHOD, &bind);
+}
+
+int session_queue_unbind(struct session *session, uint16_t channel, const char *queue, const char *exchange,
+                         const char *routing_key, whippet_bytes arguments)
+{
+    if (!fits_short_text(queue) || !fits_short_text(exchange) || !fits_short_text(routing_key))
+        return WHIPPET_E_INVALID;
+    amqp_queue_unbind_t unbind = {
+        .queue = amqp_of_text(queue),
+        .exchange = amqp_of_text(exchange),
+        .routing_key = amqp_of_text(routing_key),
+    };
+    int error = codec_decode_table(&session->codec, arguments, &unbind.arguments);
+    return error != 0 ? error : request(session, channel, AMQP_QUEUE_UNBIND_METHOD, &unbind);
 }
 
 int session_qos(struct session *session, uint16_t channel, uint16_t prefetch)
@@ -259,6 +274,7 @@ static bool reply_of_method(struct session *session, uint32_t method, whippet_by
     case AMQP_CHANNEL_CLOSE_OK_METHOD: reply->kind = CHANNEL_CLOSED; return true;
     case AMQP_EXCHANGE_DECLARE_OK_METHOD: reply->kind = CHANNEL_EXCHANGE_DECLARED; return true;
     case AMQP_QUEUE_BIND_OK_METHOD: reply->kind = CHANNEL_QUEUE_BOUND; return true;
+    case AMQP_QUEUE_UNBIND_OK_METHOD: reply->kind = CHANNEL_QUEUE_UNBOUND; return true;
     case AMQP_BASIC_QOS_OK_METHOD: reply->kind = CHANNEL_QOS_SET; return true;
     case AMQP_BASIC_CONSUME_OK_METHOD: reply->kind = CHANNEL_CONSUMING; return true;
     case AMQP_BASIC_CANCEL_OK_METHOD: reply->kind = CHANNEL_CONSUMER_CANCELLED; return true;

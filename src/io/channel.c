@@ -113,6 +113,17 @@ int channel_queue_bind(whippet_task *task, struct channel *channel, const char *
                        seconds);
 }
 
+int channel_queue_unbind(whippet_task *task, struct channel *channel, const char *queue, const char *exchange,
+                         const char *routing_key, whippet_bytes arguments, double seconds)
+{
+    struct session *session = session_of(channel);
+    if (session == NULL)
+        return WHIPPET_E_CLOSED;
+    return await_reply(
+        task, channel,
+        session_queue_unbind(session, channel->number, queue, exchange, routing_key, arguments), seconds);
+}
+
 int channel_qos(whippet_task *task, struct channel *channel, uint16_t prefetch, double seconds)
 {
     struct session *session = session_of(channel);

@@ -6,6 +6,7 @@
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <worker/arguments.h>
+#include <worker/delay_queue.h>
 
 static const double REQUEST_SECONDS = 10;
 static const char DELIVERY_LIMIT[] = "x-delivery-limit";
@@ -204,13 +205,12 @@ static int ensure_dead_letter(struct declarer *declarer, const struct queue_conf
 /* Quorum, whatever the queue's own type: only there can the broker bring messages back at least once
  * (https://www.rabbitmq.com/docs/quorum-queues#activating-at-least-once-dead-lettering), for which it takes
  * reject-publish: an expired message stays until its queue has it, also while that is away. */
-static bool write_retry_queue_arguments(struct buffer *entries, const struct queue_config *config,
-                                        uint64_t milliseconds)
+bool delay_queue_write_arguments(struct buffer *entries, const char *queue, uint64_t milliseconds)
 {
     return table_add_text(entries, bytes_of_text("x-queue-type"), bytes_of_text("quorum")) &&
            table_add_integer(entries, bytes_of_text("x-message-ttl"), (int64_t)milliseconds) &&
            table_add_text(entries, bytes_of_text("x-dead-letter-exchange"), bytes_of_text("")) &&
-           table_add_text(entries, bytes_of_text("x-dead-letter-routing-key"), bytes_of_text(config->name)) &&
+           table_add_text(entries, bytes_of_text("x-dead-letter-routing-key"), bytes_of_text(queue)) &&
            table_add_text(entries, bytes_of_text("x-dead-letter-strategy"), bytes_of_text("at-least-once")) &&
            table_add_text(entries, bytes_of_text("x-overflow"), bytes_of_text("reject-publish"));
 }
@@ -223,7 +223,7 @@ static int ensure_retry_queue(struct declarer *declarer, const struct queue_conf
     retry_queue_name(config->name, milliseconds, name);
     buffer_init(&entries);
     int error = declarer_open(declarer);
-    if (error == 0 && !write_retry_queue_arguments(&entries, config, milliseconds))
+    if (error == 0 && !delay_queue_write_arguments(&entries, config->name, milliseconds))
         error = failure_set(declarer->failure, WHIPPET_E_MEMORY, "queue \"%s\": out of memory", name);
     if (error == 0) {
         struct queue_declaration declaration = {

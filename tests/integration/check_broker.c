@@ -154,18 +154,22 @@ Test(check_broker, is_content_with_what_is_as_configured)
 Test(check_broker, creates_nothing)
 {
     const char *queue = stage_name("orders");
-    char dead_queue[128];
+    char dead_queue[128], delay_queue[128];
 
     snprintf(dead_queue, sizeof dead_queue, "%s.dead", queue);
-    configure(stage_broker()->url, queue,
-              "'bindings': [{'exchange': 'whippet.none', 'exchange_type': 'topic'}]");
+    snprintf(delay_queue, sizeof delay_queue, "%s.retry.3s", queue);
+    configure(
+        stage_broker()->url, queue,
+        "'bindings': [{'exchange': 'whippet.none', 'exchange_type': 'topic'}], 'retry': {'via': 'broker'}");
     assert_find(FINE, NULL);
+    assert_find(FINE, NULL); /* again: the exchange is not there yet */
     assert_found("note", "there is no such queue yet", "create the queue, before anything is published");
     assert_found("note", "there is no dead-letter queue", "start the worker");
     assert_found("note", "there is no exchange \"whippet.none\" yet", "create the exchange");
     assert_found("not checked", "only the management API tells them", "--management http://HOST:15672");
     cr_assert_eq(client_ready(stage_client(), queue), -1);
     cr_assert_eq(client_ready(stage_client(), dead_queue), -1);
+    cr_assert_eq(client_ready(stage_client(), delay_queue), -1);
 }
 
 Test(check_broker, takes_no_message)
@@ -194,6 +198,39 @@ Test(check_broker, names_the_argument_that_differs)
     configure(stage_broker()->url, queue, "'declare': 'create', 'arguments': {'x-message-ttl': 60000}");
     assert_find(FOUND, NULL);
     assert_found("problem", "inequivalent arg 'x-message-ttl'", "set \"declare\": \"if-missing\"");
+}
+
+Test(check_broker, finds_a_delay_queue_that_is_something_else)
+{
+    const char *queue = stage_name("orders");
+    char delay_queue[128];
+
+    snprintf(delay_queue, sizeof delay_queue, "%s.retry.3s", queue);
+    client_declare(stage_client(), queue, "quorum");
+    client_declare(stage_client(), delay_queue, "quorum");
+    configure(stage_broker()->url, queue, "'retry': {'via': 'broker'}");
+    assert_find(FOUND, NULL);
+    assert_found("problem", "exists with other arguments: ", "delete it once it is empty");
+}
+
+Test(check_broker, leaves_delay_queues_and_bindings_as_the_worker_made_them)
+{
+    const char *queue = stage_name("orders");
+    const char *more =
+        "'bindings': [{'exchange': 'amq.topic', 'routing_key': 'order.*'}], 'retry': {'via': 'broker'}";
+    char queues[512];
+    struct worker *worker;
+
+    snprintf(queues, sizeof queues, "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}, %s}]",
+             queue, stage_path("record"), more);
+    worker = worker_start("", "%s", queues);
+    worker_await_consuming(worker, queue);
+    configure(stage_broker()->url, queue, more);
+    assert_find(FINE, NULL);
+    client_publish(stage_client(), "amq.topic", "order.new", &(amqp_basic_properties_t){0},
+                   amqp_cstring_bytes("x"));
+    await(20, records_count(stage_path("record"), "end", NULL) == 1, "the message by the binding");
+    worker_stop(worker, 20);
 }
 
 Test(check_broker, finds_what_must_exist_and_does_not)
@@ -277,6 +314,29 @@ Test(check_broker, finds_that_permissions_are_missing)
     assert_found("problem", "consuming from", command);
     assert_found("problem", "there is none yet, and declaring", command);
     assert_found("problem", "publishing to the default exchange", command);
+    grant(user, ".*", ".*", ".*");
+    assert_find(FINE, NULL);
+}
+
+Test(check_broker, finds_that_permissions_on_what_belongs_to_a_queue_are_missing)
+{
+    const char *queue = stage_name("orders"), *user = configure_for_nobody(queue);
+    char url[128], alone[128];
+
+    client_declare(stage_client(), queue, "quorum");
+    snprintf(url, sizeof url, "amqp://%s:secret@127.0.0.1:%s/", user, broker_port(stage_broker()));
+    configure(
+        url, queue,
+        "'bindings': [{'exchange': 'whippet.none', 'exchange_type': 'topic'}, {'exchange': 'amq.topic'}],"
+        " 'retry': {'via': 'broker'}");
+    snprintf(alone, sizeof alone, "^%s(.dead)?$", queue);
+    grant(user, alone, ".*", alone);
+    assert_find(FOUND, NULL);
+    assert_found("problem", ".retry.3s\": no permission", "rabbitmqctl set_permissions");
+    assert_found("problem", "declaring exchange \"whippet.none\": no permission",
+                 "rabbitmqctl set_permissions");
+    assert_found("problem", "binding to exchange \"amq.topic\": no permission",
+                 "rabbitmqctl set_permissions");
     grant(user, ".*", ".*", ".*");
     assert_find(FINE, NULL);
 }

@@ -428,6 +428,9 @@ static void channel_answer(struct fake_broker *broker, struct fake_link *link, u
     case AMQP_QUEUE_BIND_METHOD:
         say(link, number, AMQP_QUEUE_BIND_OK_METHOD, &(amqp_queue_bind_ok_t){0});
         break;
+    case AMQP_QUEUE_UNBIND_METHOD:
+        say(link, number, AMQP_QUEUE_UNBIND_OK_METHOD, &(amqp_queue_unbind_ok_t){0});
+        break;
     case AMQP_EXCHANGE_DECLARE_METHOD:
         say(link, number, AMQP_EXCHANGE_DECLARE_OK_METHOD, &(amqp_exchange_declare_ok_t){0});
         break;

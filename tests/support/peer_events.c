@@ -12,6 +12,7 @@ static const char *const reply_names[] = {
     [CHANNEL_EXCHANGE_DECLARED] = "exchange-declared",
     [CHANNEL_QUEUE_DECLARED] = "queue-declared",
     [CHANNEL_QUEUE_BOUND] = "queue-bound",
+    [CHANNEL_QUEUE_UNBOUND] = "queue-unbound",
     [CHANNEL_QOS_SET] = "qos-set",
     [CHANNEL_CONSUMING] = "consuming",
     [CHANNEL_CONSUMER_CANCELLED] = "consumer-cancelled",

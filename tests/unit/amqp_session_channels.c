@@ -53,6 +53,11 @@ static int request_bind(uint16_t channel)
     return session_queue_bind(peer->session, channel, "orders", "events", "order.*", (whippet_bytes){0});
 }
 
+static int request_unbind(uint16_t channel)
+{
+    return session_queue_unbind(peer->session, channel, "orders", "events", "order.*", (whippet_bytes){0});
+}
+
 static int request_qos(uint16_t channel)
 {
     return session_qos(peer->session, channel, 500);
@@ -82,6 +87,7 @@ static const struct {
     {request_exchange, AMQP_EXCHANGE_DECLARE_OK_METHOD, "exchange-declared"},
     {request_queue, AMQP_QUEUE_DECLARE_OK_METHOD, "queue-declared"},
     {request_bind, AMQP_QUEUE_BIND_OK_METHOD, "queue-bound"},
+    {request_unbind, AMQP_QUEUE_UNBIND_OK_METHOD, "queue-unbound"},
     {request_qos, AMQP_BASIC_QOS_OK_METHOD, "qos-set"},
     {request_consume, AMQP_BASIC_CONSUME_OK_METHOD, "consuming"},
     {request_confirms, AMQP_CONFIRM_SELECT_OK_METHOD, "confirming"},

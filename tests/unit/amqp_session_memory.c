@@ -82,6 +82,11 @@ static int bind_queue(struct peer *peer, uint16_t channel)
     return session_queue_bind(peer->session, channel, "q", "e", "k", (whippet_bytes){0});
 }
 
+static int unbind_queue(struct peer *peer, uint16_t channel)
+{
+    return session_queue_unbind(peer->session, channel, "q", "e", "k", (whippet_bytes){0});
+}
+
 static int set_qos(struct peer *peer, uint16_t channel)
 {
     return session_qos(peer->session, channel, 100);
@@ -153,6 +158,11 @@ static void write_bind_ok(struct wire *wire, uint16_t channel)
     wire_method(wire, channel, AMQP_QUEUE_BIND_OK_METHOD, &(amqp_queue_bind_ok_t){0});
 }
 
+static void write_unbind_ok(struct wire *wire, uint16_t channel)
+{
+    wire_method(wire, channel, AMQP_QUEUE_UNBIND_OK_METHOD, &(amqp_queue_unbind_ok_t){0});
+}
+
 static void write_qos_ok(struct wire *wire, uint16_t channel)
 {
     wire_method(wire, channel, AMQP_BASIC_QOS_OK_METHOD, &(amqp_basic_qos_ok_t){0});
@@ -210,21 +220,14 @@ static const struct step {
     uint16_t channel;
     void (*answer)(struct wire *wire, uint16_t channel);
 } steps[] = {
-    {open_channel, 1, write_open_ok},
-    {declare_exchange, 1, write_exchange_ok},
-    {declare_queue, 1, write_queue_ok},
-    {bind_queue, 1, write_bind_ok},
-    {set_qos, 1, write_qos_ok},
-    {consume, 1, write_deliveries},
-    {ack, 1, write_nothing},
-    {cancel, 1, write_cancel_ok},
-    {open_channel, 2, write_open_ok},
-    {confirm, 2, write_select_ok},
-    {publish, 2, write_return},
-    {publish_begin, 2, write_nothing},
-    {publish_part, 2, write_nothing},
-    {consume, 1, write_brokers_cancel},
-    {close_channel, 1, write_close_ok},
+    {open_channel, 1, write_open_ok},   {declare_exchange, 1, write_exchange_ok},
+    {declare_queue, 1, write_queue_ok}, {bind_queue, 1, write_bind_ok},
+    {unbind_queue, 1, write_unbind_ok}, {set_qos, 1, write_qos_ok},
+    {consume, 1, write_deliveries},     {ack, 1, write_nothing},
+    {cancel, 1, write_cancel_ok},       {open_channel, 2, write_open_ok},
+    {confirm, 2, write_select_ok},      {publish, 2, write_return},
+    {publish_begin, 2, write_nothing},  {publish_part, 2, write_nothing},
+    {consume, 1, write_brokers_cancel}, {close_channel, 1, write_close_ok},
     {declare_queue, 2, write_close},
 };
 

@@ -161,6 +161,9 @@ Test(requests, a_name_over_255_bytes_is_invalid)
     cr_assert_eq(session_queue_bind(session, channel, longest, "e", "k", none), WHIPPET_E_INVALID);
     cr_assert_eq(session_queue_bind(session, channel, "q", longest, "k", none), WHIPPET_E_INVALID);
     cr_assert_eq(session_queue_bind(session, channel, "q", "e", longest, none), WHIPPET_E_INVALID);
+    cr_assert_eq(session_queue_unbind(session, channel, longest, "e", "k", none), WHIPPET_E_INVALID);
+    cr_assert_eq(session_queue_unbind(session, channel, "q", longest, "k", none), WHIPPET_E_INVALID);
+    cr_assert_eq(session_queue_unbind(session, channel, "q", "e", longest, none), WHIPPET_E_INVALID);
     cr_assert_eq(
         session_consume(session, channel, &(struct consumption){.queue = longest, .consumer_tag = "t"}),
         WHIPPET_E_INVALID);
@@ -172,6 +175,20 @@ Test(requests, a_name_over_255_bytes_is_invalid)
     cr_assert_eq(session_publish_begin(session, channel, longest, "k", no_properties, 1), WHIPPET_E_INVALID);
     peer_expect_nothing_sent(peer);
     cr_assert_eq(declare_queue(channel), 0, "a refused request leaves the channel as it was");
+}
+
+Test(requests, a_queue_is_unbound_as_described)
+{
+    struct buffer arguments = {0};
+    uint16_t channel = peer_open_channel(peer);
+    cr_assert(table_add_text(&arguments, bytes_of_text("x-match"), bytes_of_text("any")));
+    whippet_bytes entries = bytes_of(buffer_begin(&arguments), buffer_length(&arguments));
+    cr_assert_eq(session_queue_unbind(peer->session, channel, "orders", "events", "order.#", entries), 0);
+    amqp_queue_unbind_t *sent = peer_expect_method(peer, channel, AMQP_QUEUE_UNBIND_METHOD);
+    cr_assert(same(sent->queue, "orders") && same(sent->exchange, "events") &&
+              same(sent->routing_key, "order.#"));
+    cr_assert_eq(sent->arguments.num_entries, 1);
+    buffer_destroy(&arguments);
 }
 
 Test(requests, a_name_of_255_bytes_fits)
@@ -200,6 +217,11 @@ Test(requests, arguments_that_do_not_fit_a_frame_are_refused)
                                         &(struct queue_declaration){.queue = "q", .arguments = entries}),
                   0);
     cr_assert_neq(session_queue_bind(peer->session, channel, "q", "e", "k", entries), 0);
+    cr_assert_neq(session_queue_unbind(peer->session, channel, "q", "e", "k", entries), 0);
+    cr_assert_neq(session_exchange_declare(
+                      peer->session, channel,
+                      &(struct exchange_declaration){.exchange = "e", .type = "topic", .arguments = entries}),
+                  0);
     cr_assert_neq(
         session_consume(peer->session, channel,
                         &(struct consumption){.queue = "q", .consumer_tag = "t", .arguments = entries}),

@@ -189,6 +189,11 @@ static int do_bind(whippet_task *task)
     return channel_queue_bind(task, &self.channel, "q", "x", "key", (whippet_bytes){0}, seconds);
 }
 
+static int do_unbind(whippet_task *task)
+{
+    return channel_queue_unbind(task, &self.channel, "q", "x", "key", (whippet_bytes){0}, seconds);
+}
+
 static int do_qos(whippet_task *task)
 {
     return channel_qos(task, &self.channel, 10, seconds);
@@ -215,11 +220,12 @@ static int do_close(whippet_task *task)
     return channel_close(task, &self.channel, seconds);
 }
 
-static request *const REQUESTS[] = {do_declare, do_exchange, do_bind,   do_qos,
-                                    do_consume, do_cancel,   do_confirm};
-static const amqp_method_number_t METHODS[] = {
-    AMQP_QUEUE_DECLARE_METHOD, AMQP_EXCHANGE_DECLARE_METHOD, AMQP_QUEUE_BIND_METHOD,    AMQP_BASIC_QOS_METHOD,
-    AMQP_BASIC_CONSUME_METHOD, AMQP_BASIC_CANCEL_METHOD,     AMQP_CONFIRM_SELECT_METHOD};
+static request *const REQUESTS[] = {do_declare, do_exchange, do_bind,   do_unbind,
+                                    do_qos,     do_consume,  do_cancel, do_confirm};
+static const amqp_method_number_t METHODS[] = {AMQP_QUEUE_DECLARE_METHOD, AMQP_EXCHANGE_DECLARE_METHOD,
+                                               AMQP_QUEUE_BIND_METHOD,    AMQP_QUEUE_UNBIND_METHOD,
+                                               AMQP_BASIC_QOS_METHOD,     AMQP_BASIC_CONSUME_METHOD,
+                                               AMQP_BASIC_CANCEL_METHOD,  AMQP_CONFIRM_SELECT_METHOD};
 
 enum {
     REQUEST_COUNT = sizeof REQUESTS / sizeof REQUESTS[0]

@@ -72,6 +72,7 @@ enum channel_reply_kind {
     CHANNEL_EXCHANGE_DECLARED,
     CHANNEL_QUEUE_DECLARED, /* queue, message_count and consumer_count are filled */
     CHANNEL_QUEUE_BOUND,
+    CHANNEL_QUEUE_UNBOUND,
     CHANNEL_QOS_SET,
     CHANNEL_CONSUMING,
     CHANNEL_CONSUMER_CANCELLED, /* to session_cancel */
@@ -180,6 +181,7 @@ struct exchange_declaration {
     const char *type;
     bool passive;
     bool durable;
+    whippet_bytes arguments; /* encoded entries */
 };
 int session_exchange_declare(struct session *session, uint16_t channel,
                              const struct exchange_declaration *declaration);
@@ -196,6 +198,8 @@ int session_queue_declare(struct session *session, uint16_t channel,
                           const struct queue_declaration *declaration);
 int session_queue_bind(struct session *session, uint16_t channel, const char *queue, const char *exchange,
                        const char *routing_key, whippet_bytes arguments);
+int session_queue_unbind(struct session *session, uint16_t channel, const char *queue, const char *exchange,
+                         const char *routing_key, whippet_bytes arguments);
 
 /* Always for the consumers to come, never global (facts.md: quorum queues refuse that). */
 int session_qos(struct session *session, uint16_t channel, uint16_t prefetch);

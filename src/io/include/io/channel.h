@@ -46,6 +46,8 @@ int channel_queue_declare(whippet_task *task, struct channel *channel,
                           const struct queue_declaration *declaration, double seconds);
 int channel_queue_bind(whippet_task *task, struct channel *channel, const char *queue, const char *exchange,
                        const char *routing_key, whippet_bytes arguments, double seconds);
+int channel_queue_unbind(whippet_task *task, struct channel *channel, const char *queue, const char *exchange,
+                         const char *routing_key, whippet_bytes arguments, double seconds);
 int channel_qos(whippet_task *task, struct channel *channel, uint16_t prefetch, double seconds);
 int channel_consume(whippet_task *task, struct channel *channel, const struct consumption *consumption,
                     double seconds);
