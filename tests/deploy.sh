@@ -45,6 +45,16 @@ compose_holds_together() {
     "$python" tests/deploy/compose.py "$(bound_in_mebibytes)" "$(shutdown_in_seconds)" >"$work/check" || fail "docker-compose.yml"
 }
 
+# Prints the docker-compose that is here: 1.29, or v2, which is a program of its own as well. Neither needs an engine to read.
+docker_compose() {
+    command -v docker-compose || ls /usr/libexec/docker/cli-plugins/docker-compose /usr/lib/docker/cli-plugins/docker-compose 2>/dev/null
+}
+
+overrides_are_taken() {
+    mkdir "$work/compose"
+    "$python" tests/deploy/overrides.py "$1" "$work/compose" >"$work/check" || fail "the Compose files of docs/containers.md"
+}
+
 kubernetes_leaves_room() {
     local bound limit
     check deploy/kubernetes/base/whippet.json
@@ -172,6 +182,11 @@ unit_ends_the_worker_first() {
 }
 
 compose_holds_together
+if [ -n "$(docker_compose)" ]; then
+    overrides_are_taken "$(docker_compose | head -n 1)"
+else
+    echo "no docker-compose is here: the Compose files of docs/containers.md were not looked at"
+fi
 kubernetes_leaves_room
 holds_together deploy/kubernetes/base/*.yaml
 holds_together deploy/kubernetes/{base,keda,monitoring}/*.yaml
