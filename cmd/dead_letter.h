@@ -8,7 +8,7 @@
 
 struct dead_letter {
     struct list link;
-    struct message *message; /* owned; with an empty body when that was over the pass's limit */
+    struct message *message; /* owned; without its body, or its headers, when it is not whole */
     uint64_t body_size;
     struct dead_origin origin;
 };
@@ -17,7 +17,7 @@ struct dead_letter {
 struct dead_letter *dead_letter_create(struct message *message, uint64_t body_size, const char *queue);
 void dead_letter_destroy(struct dead_letter *letter);
 
-/* False: its body was left out. */
+/* False: its body was left out, or its headers were. No copy can be made of it. */
 static inline bool dead_letter_is_whole(const struct dead_letter *letter)
 {
     return letter->message->body.len == letter->body_size &&

@@ -16,7 +16,6 @@ enum {
     SAMPLE = 100,      /* letters looked at, unless told otherwise */
     REASONS_MAX = 8,   /* told apart */
     REASON_SIZE = 256, /* some are the names of exceptions' classes */
-    HEAD_BYTES = 4096, /* of a body: none is needed */
     QUEUE_NAME_MAX = 255,
     WIDTH_MAX = 60, /* columns of names; the line of a longer one is shifted */
 };
@@ -98,7 +97,6 @@ static int look_into(whippet_task *task, struct broker_link *link, const struct 
         .queue = row->queue,
         .filter = listing->request->filter,
         .look = sample < DEAD_LOOK_MAX ? sample : DEAD_LOOK_MAX,
-        .body_limit = listing->request->filter.match != NULL ? 64 << 20 : HEAD_BYTES,
         .hands = 1,
         .handle = look_at,
         .owner = row,

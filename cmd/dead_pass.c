@@ -8,6 +8,7 @@ enum {
     WINDOW = 1000,                      /* the prefetch; quorum queues allow 2,000 */
     HELD_MAX = WINDOW - DEAD_HANDS_MAX, /* letters that stay and are held: the window is never full of them */
     LETTER_BYTES_MAX = 32 * 1024 * 1024, /* beyond which nothing is read until half of it is handled */
+    BODY_MAX = 512 * 1024 * 1024,        /* RabbitMQ's own limit: what may have to be moved is read whole */
     AMQP_NOT_FOUND = 404,
 };
 
@@ -74,7 +75,7 @@ static void on_delivered(void *owner, struct message *message)
     arrive(owner, message, message->body.len);
 }
 
-/* Its body is left out. */
+/* Its body is left out, or its headers, which are larger than a frame. */
 static void on_oversized(void *owner, const struct oversized *oversized, bool complete)
 {
     const struct message *message = oversized->message;
@@ -297,7 +298,7 @@ static int begin(whippet_task *task, struct dead_pass *pass)
     error = channel_qos(task, &pass->channel, (uint16_t)(window < pass->target ? window : pass->target),
                         REQUEST_SECONDS);
     struct consumption consumption = {
-        .queue = pass->queue, .consumer_tag = "whippet-dead", .max_message_size = pass->body_limit};
+        .queue = pass->queue, .consumer_tag = "whippet-dead", .max_message_size = BODY_MAX};
     if (error == 0)
         error = channel_consume(task, &pass->channel, &consumption, REQUEST_SECONDS);
     return error == 0 ? 0 : request_failed(pass, error, "consuming");

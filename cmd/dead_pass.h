@@ -36,7 +36,6 @@ struct dead_pass {
     struct dead_filter filter;
     uint64_t limit;      /* matching letters to handle; 0: all */
     uint64_t look;       /* letters to look at, at most DEAD_LOOK_MAX, none of which is done; 0: no look */
-    uint64_t body_limit; /* bytes; longer bodies are left out */
     unsigned hands;      /* letters handled at once, 1 to DEAD_HANDS_MAX */
     double rate;         /* handled a second; 0: as fast as it goes */
     dead_pass_function *handle; /* for each letter that matches; may suspend */

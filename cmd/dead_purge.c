@@ -106,8 +106,6 @@ static int purge_all(whippet_task *task, struct broker_link *link, void *arg)
         .filter = request->filter,
         .limit = request->limit,
         .look = request->dry_run ? DEAD_LOOK_MAX : 0,
-        /* What stays may have to be moved, and that takes the whole of it. */
-        .body_limit = is_filtered(request) ? 512 * 1024 * 1024 : 4096,
         .hands = 1,
         .handle = purge_letter,
         .owner = purge,

@@ -12,8 +12,7 @@
 
 enum {
     SHOWN = 5,                   /* letters that stay, and why */
-    DESTINATIONS_MAX = 32,       /* told apart in the summary */
-    BODY_MAX = 512 * 1024 * 1024 /* RabbitMQ's own limit */
+    DESTINATIONS_MAX = 32, /* told apart in the summary */
 };
 
 static const double CONFIRM_SECONDS = 60;
@@ -246,7 +245,6 @@ static int replay_all(whippet_task *task, struct broker_link *link, void *arg)
         .filter = request->filter,
         .limit = request->limit,
         .look = request->dry_run ? DEAD_LOOK_MAX : 0,
-        .body_limit = BODY_MAX,
         .hands = request->dry_run ? 1 : DEAD_HANDS_MAX,
         .rate = request->dry_run ? 0 : request->rate,
         .handle = replay_letter,

@@ -9,8 +9,7 @@
 enum {
     SHOWN = 10,              /* letters, unless told otherwise */
     BODY_BYTES = 1024,       /* of a body */
-    VALUE_BYTES = 1024,      /* of a header */
-    BODY_READ_MAX = 64 << 20 /* bytes of body that are read at all */
+    VALUE_BYTES = 1024, /* of a header */
 };
 
 /* --- Typed values, for people and as JSON ---------------------------------------------------------------*/
@@ -295,7 +294,6 @@ static int show(whippet_task *task, struct broker_link *link, void *arg)
         .filter = request->filter,
         .limit = limit,
         .look = filtered || limit > DEAD_LOOK_MAX ? DEAD_LOOK_MAX : limit,
-        .body_limit = BODY_READ_MAX,
         .hands = 1,
         .handle = show_letter,
         .owner = arg,

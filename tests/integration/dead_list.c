@@ -175,7 +175,6 @@ Test(dead_letters, with_a_body_that_is_no_text_are_dumped)
     assert_says("\"body_base64\":\"AAEC/0E=\"");
 }
 
-/* Four times what `list` and `purge` take of a body. */
 Test(dead_letters, that_are_large_are_listed_shown_and_purged)
 {
     static char body[16 * 1024];
@@ -197,8 +196,12 @@ Test(dead_letters, that_are_large_are_listed_shown_and_purged)
 
 Test(dead_letters, survive_being_looked_at_more_often_than_the_delivery_limit)
 {
+    enum {
+        SMALL = 5,
+        COUNT = 2 * SMALL
+    };
     const char *dead_queue = stage_name("dead");
-    unsigned char seen[5] = {0};
+    unsigned char seen[COUNT] = {0};
 
     broker_eval(
         stage_broker(),
@@ -206,12 +209,15 @@ Test(dead_letters, survive_being_looked_at_more_often_than_the_delivery_limit)
         "[{<<\"x-queue-type\">>, longstr, <<\"quorum\">>}, {<<\"x-delivery-limit\">>, long, 5}], none, "
         "<<\"test\">>), ok",
         dead_queue);
-    client_send_many(stage_client(), dead_queue, 5);
-    for (int i = 0; i < 12; i++)
+    client_send_numbered(stage_client(), dead_queue, 0, SMALL, 10);
+    client_send_numbered(stage_client(), dead_queue, SMALL, SMALL, 100 * 1000);
+    for (int i = 0; i < 6; i++) {
         assert_dead(DONE, "list", dead_queue, NULL, NULL);
-    letters_await(dead_queue, 5);
-    letters_take_all(dead_queue, seen, 5);
-    for (unsigned i = 0; i < 5; i++)
+        assert_dead(DONE, "purge", dead_queue, "--dry-run", NULL);
+    }
+    letters_await(dead_queue, COUNT);
+    letters_take_all(dead_queue, seen, COUNT);
+    for (unsigned i = 0; i < COUNT; i++)
         cr_assert_eq(seen[i], 1, "message %u is there %u times", i, seen[i]);
 }
 
