@@ -269,6 +269,15 @@ static int request_failed(struct dead_pass *pass, int error, const char *doing)
                        why->error != 0 ? why->text : whippet_error_text(error));
 }
 
+/* How many letters are to be met. */
+static uint64_t find_target(const struct dead_pass *pass)
+{
+    uint64_t target = pass->ready;
+    if (pass->look > 0 && pass->look < target)
+        target = pass->look;
+    return pass->among > 0 && pass->among < target ? pass->among : target;
+}
+
 /* How many letters are ready in the queue. */
 static int count_ready(whippet_task *task, struct dead_pass *pass, uint64_t *ready)
 {
@@ -287,7 +296,7 @@ static int begin(whippet_task *task, struct dead_pass *pass)
     error = count_ready(task, pass, &pass->ready);
     if (error != 0)
         return request_failed(pass, error, "looking for the queue");
-    pass->target = pass->look > 0 && pass->look < pass->ready ? pass->look : pass->ready;
+    pass->target = find_target(pass);
     if (pass->target == 0)
         return 0;
     uint64_t window = pass->look > 0 ? pass->look : WINDOW;

@@ -13,8 +13,7 @@ static const double REQUEST_SECONDS = 10;
 struct purge {
     const struct dead_request *request;
     struct progress progress;
-    uint64_t ready; /* messages in the queue when it was asked */
-    bool counted;
+    uint64_t asked_about; /* messages in the queue when it was asked; 0: it was not */
 };
 
 /* --- Asking ---------------------------------------------------------------------------------------------*/
@@ -35,8 +34,7 @@ static int count(whippet_task *task, struct broker_link *link, void *arg)
         nothing.missing = channel.closed_code == 404;
         return dead_report_failure(purge->request, &nothing);
     }
-    purge->ready = channel.reply.message_count;
-    purge->counted = true;
+    purge->asked_about = channel.reply.message_count;
     channel_close(task, &channel, REQUEST_SECONDS);
     return EXIT_DONE;
 }
@@ -51,7 +49,7 @@ static bool confirm(const struct purge *purge)
 {
     char answer[16] = "";
     fprintf(stderr, "Delete %s%" PRIu64 " messages of \"%s\" for good? [y/N] ",
-            is_filtered(purge->request) ? "what matches of the " : "the ", purge->ready,
+            is_filtered(purge->request) ? "what matches of the " : "the ", purge->asked_about,
             purge->request->queues[0]);
     fflush(stderr);
     if (fgets(answer, sizeof answer, stdin) == NULL)
@@ -60,19 +58,21 @@ static bool confirm(const struct purge *purge)
     return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0;
 }
 
-/* EXIT_DONE: go on. */
+/* EXIT_DONE: go on, unless there is nothing that it could be asked about. */
 static int ask(struct purge *purge)
 {
     const struct dead_request *request = purge->request;
-    if (request->yes || request->dry_run)
-        return EXIT_DONE;
     if (isatty(STDIN_FILENO) != 1) {
         fprintf(stderr, "whippet dead purge: nobody can be asked here; --yes deletes without a question\n");
         return EXIT_USAGE;
     }
     int code = broker_link_run(request->command, request->brokers, count, purge);
-    if (code != EXIT_DONE || !purge->counted)
-        return code != EXIT_DONE ? code : EXIT_FAILED;
+    if (code != EXIT_DONE)
+        return code;
+    if (purge->asked_about == 0) {
+        printf("0 of 0 messages deleted\n");
+        return EXIT_DONE;
+    }
     if (confirm(purge))
         return EXIT_DONE;
     fprintf(stderr, "nothing was deleted\n");
@@ -90,7 +90,8 @@ static enum dead_fate purge_letter(whippet_task *task, struct dead_pass *pass,
     if (purge->request->dry_run)
         return DEAD_STAYS;
     if (purge->progress.total == 0 && !purge->request->quiet)
-        progress_begin(&purge->progress, "deleted", pass->ready);
+        progress_begin(&purge->progress, "deleted",
+                       pass->among > 0 && pass->among < pass->ready ? pass->among : pass->ready);
     if (!purge->request->quiet)
         progress_update(&purge->progress, pass->done + 1);
     return DEAD_DONE;
@@ -105,6 +106,7 @@ static int purge_all(whippet_task *task, struct broker_link *link, void *arg)
         .queue = request->queues[0],
         .filter = request->filter,
         .limit = request->limit,
+        .among = purge->asked_about,
         .look = request->dry_run ? DEAD_LOOK_MAX : 0,
         .hands = 1,
         .handle = purge_letter,
@@ -128,8 +130,9 @@ static int purge_all(whippet_task *task, struct broker_link *link, void *arg)
 int dead_purge(const struct dead_request *request)
 {
     struct purge purge = {.request = request};
-    int code = ask(&purge);
-    if (code != EXIT_DONE)
+    bool asks = !request->yes && !request->dry_run;
+    int code = asks ? ask(&purge) : EXIT_DONE;
+    if (code != EXIT_DONE || (asks && purge.asked_about == 0))
         return code;
     return broker_link_run(request->command, request->brokers, purge_all, &purge);
 }

@@ -48,15 +48,18 @@ Test(dead_letters, that_match_are_purged_and_the_others_stay)
     letters_await(dead_queue, 0);
 }
 
-/* Runs purge on a terminal whose user answers so. */
-static int purge_answering(const char *queue, const char *answer)
+/* Runs purge on a terminal whose user answers so, after `late` letters more have come. */
+static int purge_answering(const char *queue, const char *answer, unsigned late)
 {
-    int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), descriptor = dead_open_output(), user, status;
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), descriptor = dead_open_output(), user;
 
     cr_assert(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0, "%s", strerror(errno));
     user = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    pid_t child = dead_start(user, descriptor, "purge", queue, NULL, NULL);
+    await(15, (dead_peek_output(descriptor), strstr(dead_output, "[y/N] ") != NULL), "the question");
+    client_send_numbered(stage_client(), queue, 100, late, 10);
     cr_assert_eq(write(terminal, answer, strlen(answer)), (ssize_t)strlen(answer));
-    status = command_wait(dead_start(user, descriptor, "purge", queue, NULL, NULL));
+    int status = command_wait(child);
     dead_read_output(descriptor);
     close(user);
     close(terminal);
@@ -68,9 +71,20 @@ Test(dead_letters, are_purged_on_a_terminal_when_its_user_says_yes)
     const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
 
     letters_send(queue, dead_queue, 4);
-    cr_assert_eq(purge_answering(dead_queue, "n\n"), FAILED, "%s", dead_output);
+    cr_assert_eq(purge_answering(dead_queue, "n\n", 0), FAILED, "%s", dead_output);
     assert_says("Delete the 4 messages of ");
     letters_await(dead_queue, 4);
-    cr_assert_eq(purge_answering(dead_queue, "y\n"), DONE, "%s", dead_output);
+    cr_assert_eq(purge_answering(dead_queue, "y\n", 0), DONE, "%s", dead_output);
     letters_await(dead_queue, 0);
+}
+
+Test(dead_letters, that_come_while_it_is_asked_are_not_purged)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    letters_send(queue, dead_queue, 3);
+    cr_assert_eq(purge_answering(dead_queue, "y\n", 20), DONE, "%s", dead_output);
+    assert_says("Delete the 3 messages of ");
+    assert_says("3 of 23 messages deleted");
+    letters_await(dead_queue, 20);
 }

@@ -19,11 +19,16 @@ int dead_open_output(void)
     return descriptor;
 }
 
-void dead_read_output(int descriptor)
+void dead_peek_output(int descriptor)
 {
     ssize_t length = pread(descriptor, dead_output, sizeof dead_output - 1, 0);
 
     dead_output[length > 0 ? length : 0] = '\0';
+}
+
+void dead_read_output(int descriptor)
+{
+    dead_peek_output(descriptor);
     close(descriptor);
 }
 

@@ -30,8 +30,9 @@ int dead(const char *verb, const char *queue, const char *first, const char *sec
 pid_t dead_start(int input, int descriptor, const char *verb, const char *queue, const char *first,
                  const char *second);
 
-/* A file for its output, and what is in there, to `dead_output`; the second closes it. */
+/* A file for its output, and what is in there, to `dead_output`; the last closes it. */
 int dead_open_output(void);
+void dead_peek_output(int descriptor);
 void dead_read_output(int descriptor);
 
 #define assert_dead(expected, ...)                                                                           \
