@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum {
-    SHOWN = 5,                   /* letters that stay, and why */
+    SHOWN = 5,             /* letters that stay, and why */
     DESTINATIONS_MAX = 32, /* told apart in the summary */
 };
 
@@ -134,10 +134,13 @@ static int publish(whippet_task *task, struct dead_pass *pass, const struct dead
     return error;
 }
 
-/* What the broker refuses of one letter says nothing of the next. Anything else does: the channel is gone, or
- * there is no answer. */
-static bool concerns_all(int error)
+/* What the broker refuses of one letter says nothing of the next, not even where it closes the channel for
+ * that: it does so when an exchange is missing or forbidden, and when a body is over its limit. Anything else
+ * does: the connection is gone, or there is no answer. */
+static bool concerns_all(const struct broker_link *link, int error)
 {
+    if (error == WHIPPET_E_CLOSED)
+        return link->lost || connection_session(link->publish) == NULL;
     return error != WHIPPET_E_UNROUTABLE && error != WHIPPET_E_NACKED && error != WHIPPET_E_LIMIT &&
            error != WHIPPET_E_INVALID;
 }
@@ -158,7 +161,7 @@ static enum dead_fate replay_letter(whippet_task *task, struct dead_pass *pass,
         return DEAD_STAYS;
     }
     int error = publish(task, pass, letter, &to, &failure);
-    if (error != 0 && concerns_all(error)) {
+    if (error != 0 && concerns_all(pass->link, error)) {
         if (pass->failure.error == 0)
             pass->failure = failure;
         return DEAD_FATAL;

@@ -170,6 +170,42 @@ Test(dead_letters, stay_where_their_queue_is_gone_and_are_named)
     letters_await(dead_queue, 2);
 }
 
+static void send_published_to(const char *dead_queue, const char *id, const char *exchange,
+                              const char *routing_key)
+{
+    const struct letter_header headers[] = {{"whippet-reason", "rejected"},
+                                            {"whippet-queue", routing_key},
+                                            {"whippet-exchange", exchange},
+                                            {"whippet-routing-key", routing_key},
+                                            {NULL, NULL}};
+
+    letter_send(dead_queue, id, headers, amqp_cstring_bytes("x"));
+}
+
+/* The broker closes the channel on which others wait for their confirms. */
+Test(dead_letters, stay_where_their_exchange_is_gone_and_the_others_go_back)
+{
+    enum {
+        COUNT = 300
+    };
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    char id[16];
+
+    client_declare(stage_client(), queue, "classic");
+    client_declare(stage_client(), dead_queue, "classic");
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(id, sizeof id, "%d", i);
+        send_published_to(dead_queue, id, i == 0 ? stage_name("gone") : "", queue);
+    }
+    assert_dead(FAILED, "replay", dead_queue, "--exchange", NULL);
+    assert_says("stays: message 0: ");
+    assert_says("no exchange 'gone-");
+    assert_says("299 replayed of 300 messages");
+    assert_says("1 that were meant stay");
+    letters_await(queue, COUNT - 1);
+    letters_await(dead_queue, 1);
+}
+
 Test(dead_letters, stay_where_their_queue_is_full)
 {
     const char *queue = stage_name("full"), *dead_queue = stage_name("dead");
