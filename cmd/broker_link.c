@@ -59,6 +59,8 @@ static void on_interrupt(void *owner)
     if (link->interrupted)
         _exit(EXIT_FAILED);
     link->interrupted = true;
+    if (link->connecting > 0)
+        waiter_wake(&link->ready, WHIPPET_E_CANCELLED);
     tell(link);
 }
 
@@ -101,7 +103,11 @@ static int link_main(whippet_task *task, void *arg)
 {
     struct broker_link *link = arg;
     int error = waiter_wait(task, &link->ready, INFINITY, "connecting");
-    if (error == 0) {
+    if (link->interrupted) {
+        link->code = EXIT_FAILED;
+        fprintf(stderr, "whippet %s: interrupted before the broker had answered; nothing was done\n",
+                link->command);
+    } else if (error == 0) {
         link->code = link->function(task, link, link->arg);
     } else {
         link->code = EXIT_BROKER;
@@ -125,9 +131,9 @@ static bool start(struct broker_link *link)
     if (link->consume == NULL || link->publisher == NULL)
         return false;
     task_start(loop_scheduler(link->loop), link_main, link, INFINITY, NULL, NULL, &started);
-    return started && publisher_start(link->publisher) && connection_start(link->consume) &&
-           connection_start(link->publish) && loop_on_signal(link->loop, SIGINT, on_interrupt, link) &&
-           loop_on_signal(link->loop, SIGTERM, on_interrupt, link);
+    return started && loop_on_signal(link->loop, SIGINT, on_interrupt, link) &&
+           loop_on_signal(link->loop, SIGTERM, on_interrupt, link) && publisher_start(link->publisher) &&
+           connection_start(link->consume) && connection_start(link->publish);
 }
 
 int broker_link_run(const char *command, const struct brokers *brokers, broker_link_function *function,

@@ -303,7 +303,8 @@ static int begin(whippet_task *task, struct dead_pass *pass)
     /* What is prefetched and not handled goes back, and is counted as delivered: no more than is wanted. */
     if (pass->limit > 0 && pass->filter.match == NULL && pass->filter.reason == NULL && pass->limit < window)
         window = pass->limit;
-    pass->hold_max = pass->look > 0 ? pass->look : HELD_MAX;
+    if (!pass->stopping)
+        pass->hold_max = pass->look > 0 ? pass->look : HELD_MAX;
     error = channel_qos(task, &pass->channel, (uint16_t)(window < pass->target ? window : pass->target),
                         REQUEST_SECONDS);
     struct consumption consumption = {
@@ -473,7 +474,9 @@ int dead_pass_run(whippet_task *task, struct dead_pass *pass)
     pass->flush.function = on_flush;
     pass->link->changed = on_changed;
     pass->link->owner = pass;
-    if (begin(task, pass) == 0 && pass->target > 0)
+    if (pass->link->lost || pass->link->interrupted)
+        on_changed(pass);
+    if (!pass->stopping && begin(task, pass) == 0 && pass->target > 0)
         work(task, pass);
     end(task, pass);
     pass->link->changed = NULL;

@@ -34,11 +34,11 @@ struct dead_pass {
     struct broker_link *link;
     const char *queue;
     struct dead_filter filter;
-    uint64_t limit;      /* matching letters to handle; 0: all */
-    uint64_t among;      /* letters to meet at most; 0: all that are there when it begins */
-    uint64_t look;       /* letters to look at, at most DEAD_LOOK_MAX, none of which is done; 0: no look */
-    unsigned hands;      /* letters handled at once, 1 to DEAD_HANDS_MAX */
-    double rate;         /* handled a second; 0: as fast as it goes */
+    uint64_t limit; /* matching letters to handle; 0: all */
+    uint64_t among; /* letters to meet at most; 0: all that are there when it begins */
+    uint64_t look;  /* letters to look at, at most DEAD_LOOK_MAX, none of which is done; 0: no look */
+    unsigned hands; /* letters handled at once, 1 to DEAD_HANDS_MAX */
+    double rate;    /* handled a second; 0: as fast as it goes */
     dead_pass_function *handle; /* for each letter that matches; may suspend */
     void *owner;
 

@@ -36,7 +36,7 @@ static int count(whippet_task *task, struct broker_link *link, void *arg)
     }
     purge->asked_about = channel.reply.message_count;
     channel_close(task, &channel, REQUEST_SECONDS);
-    return EXIT_DONE;
+    return link->interrupted ? EXIT_FAILED : EXIT_DONE;
 }
 
 static bool is_filtered(const struct dead_request *request)

@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 enum {
-    SHOWN = 10,              /* letters, unless told otherwise */
-    BODY_BYTES = 1024,       /* of a body */
+    SHOWN = 10,         /* letters, unless told otherwise */
+    BODY_BYTES = 1024,  /* of a body */
     VALUE_BYTES = 1024, /* of a header */
 };
 

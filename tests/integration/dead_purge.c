@@ -1,8 +1,11 @@
 /* whippet dead purge against a real broker. */
 #include "command.h"
 #include "dead_letters.h"
+#include "proxy.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -87,4 +90,26 @@ Test(dead_letters, that_come_while_it_is_asked_are_not_purged)
     assert_says("Delete the 3 messages of ");
     assert_says("3 of 23 messages deleted");
     letters_await(dead_queue, 20);
+}
+
+/* The handshake takes several seconds; what is told meanwhile holds for what would come after it. */
+Test(dead_letters, are_not_purged_when_it_is_interrupted_while_it_connects)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    struct proxy *proxy = proxy_start(stage_broker()->port);
+    int descriptor = dead_open_output();
+    char url[BROKER_URL_SIZE];
+
+    letters_send(queue, dead_queue, 3);
+    proxy_say(proxy, "delay 500");
+    snprintf(url, sizeof url, "amqp://guest:guest@127.0.0.1:%s/", proxy_port(proxy));
+    pid_t child = dead_start_at(url, -1, descriptor, "purge", dead_queue, "--yes");
+    await(15, proxy_status(proxy).accepted > 0, "a connection");
+    kill(child, SIGINT);
+    int status = command_wait(child);
+    dead_read_output(descriptor);
+    cr_assert_eq(status, FAILED, "exit status %d: %s", status, dead_output);
+    assert_says("interrupted before the broker had answered; nothing was done");
+    letters_await(dead_queue, 3);
+    proxy_end(proxy);
 }

@@ -32,6 +32,14 @@ void dead_read_output(int descriptor)
     close(descriptor);
 }
 
+pid_t dead_start_at(const char *url, int input, int descriptor, const char *verb, const char *queue,
+                    const char *option)
+{
+    const char *arguments[] = {getenv("WHIPPET_PROGRAM"), "dead", "--url", url, verb, queue, option, NULL};
+
+    return command_start(arguments, input, descriptor, descriptor);
+}
+
 pid_t dead_start(int input, int descriptor, const char *verb, const char *queue, const char *first,
                  const char *second)
 {

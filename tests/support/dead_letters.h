@@ -30,6 +30,10 @@ int dead(const char *verb, const char *queue, const char *first, const char *sec
 pid_t dead_start(int input, int descriptor, const char *verb, const char *queue, const char *first,
                  const char *second);
 
+/* The same on the broker of that URL. */
+pid_t dead_start_at(const char *url, int input, int descriptor, const char *verb, const char *queue,
+                    const char *option);
+
 /* A file for its output, and what is in there, to `dead_output`; the last closes it. */
 int dead_open_output(void);
 void dead_peek_output(int descriptor);
