@@ -23,10 +23,11 @@ fail() {
     exit 1
 }
 
-# check FILE: leaves in $work/check what `whippet check` says of it, with a password where the secret would be.
+# check FILE [CHANGE]: leaves in $work/check what `whippet check` says of it, with a password where the secret would be. CHANGE
+# is sed's, for what is not here.
 check() {
     echo secret >"$work/password"
-    sed 's|"/run/secrets/[^"]*"|"'"$work"'/password"|' "$1" >"$work/whippet.json"
+    sed -e "${2:-}" -e 's|"/run/secrets/[^"]*"|"'"$work"'/password"|' "$1" >"$work/whippet.json"
     AMQP_URL=amqp://whippet@rabbitmq/ "$program" check -c "$work/whippet.json" >"$work/check" 2>&1 || fail "$1 is not valid"
 }
 
@@ -55,9 +56,10 @@ overrides_are_taken() {
     "$python" tests/deploy/overrides.py "$1" "$work/compose" >"$work/check" || fail "the Compose files of docs/containers.md"
 }
 
+# kubernetes_leaves_room FILE [CHANGE]
 kubernetes_leaves_room() {
     local bound limit
-    check deploy/kubernetes/base/whippet.json
+    check "$@"
     bound=$(bound_in_mebibytes)
     limit=$(sed -nE '/limits:/,$s/^ +memory: ([0-9]+)Mi$/\1/p' deploy/kubernetes/base/deployment.yaml)
     [ "${limit:-0}" -gt "${bound:-99999}" ] || fail "deployment.yaml allows '$limit' MiB, and needs up to '$bound'"
@@ -68,20 +70,21 @@ kustomize_is_here() {
     kubectl kustomize --help >/dev/null 2>&1 && ! kubectl kustomize deploy/kubernetes/base 2>&1 | grep -q 'unknown field'
 }
 
-# holds_together FILE…: what the YAML says, of one or more kustomizations.
+# holds_together FOLDER FILE…: what the YAML says, of one or more kustomizations, with the configuration in the folder.
 holds_together() {
-    "$python" tests/deploy/kubernetes.py deploy/kubernetes/base/whippet.json "$@" >"$work/check" || fail "Kubernetes: $*"
+    "$python" tests/deploy/kubernetes.py "deploy/kubernetes/$1/whippet.json" "${@:2}" >"$work/check" || fail "Kubernetes: $*"
 }
 
 kustomize_renders() {
     local folder
-    for folder in base keda monitoring; do
-        kubectl kustomize deploy/kubernetes/$folder >"$work/$folder.yaml" 2>"$work/check" || fail "kustomize: $folder"
+    for folder in base keda monitoring overlays/example; do
+        mkdir -p "$work/$folder"
+        kubectl kustomize deploy/kubernetes/$folder >"$work/$folder/all.yaml" 2>"$work/check" || fail "kustomize: $folder"
     done
-    holds_together "$work/base.yaml"
-    holds_together "$work/keda.yaml" "$work/monitoring.yaml"
-    grep -q '"password_file": "/run/secrets/amqp/password"' "$work/base.yaml" || fail "base has not its configuration"
-    ! grep -q 'replicas:' "$work/keda.yaml" || fail "each apply of keda sets the number of pods back"
+    holds_together base "$work/base/all.yaml"
+    holds_together base "$work/keda/all.yaml" "$work/monitoring/all.yaml"
+    holds_together overlays/example "$work/overlays/example/all.yaml"
+    ! grep -q 'replicas:' "$work/keda/all.yaml" || fail "each apply of keda sets the number of pods back"
 }
 
 # What docs/operations.md makes a PrometheusRule of the alerts with.
@@ -187,9 +190,10 @@ if [ -n "$(docker_compose)" ]; then
 else
     echo "no docker-compose is here: the Compose files of docs/containers.md were not looked at"
 fi
-kubernetes_leaves_room
-holds_together deploy/kubernetes/base/*.yaml
-holds_together deploy/kubernetes/{base,keda,monitoring}/*.yaml
+kubernetes_leaves_room deploy/kubernetes/base/whippet.json
+kubernetes_leaves_room deploy/kubernetes/overlays/example/whippet.json 's/"thumbs"/"log"/; /"ca"/d'
+holds_together base deploy/kubernetes/base/*.yaml
+holds_together base deploy/kubernetes/{base,keda,monitoring}/*.yaml
 unit_ends_the_worker_first
 if systemd_is_here; then
     unit_is_hardened

@@ -7,6 +7,7 @@ The files hold one or more objects each; WHIPPET_JSON is the configuration that 
 """
 import json
 import sys
+import urllib.parse
 
 import yaml
 
@@ -81,6 +82,25 @@ def check_grace(pod, container, configuration):
         expect(timeout <= shutdown, f"an attempt of {queue['name']} may take {timeout} s, and is cancelled after {shutdown}")
 
 
+def check_configuration(pod, objects, configuration):
+    """What kustomize has made of it: the pods read the file that the folder has."""
+    for each in objects:
+        if each["kind"] == "ConfigMap":
+            expect(json.loads(each["data"]["whippet.json"]) == configuration, "the ConfigMap holds another configuration")
+            names = [look_up(volume, "configMap.name") for volume in pod["volumes"]]
+            expect(each["metadata"]["name"] in names, f"the pods read {names}, not the ConfigMap that there is")
+
+
+def check_policy(objects, configuration):
+    """It is about the workers, and lets them go where the configuration says."""
+    policy = the_only(objects, "NetworkPolicy")
+    labels = look_up(the_only(objects, "Deployment"), "spec.template.metadata.labels") or {}
+    expect(selects(look_up(policy, "spec.podSelector"), labels), "the NetworkPolicy does not select the pods")
+    ports = [port["port"] for rule in look_up(policy, "spec.egress") for port in rule["ports"]]
+    wanted = urllib.parse.urlparse(configuration["amqp"]["url"]).port
+    expect({wanted, 53} <= set(ports), f"RabbitMQ is at port {wanted}, and the NetworkPolicy opens {ports}")
+
+
 def check_secrets(objects):
     """A Secret among them would set the user's own back, at each apply."""
     expect(all(each["kind"] != "Secret" for each in objects), "there is a Secret")
@@ -140,7 +160,10 @@ def main(configuration_file, files):
     check_probes(container)
     check_restricted(pod, container)
     check_grace(pod, container, configuration)
+    check_configuration(pod, objects, configuration)
     check_secrets(objects)
+    if "NetworkPolicy" in kinds:
+        check_policy(objects, configuration)
     if "ScaledObject" in kinds:
         check_growing(objects, configuration)
     if "PodMonitor" in kinds:
