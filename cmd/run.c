@@ -23,7 +23,9 @@
 struct service {
     struct worker *worker;
     struct service_manager manager;
-    const char *file; /* as -c names it; NULL: the usual one */
+    struct admin *admin;              /* NULL: there is to be none, and so no poller either */
+    struct management_poller *poller; /* NULL: nothing was to be asked yet */
+    const char *file;                 /* as -c names it; NULL: the usual one */
     bool stopping;
 };
 
@@ -48,9 +50,30 @@ static void on_usr1(void *owner)
     worker_log_in_flight(service->worker);
 }
 
+/* So that it asks what the configuration says: of the broker's virtual host, as the broker's user, where
+ * nothing else is said. Where nobody looks at what it would tell, there is none. */
+static void direct_poller(struct service *service, const struct config *config,
+                          struct whippet_failure *failure)
+{
+    const struct management_access access = management_access_configured(config);
+    double interval = config->management.interval;
+    if (service->poller != NULL)
+        management_poller_change(service->poller, &access, interval, failure);
+    else if (service->admin != NULL && access.url != NULL)
+        service->poller = management_poller_start(&access, interval, worker_stats(service->worker), failure);
+}
+
+static void redirect_poller(struct service *service, const struct config *config)
+{
+    struct whippet_failure failure = {0};
+    direct_poller(service, config, &failure);
+    if (failure.error != 0)
+        log_event(WHIPPET_ERROR, NULL, "management: not reloaded, the rest is: %s", failure.text);
+}
+
 static void on_hangup(void *owner)
 {
-    const struct service *service = owner;
+    struct service *service = owner;
     struct config_errors errors = {0};
     if (service->stopping) {
         log_event(WHIPPET_INFO, NULL, "not reloaded: the worker is stopping");
@@ -60,6 +83,7 @@ static void on_hangup(void *owner)
     struct config *config = config_load(service->file, &errors);
     if (config != NULL && worker_reload(service->worker, config, &errors)) {
         configuration_apply_log(config);
+        redirect_poller(service, config);
     } else {
         configuration_log_errors(&errors, service->file);
         log_event(
@@ -90,17 +114,17 @@ static int fail_internally(const char *what)
     return EXIT_INTERNAL;
 }
 
-static int serve(struct loop *loop, struct worker *worker, const char *file, double stall_limit)
+static int serve(struct loop *loop, struct service *service, double stall_limit)
 {
-    struct service service = {.worker = worker, .file = file};
+    struct worker *worker = service->worker;
     struct guard guard;
-    if (!watch_signals(loop, &service) || !worker_start(worker) ||
-        !service_manager_begin(&service.manager, loop, worker_stats(worker)))
+    if (!watch_signals(loop, service) || !worker_start(worker) ||
+        !service_manager_begin(&service->manager, loop, worker_stats(worker)))
         return fail_internally("out of memory at start");
     guard_begin(&guard, loop, worker, stall_limit);
     loop_run(loop);
     guard_end(&guard);
-    service_manager_end(&service.manager);
+    service_manager_end(&service->manager);
     worker_log_summary(worker);
     if (!worker_has_ended(worker)) {
         /* A task that does not end can't be taken apart; the broker has its message back. */
@@ -134,20 +158,14 @@ static struct admin *start_admin(struct worker *worker, const struct config *con
     return admin;
 }
 
-/* NULL where nobody looks at what it would tell, or asks for it. The configuration that the worker was
- * started with must outlive it. */
-static struct management_poller *start_poller(struct worker *worker, const struct config *config,
-                                              struct config_errors *errors)
+static void start_observers(struct service *service, const struct config *config,
+                            struct config_errors *errors)
 {
-    struct whippet_failure failure;
-    if (config->management.url == NULL || config->admin_listen.host == NULL)
-        return NULL;
-    const struct management_access access = management_access_configured(config);
-    struct management_poller *poller =
-        management_poller_start(&access, config->management.interval, worker_stats(worker), &failure);
-    if (poller == NULL)
+    struct whippet_failure failure = {0};
+    service->admin = start_admin(service->worker, config, errors);
+    direct_poller(service, config, &failure);
+    if (failure.error != 0)
         config_errors_add(errors, config, "management", "%s", failure.text);
-    return poller;
 }
 
 /* A thousand requests at once are a thousand connections. That systems allow 1024 descriptors unless asked is
@@ -174,8 +192,9 @@ static int run(const struct config *config, const char *file)
     int code = EXIT_CONFIGURATION;
     bool traces_ended = true;
     struct worker *worker = worker_create(loop, config, WHIPPET_VERSION, &errors);
-    struct admin *admin = worker != NULL ? start_admin(worker, config, &errors) : NULL;
-    struct management_poller *poller = admin != NULL ? start_poller(worker, config, &errors) : NULL;
+    struct service service = {.worker = worker, .file = file};
+    if (worker != NULL)
+        start_observers(&service, config, &errors);
     if (errors.count > 0) {
         configuration_report(&errors, config->file);
     } else {
@@ -183,11 +202,11 @@ static int run(const struct config *config, const char *file)
                   WHIPPET_COMMIT, config->queue_count, config->queue_count == 1 ? "" : "s", (long)getpid());
         struct tracing tracing;
         tracing_begin(&tracing, worker);
-        code = serve(loop, worker, file, config->stall_limit);
+        code = serve(loop, &service, config->stall_limit);
         traces_ended = tracing_end(&tracing);
     }
-    management_poller_stop(poller);
-    admin_stop(admin);
+    management_poller_stop(service.poller);
+    admin_stop(service.admin);
     if (!traces_ended)
         _exit(code);
     worker_destroy(worker);

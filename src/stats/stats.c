@@ -202,16 +202,30 @@ void stats_set_broker(struct stats *stats, const char *queue, const struct broke
     pthread_mutex_unlock(&stats->lock);
 }
 
-void stats_set_management(struct stats *stats, const char *error)
+static void forget_figures(struct stats *stats)
 {
-    shared_text_set(&stats->management.error, error != NULL ? error : "");
-    atomic_store_explicit(&stats->management.up, error == NULL, memory_order_release);
-    if (error == NULL)
-        return;
     pthread_mutex_lock(&stats->lock);
     list_each (link, &stats->queues)
         set_figures(&list_entry(link, struct queue_stats, link)->broker, NULL);
     pthread_mutex_unlock(&stats->lock);
+}
+
+void stats_begin_management(struct stats *stats, const char *where)
+{
+    struct management_stats *management = &stats->management;
+    atomic_store_explicit(&management->up, false, memory_order_release);
+    shared_text_set(&management->where, where != NULL ? where : "");
+    shared_text_set(&management->error, "");
+    forget_figures(stats);
+    atomic_store_explicit(&management->asked, where != NULL, memory_order_release);
+}
+
+void stats_set_management(struct stats *stats, const char *error)
+{
+    shared_text_set(&stats->management.error, error != NULL ? error : "");
+    atomic_store_explicit(&stats->management.up, error == NULL, memory_order_release);
+    if (error != NULL)
+        forget_figures(stats);
 }
 
 void loop_stats_tick(struct loop_stats *loop, double now, double lag)

@@ -40,10 +40,11 @@ static void note_connection_key(void *owner, const char *path)
         append_key(owner, path);
 }
 
-/* processor_path shows in the plugins that are found by it. */
+/* processor_path shows in the plugins that are found by it, and management is for who owns the worker. */
 static void note_restart_key(void *owner, const char *path)
 {
-    static const char *const APPLIED[] = {"amqp", "log", "shutdown_timeout", "processor_path", "$schema"};
+    static const char *const APPLIED[] = {"amqp",      "log",        "shutdown_timeout", "processor_path",
+                                          "max_tasks", "management", "$schema"};
     for (size_t i = 0; i < sizeof APPLIED / sizeof APPLIED[0]; i++)
         if (is_within(path, APPLIED[i]))
             return;

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-TestSuite(management, .init = stage_open_alone, .fini = stage_close, .timeout = 180);
+TestSuite(management, .init = stage_open_alone, .fini = stage_close, .timeout = 300);
 
 static unsigned port_of(struct worker *worker)
 {
@@ -22,18 +22,20 @@ static bool says(unsigned port, const char *path, const char *text)
     return found;
 }
 
+#define CONFIGURATION                                                                                        \
+    "'admin': {'listen': '127.0.0.1:0'}, "                                                                   \
+    "'management': {'url': 'http://%s127.0.0.1:%u', 'interval': '200ms'}"
+
+#define ONE_QUEUE                                                                                            \
+    "[{'name': '%s', 'processor': 'record', 'concurrency': 1,"                                               \
+    "  'settings': {'path': '%s', 'delay': '120s'}}]"
+
 /* A worker that takes one message and keeps it; the API is asked as `user`, "" for the broker's own. */
 static struct worker *start(unsigned api, const char *user, const char *queue)
 {
     char options[256];
-    snprintf(options, sizeof options,
-             "'admin': {'listen': '127.0.0.1:0'}, "
-             "'management': {'url': 'http://%s127.0.0.1:%u', 'interval': '200ms'}",
-             user, api);
-    return worker_start(options,
-                        "[{'name': '%s', 'processor': 'record', 'concurrency': 1,"
-                        "  'settings': {'path': '%s', 'delay': '120s'}}]",
-                        queue, stage_path("record"));
+    snprintf(options, sizeof options, CONFIGURATION, user, api);
+    return worker_start(options, ONE_QUEUE, queue, stage_path("record"));
 }
 
 static void end(struct worker *worker)
@@ -45,7 +47,7 @@ static void end(struct worker *worker)
 Test(management, tells_what_waits_in_the_broker_and_who_consumes)
 {
     const char *queue = stage_name("orders");
-    char sample[200];
+    char sample[200], options[400];
     stage_start_broker();
     unsigned api = management_enable(stage_broker());
     client_declare(stage_client(), queue, "classic");
@@ -60,6 +62,17 @@ Test(management, tells_what_waits_in_the_broker_and_who_consumes)
     snprintf(sample, sizeof sample, "\nwhippet_broker_messages_ready{queue=\"%s\",processor=\"record\"} 5\n",
              queue);
     cr_assert(says(port, "/metrics", sample));
+
+    /* After a reload it asks about the queue that is consumed then. */
+    broker_control(stage_broker(), "add_vhost", "other", NULL);
+    broker_control(stage_broker(), "set_permissions", "-p", "other", "guest", ".*", ".*", ".*", NULL);
+    snprintf(
+        options, sizeof options,
+        "'shutdown_timeout': '1s', 'amqp': {'url': 'amqp://guest:guest@127.0.0.1:%s/other'}, " CONFIGURATION,
+        broker_port(stage_broker()), "", api);
+    worker_reload(worker, options, ONE_QUEUE, queue, stage_path("record"));
+    await(60, says(port, "/api/status", "\"broker\":{\"ready\":0,\"unacknowledged\":0,\"consumers\":1}"),
+          "the figures of the other virtual host");
     end(worker);
 
     /* Somebody may log in and may not look. */

@@ -2,6 +2,7 @@
 #include "admin_testing.h"
 #include "patience.h"
 #include <arpa/inet.h>
+#include <base/memory.h>
 #include <management/poller.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -103,15 +104,26 @@ static void end(void)
 
 TestSuite(poller, .init = begin, .fini = end, .timeout = 90);
 
-static void start(const char *credentials)
+static struct management_access access_with(const char *credentials)
 {
     static char url[100];
-    struct whippet_failure failure;
-    struct management_access access = {
-        .url = url, .user = "guest", .password = "secret", .vhost = "/orders & co"};
     snprintf(url, sizeof url, "http://%s127.0.0.1:%u", credentials, server.port);
+    return (struct management_access){
+        .url = url, .user = "guest", .password = "secret", .vhost = "/orders & co"};
+}
+
+static void start(const char *credentials)
+{
+    struct whippet_failure failure;
+    struct management_access access = access_with(credentials);
     poller = management_poller_start(&access, 0.05, &stats, &failure);
     cr_assert_not_null(poller, "%s", failure.text);
+}
+
+static void change(const struct management_access *access, double interval)
+{
+    struct whippet_failure failure;
+    cr_assert_eq(management_poller_change(poller, access, interval, &failure), 0);
 }
 
 /* What the stats say is wrong; valid until the next call. */
@@ -261,4 +273,83 @@ Test(poller, ends_soon_while_it_waits_for_an_answer)
     management_poller_stop(poller);
     poller = NULL;
     cr_assert_lt(patience_now() - started, patience_stretched(5), "it waited for an answer");
+}
+
+Test(poller, asks_of_another_virtual_host_and_as_another_user_when_it_is_told_to)
+{
+    struct management_access access = access_with("");
+    start("");
+    await_asked("GET /api/queues/%2Forders%20%26%20co/orders?columns=");
+    access.vhost = "other";
+    change(&access, 0.05);
+    await_asked("GET /api/queues/other/orders?columns=");
+    await_asked("Authorization: Basic Z3Vlc3Q6c2VjcmV0\r\n");
+    access.password = "hidden";
+    change(&access, 0.05);
+    await_asked("Authorization: Basic Z3Vlc3Q6aGlkZGVu\r\n");
+    await_known(&orders, true);
+}
+
+Test(poller, is_told_so_while_it_waits_for_an_answer_or_for_the_next_round)
+{
+    struct management_access access = access_with("");
+    set(0, "", "");
+    start("");
+    await_asked("/api/overview");
+    set(200, SOUND, FIGURES);
+    access.vhost = "other";
+    change(&access, 3600);
+    await_asked("GET /api/queues/other/");
+    await_known(&orders, true);
+    access.vhost = "third";
+    change(&access, 3600);
+    await_asked("GET /api/queues/third/");
+}
+
+Test(poller, forgets_everything_when_there_is_nothing_to_ask_any_more)
+{
+    struct management_access access = access_with("");
+    start("");
+    await_known(&orders, true);
+    access.url = NULL;
+    change(&access, 0.05);
+    await_known(&orders, false);
+    cr_assert_not(stats.management.asked);
+    access = access_with("");
+    change(&access, 0.05);
+    await_known(&orders, true);
+    cr_assert(stats.management.asked);
+}
+
+Test(poller, keeps_what_it_knows_where_nothing_changes)
+{
+    struct management_access access = access_with("");
+    start("");
+    await_known(&orders, true);
+    set(0, "", "");
+    change(&access, 0.05);
+    patience_pause();
+    cr_assert(orders.broker.known);
+}
+
+static pthread_t denied; /* alone: libcurl, on the other threads, is not made for it */
+
+static bool permit_others(size_t size)
+{
+    (void)size;
+    return !pthread_equal(pthread_self(), denied);
+}
+
+Test(poller, goes_on_as_it_was_when_memory_is_short)
+{
+    struct whippet_failure failure;
+    struct management_access access = access_with("");
+    start("");
+    await_known(&orders, true);
+    access.vhost = "other";
+    denied = pthread_self();
+    memory_permit = permit_others;
+    cr_assert_eq(management_poller_change(poller, &access, 0.05, &failure), WHIPPET_E_MEMORY);
+    memory_permit = NULL;
+    await_asked("GET /api/queues/%2Forders%20%26%20co/orders?columns=");
 }

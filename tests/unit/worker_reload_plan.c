@@ -107,7 +107,8 @@ Test(reload_plan, asks_for_no_restart_where_all_can_be_applied)
 {
     assert_restart("{ " ONE_QUEUE " }",
                    "{ \"$schema\": \"x\", \"amqp\": { \"heartbeat\": 3 }, \"log\": { \"level\": \"debug\" }, "
-                   "\"shutdown_timeout\": 3, \"processor_path\": \"p\", " ONE_QUEUE " }",
+                   "\"shutdown_timeout\": 3, \"processor_path\": \"p\", \"max_tasks\": 500, "
+                   "\"management\": { \"url\": \"http://a\" }, " ONE_QUEUE " }",
                    "");
 }
 

@@ -179,6 +179,9 @@ struct broker_numbers {
 };
 void stats_set_broker(struct stats *stats, const char *queue, const struct broker_numbers *numbers);
 
+/* The API at `where` (NULL: none) is to be asked: nothing is known yet. */
+void stats_begin_management(struct stats *stats, const char *where);
+
 /* The API did or did not answer; `error` is NULL or says why not, and then nothing is known of any queue. */
 void stats_set_management(struct stats *stats, const char *error);
 
