@@ -5,6 +5,7 @@
 #include <config/config.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -132,6 +133,30 @@ static int connect_to_any(const struct addrinfo *targets, double deadline)
     return descriptor;
 }
 
+static bool leads_to_loopback(int descriptor)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    if (getpeername(descriptor, (struct sockaddr *)&address, &size) != 0)
+        return false;
+    if (address.ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&address)->sin6_addr);
+    return ntohl(((struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+/* A worker on loopback knows few names, and this machine may have another for it: there, none is said, as
+ * HTTP/1.0 allows. */
+static void write_request(int descriptor, const struct admin_address *address, const char *path,
+                          char *request, size_t size)
+{
+    bool is_ipv6 = strchr(address->host, ':') != NULL;
+    if (leads_to_loopback(descriptor))
+        snprintf(request, size, "GET %s HTTP/1.0\r\n\r\n", path);
+    else
+        snprintf(request, size, "GET %s HTTP/1.0\r\nHost: %s%s%s:%s\r\n\r\n", path, is_ipv6 ? "[" : "",
+                 address->host, is_ipv6 ? "]" : "", address->port);
+}
+
 /* The whole answer; false when it did not come in time, or memory is short. */
 static bool exchange(int descriptor, const char *request, double deadline, struct buffer *answer)
 {
@@ -183,7 +208,7 @@ int admin_get(const struct admin_address *address, const char *path, double seco
                     address->port, strerror(reason));
         return 0;
     }
-    snprintf(request, sizeof request, "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n", path, address->host);
+    write_request(descriptor, address, path, request, sizeof request);
     if (exchange(descriptor, request, deadline, body))
         status = take_head(body);
     if (status == 0)

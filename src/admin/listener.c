@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -68,4 +67,18 @@ int listener_open(const char *host, uint16_t port, uint16_t *bound, struct whipp
     else
         *bound = port_of(descriptor);
     return descriptor;
+}
+
+bool listener_is_loopback(int descriptor)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    if (getsockname(descriptor, (struct sockaddr *)&address, &size) != 0)
+        return false;
+    if (address.ss_family == AF_INET6) {
+        const struct in6_addr *wide = &((struct sockaddr_in6 *)&address)->sin6_addr;
+        return IN6_IS_ADDR_LOOPBACK(wide) ||
+               (IN6_IS_ADDR_V4MAPPED(wide) && wide->s6_addr[12] == IN_LOOPBACKNET);
+    }
+    return ntohl(((struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }

@@ -1,4 +1,5 @@
 #include "assets.h"
+#include "authority.h"
 #include "events.h"
 #include "listener.h"
 #include "pages.h"
@@ -29,7 +30,8 @@ struct admin {
     struct admin_options options;
     int descriptor; /* listening; the HTTP library closes it */
     uint16_t port;
-    int wake; /* an eventfd: admin_stop's word to the thread */
+    bool loopback; /* only this machine can connect */
+    int wake;      /* an eventfd: admin_stop's word to the thread */
     struct MHD_Daemon *daemon;
     struct list visitors;
     struct history history;
@@ -91,10 +93,20 @@ static bool has_body(struct MHD_Connection *connection)
            (length != NULL && strtoull(length, NULL, 10) != 0);
 }
 
+static const char STRANGE_NAME[] =
+    "This port is for its own machine, and the request's Host header has a name that anybody could have:\n"
+    "a web page might read it by DNS rebinding. Ask by address, such as http://127.0.0.1:9464/, as\n"
+    "localhost, or by the name that admin.listen has; a proxy must send one of these as Host.";
+
 /* Why a request gets no page; 0: it may get one. */
-static unsigned refusal(struct MHD_Connection *connection, const char *path, const char *method,
-                        const char **why)
+static unsigned refusal(const struct admin *admin, struct MHD_Connection *connection, const char *path,
+                        const char *method, const char **why)
 {
+    if (admin->loopback &&
+        !authority_is_ours(header(connection, MHD_HTTP_HEADER_HOST), admin->options.host)) {
+        *why = STRANGE_NAME;
+        return MHD_HTTP_MISDIRECTED_REQUEST;
+    }
     bool known = page_find(path) != NULL || asset_find(path) != NULL || strcmp(path, EVENTS) == 0;
     if (!known) {
         *why = "There is nothing at this path. See / for what there is.";
@@ -176,7 +188,7 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
     struct admin *admin = owner;
     const char *why;
     (void)version, (void)body, (void)body_size;
-    unsigned code = refusal(connection, path, method, &why);
+    unsigned code = refusal(admin, connection, path, method, &why);
     if (code != 0)
         return refuse(connection, code, why);
     if (*seen == NULL) {
@@ -282,6 +294,7 @@ static int begin(struct admin *admin, struct whippet_failure *failure)
     admin->descriptor = listener_open(admin->options.host, admin->options.port, &admin->port, failure);
     if (admin->descriptor < 0)
         return failure->error;
+    admin->loopback = listener_is_loopback(admin->descriptor);
     admin->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (admin->wake < 0)
         return failure_set(failure, WHIPPET_E_SYSTEM, "cannot make an eventfd: %s", strerror(errno));

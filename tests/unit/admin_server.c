@@ -1,4 +1,5 @@
 /* The admin port over real sockets, with a registry that no worker stands behind. */
+#include "../../src/admin/authority.h"
 #include "../../src/admin/visitors.h"
 #include "admin_testing.h"
 #include "http.h"
@@ -140,7 +141,7 @@ Test(admin, keeps_a_connection_for_the_next_request)
     char text[8192];
     int descriptor = http_connect(admin_port(admin), 10);
     for (int i = 0; i < 3; i++) {
-        http_send(descriptor, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+        http_send(descriptor, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
         ssize_t count = recv(descriptor, text, sizeof text - 1, 0);
         cr_assert_gt(count, 0, "the connection ended after %d answers", i);
         text[count] = '\0';
@@ -223,7 +224,7 @@ static void await_event(int descriptor, const char *text)
 static int listen_to_events(void)
 {
     int descriptor = http_connect(admin_port(admin), 10);
-    http_send(descriptor, "GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n");
+    http_send(descriptor, "GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await_event(descriptor, "event: status\ndata: {");
     return descriptor;
 }
@@ -291,6 +292,82 @@ Test(admin, takes_listeners_that_go_away_and_come_back)
     assert_status("GET", "/livez", "", 200);
 }
 
+/* --- By which name ---------------------------------------------------------------------------------------*/
+
+static int status_as(uint16_t port, const char *host)
+{
+    char request[200];
+    int descriptor = http_connect(port, 10);
+    snprintf(request, sizeof request, "GET /api/status HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
+             host);
+    http_send(descriptor, request);
+    struct http_reply reply = http_read(descriptor);
+    int status = reply.status;
+    if (status != 200)
+        cr_assert_not(http_says(&reply, "orders"), "%s", reply.text);
+    http_free(&reply);
+    return status;
+}
+
+Test(admin, answers_on_loopback_to_names_that_no_stranger_can_have)
+{
+    static const char *const OURS[] = {"127.0.0.1",      "127.0.0.1:9464", "localhost", "LOCALHOST:19464",
+                                       "127.0.0.2:9464", "[::1]",          "[::1]:80",  "10.1.2.3:9464"};
+    static const char *const STRANGERS[] = {"rebound.example",
+                                            "rebound.example:9464",
+                                            "127.0.0.1.example",
+                                            "localhost.example:1",
+                                            ":9464",
+                                            "[",
+                                            "[rebound.example]",
+                                            "0x7f.1"};
+    for (size_t i = 0; i < sizeof OURS / sizeof OURS[0]; i++)
+        cr_expect_eq(status_as(admin_port(admin), OURS[i]), 200, "%s", OURS[i]);
+    for (size_t i = 0; i < sizeof STRANGERS / sizeof STRANGERS[0]; i++)
+        cr_expect_eq(status_as(admin_port(admin), STRANGERS[i]), 421, "%s", STRANGERS[i]);
+}
+
+Test(admin, says_how_to_ask_where_it_does_not_answer_to_a_name)
+{
+    int descriptor = http_connect(admin_port(admin), 10);
+    http_send(descriptor, "GET / HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n");
+    struct http_reply reply = http_read(descriptor);
+    cr_assert(http_says(&reply, "Ask by address, such as http://127.0.0.1:9464/"), "%s", reply.text);
+    http_free(&reply);
+}
+
+Test(admin, answers_a_request_without_a_name)
+{
+    int descriptor = http_connect(admin_port(admin), 10);
+    http_send(descriptor, "GET /livez HTTP/1.0\r\n\r\n");
+    struct http_reply reply = http_read(descriptor);
+    cr_assert(http_says(&reply, " 200 OK"), "%s", reply.text);
+    http_free(&reply);
+}
+
+static int status_of_another(const char *host, const char *name)
+{
+    struct whippet_failure failure;
+    const struct admin_options options = {.host = host, .commit = "x", .stats = &stats};
+    struct admin *other = admin_start(&options, &failure);
+    cr_assert_not_null(other, "%s", failure.text);
+    int status = status_as(admin_port(other), name);
+    admin_stop(other);
+    return status;
+}
+
+Test(admin, answers_to_any_name_where_it_is_there_for_others)
+{
+    cr_assert_eq(status_of_another("0.0.0.0", "worker.example:9464"), 200);
+    cr_assert_eq(status_of_another("127.0.0.1", "worker.example:9464"), 421);
+}
+
+Test(authority, is_the_name_that_is_configured)
+{
+    cr_assert(authority_is_ours("worker.example:9464", "worker.example"));
+    cr_assert_not(authority_is_ours("worker.example.org:9464", "worker.example"));
+}
+
 /* --- Limits ---------------------------------------------------------------------------------------------*/
 
 Test(admin, stands_a_thousand_connections_and_answers_when_they_are_gone)
@@ -329,7 +406,7 @@ Test(admin, leaves_room_for_others_when_one_address_takes_all_it_may)
     int other = socket(AF_INET, SOCK_STREAM, 0);
     cr_assert_eq(bind(other, (struct sockaddr *)&from, sizeof from), 0);
     cr_assert_eq(connect(other, (struct sockaddr *)&to, sizeof to), 0);
-    http_send(other, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    http_send(other, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     struct http_reply reply = http_read(other);
     cr_assert_eq(reply.status, 200);
     http_free(&reply);
@@ -423,7 +500,7 @@ Test(admin, listens_on_ipv6_too)
         .sin6_family = AF_INET6, .sin6_port = htons(admin_port(other)), .sin6_addr = in6addr_loopback};
     int descriptor = socket(AF_INET6, SOCK_STREAM, 0);
     cr_assert_eq(connect(descriptor, (struct sockaddr *)&to, sizeof to), 0);
-    http_send(descriptor, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    http_send(descriptor, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     struct http_reply reply = http_read(descriptor);
     cr_assert_eq(reply.status, 200);
     http_free(&reply);
