@@ -1,6 +1,7 @@
 #include "events.h"
 #include "status.h"
 #include <base/memory.h>
+#include <poll.h>
 #include <string.h>
 
 static const double STATUS_SECONDS = 1;
@@ -132,6 +133,33 @@ static void stream_destroy(void *owner)
     memory_free(stream);
 }
 
+/* While its connection is suspended, the HTTP library does not see it go. */
+static bool has_gone(const struct stream *stream)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(stream->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd polled = {.fd = info->connect_fd, .events = POLLRDHUP};
+    return poll(&polled, 1, 0) > 0;
+}
+
+static void stream_end(struct stream *stream)
+{
+    stream->ended = true;
+    stream_resume(stream);
+}
+
+bool events_have_room(struct events *events)
+{
+    unsigned listening = 0;
+    list_each (link, &events->streams) {
+        struct stream *stream = list_entry(link, struct stream, link);
+        if (!stream->ended && has_gone(stream))
+            stream_end(stream);
+        listening += !stream->ended;
+    }
+    return listening < EVENTS_MOST_STREAMS;
+}
+
 struct MHD_Response *events_answer(struct events *events, struct MHD_Connection *connection)
 {
     struct text frame;
@@ -184,9 +212,6 @@ void events_tick(struct events *events, double now, bool stepped)
 void events_end(struct events *events)
 {
     events->ending = true;
-    list_each (link, &events->streams) {
-        struct stream *stream = list_entry(link, struct stream, link);
-        stream->ended = true;
-        stream_resume(stream);
-    }
+    list_each (link, &events->streams)
+        stream_end(list_entry(link, struct stream, link));
 }

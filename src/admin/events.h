@@ -13,6 +13,10 @@
 #include <microhttpd.h>
 #include <stats/stats.h>
 
+enum {
+    EVENTS_MOST_STREAMS = 16 /* a quarter of the connections: who asks for health finds one free */
+};
+
 struct events {
     struct stats *stats;
     const struct history *history;
@@ -26,6 +30,9 @@ struct events {
 void events_init(struct events *events, struct stats *stats, const struct history *history,
                  const char *commit);
 void events_destroy(struct events *events); /* no stream may be left */
+
+/* Whether there is room for one more, once those are told to go whose client has gone. */
+bool events_have_room(struct events *events);
 
 /* The answer that goes on for as long as the client listens. NULL when memory is short. */
 struct MHD_Response *events_answer(struct events *events, struct MHD_Connection *connection);

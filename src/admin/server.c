@@ -164,12 +164,6 @@ static enum MHD_Result answer_asset(struct MHD_Connection *connection, const str
                        KEPT_AND_ASKED_FOR);
 }
 
-static enum MHD_Result answer_events(struct admin *admin, struct MHD_Connection *connection)
-{
-    visitor_enter(visitor_of(connection), VISITOR_LISTENING, clock_monotonic());
-    return send_answer(connection, MHD_HTTP_OK, events_answer(&admin->events, connection), NEVER_KEPT);
-}
-
 static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned code, const char *why)
 {
     struct page_answer answer;
@@ -177,6 +171,16 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned code, 
     text_init(&answer.text);
     page_refuse(&answer, code, why);
     return send_page(connection, &answer);
+}
+
+static enum MHD_Result answer_events(struct admin *admin, struct MHD_Connection *connection)
+{
+    if (!events_have_room(&admin->events))
+        return refuse(
+            connection, MHD_HTTP_SERVICE_UNAVAILABLE,
+            "As many listen to events as may: 16. Close a dashboard, or ask /api/status each second.");
+    visitor_enter(visitor_of(connection), VISITOR_LISTENING, clock_monotonic());
+    return send_answer(connection, MHD_HTTP_OK, events_answer(&admin->events, connection), NEVER_KEPT);
 }
 
 /* Called when the headers are there, and again when there is nothing more of the request: an answer to the

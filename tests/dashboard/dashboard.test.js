@@ -171,6 +171,21 @@ test("says that the worker went away, and is there again by itself when the work
   page.complaints = page.complaints.filter((text) => !/^Failed to load resource: net::ERR_/.test(text));
 });
 
+test("says that as many pages are open as may, and goes on when one of them is closed", async () => {
+  const worker = await startWorker([{ name: queueName("orders"), processor: "counting" }]);
+  const others = Array.from({ length: 16 }, () => new AbortController());
+  const answers = await Promise.all(others.map(({ signal }) => fetch(`${worker.url}api/events`, { signal })));
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  page = await openPage(browser);
+  await page.goto(worker.url);
+  await page.getByText(/As many pages are open as this worker serves/).waitFor();
+  others[0].abort();
+  await page.getByText("Live", { exact: true }).waitFor();
+  for (const other of others) other.abort();
+  // Chromium itself says that it was turned away.
+  page.complaints = page.complaints.filter((text) => !text.includes("503 (Service Unavailable)"));
+});
+
 test("shows a connection that is down", async () => {
   const worker = await startWorker([{ name: "orders", processor: "counting" }], { amqp: { url: "amqp://127.0.0.1:1/" } });
   await open(worker);

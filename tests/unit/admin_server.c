@@ -42,9 +42,9 @@ static void assert_status(const char *method, const char *path, const char *head
 }
 
 /* 0 when there is none. */
-static int status_of(const char *path)
+static int status_of(const char *method, const char *path)
 {
-    struct http_reply reply = http_request(admin_port(admin), "GET", path, "");
+    struct http_reply reply = http_request(admin_port(admin), method, path, "");
     int status = reply.status;
     http_free(&reply);
     return status;
@@ -285,6 +285,27 @@ Test(admin, stops_while_somebody_begins_to_listen)
     close(other);
 }
 
+Test(admin, has_connections_left_when_as_many_listen_as_may)
+{
+    enum {
+        MOST = 16
+    };
+    int listeners[MOST];
+    for (int i = 0; i < MOST; i++)
+        listeners[i] = listen_to_events();
+    struct http_reply reply = http_get(admin_port(admin), "/api/events");
+    cr_assert_eq(reply.status, 503, "%s", reply.text);
+    cr_assert(http_says(&reply, "Close a dashboard"), "%s", reply.text);
+    http_free(&reply);
+    assert_status("HEAD", "/api/events", "", 503);
+    for (int i = 0; i < 4 * MOST; i++)
+        assert_status("GET", "/livez", "", 200);
+    close(listeners[0]);
+    await(10, status_of("HEAD", "/api/events") == 200, "a place among the listeners");
+    for (int i = 1; i < MOST; i++)
+        close(listeners[i]);
+}
+
 Test(admin, takes_listeners_that_go_away_and_come_back)
 {
     for (int i = 0; i < 20; i++)
@@ -388,7 +409,7 @@ Test(admin, stands_a_thousand_connections_and_answers_when_they_are_gone)
     }
     for (int i = 0; i < MANY; i++)
         close(descriptors[i]);
-    await(10, status_of("/livez") == 200, "an answer");
+    await(10, status_of("GET", "/livez") == 200, "an answer");
 }
 
 Test(admin, leaves_room_for_others_when_one_address_takes_all_it_may)

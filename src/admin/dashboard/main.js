@@ -26,11 +26,15 @@ function showStatus(status) {
 }
 
 function showLink(state) {
-  const lost = state === "lost";
   const since = new Date().toLocaleTimeString();
+  const texts = {
+    open: "Live",
+    full: `As many pages are open as this worker serves (since ${since}). Close another; this one goes on by itself …`,
+    lost: `The worker does not answer since ${since}; what is below is from before. Trying again …`,
+  };
   setState(at("link"), state);
-  setText(at("link"), lost ? `The worker does not answer since ${since}; what is below is from before. Trying again …` : "Live");
-  document.body.classList.toggle("stale", lost);
+  setText(at("link"), texts[state]);
+  document.body.classList.toggle("stale", state !== "open");
 }
 
 at("no-charts").hidden = hasCharts;

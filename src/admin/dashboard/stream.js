@@ -3,9 +3,19 @@
 const SILENCE = 10_000; // ms without an event after which the worker counts as gone; one comes each second
 const PAUSE = 1000; // ms between two tries
 
+/** What an EventSource does not tell: whether the worker is there, and turned this page away. */
+async function isFull(url) {
+  try {
+    const { status } = await fetch(url, { method: "HEAD", signal: AbortSignal.timeout(PAUSE) });
+    return status === 503;
+  } catch {
+    return false;
+  }
+}
+
 /**
- * Calls `onEvent.status(data)` and `onEvent.history(data)` as they come, and `onLink("open" | "lost")` when that
- * changes.
+ * Calls `onEvent.status(data)` and `onEvent.history(data)` as they come, and `onLink("open" | "full" | "lost")` when
+ * that changes; "full": others listen, as many as may.
  */
 export function follow(url, onEvent, onLink) {
   let source = null;
@@ -19,10 +29,10 @@ export function follow(url, onEvent, onLink) {
   }
 
   // EventSource tries again by itself, but not after every kind of error, and not when nothing at all comes.
-  function giveUp() {
+  async function giveUp() {
     clearTimeout(silence);
     source.close();
-    setLink("lost");
+    setLink((await isFull(url)) ? "full" : "lost");
     setTimeout(open, PAUSE);
   }
 
