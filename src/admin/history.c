@@ -43,10 +43,14 @@ void history_destroy(struct history *history)
 
 /* --- Sampling -------------------------------------------------------------------------------------------*/
 
+/* Those that were found in this step stand behind the others, in the registry's order, which is that of the
+ * last step but for what a reload did: so the first is the one, nearly always. */
 static struct queue_history *find_queue(const struct history *history, const struct queue_view *view)
 {
     list_each (link, &history->queues) {
         struct queue_history *queue = list_entry(link, struct queue_history, link);
+        if (queue->seen == history->steps)
+            break;
         if (strcmp(queue->queue, view->queue) == 0 && strcmp(queue->processor, view->processor) == 0)
             return queue;
     }
@@ -62,7 +66,7 @@ static struct queue_history *add_queue(struct history *history, const struct que
     queue->queue = memory_copy_text(view->queue);
     queue->processor = memory_copy_text(view->processor);
     queue->born = history->steps;
-    list_append(&history->queues, &queue->link);
+    list_init(&queue->link);
     if (queue->queue != NULL && queue->processor != NULL)
         return queue;
     queue_destroy(queue);
@@ -121,8 +125,11 @@ static void sample(struct history *history)
         struct queue_history *queue = find_queue(history, &views.items[i]);
         if (queue == NULL)
             queue = add_queue(history, &views.items[i]);
-        if (queue != NULL)
-            end_step(queue, history->steps, &views.items[i].totals);
+        if (queue == NULL)
+            continue;
+        end_step(queue, history->steps, &views.items[i].totals);
+        list_remove(&queue->link);
+        list_append(&history->queues, &queue->link);
     }
     queue_views_destroy(&views);
     forget_the_gone(history);

@@ -116,6 +116,9 @@ void queue_counters_inherit(struct queue_counters *counters, const struct queue_
     inherit(&counters->duration_nanoseconds, &from->duration_nanoseconds, 1);
     inherit(&counters->stale_settlements, &from->stale_settlements, 1);
     end(counters);
+    double last_delivery = atomic_load_explicit(&from->last_delivery, memory_order_relaxed);
+    if (last_delivery > atomic_load_explicit(&counters->last_delivery, memory_order_relaxed))
+        atomic_store_explicit(&counters->last_delivery, last_delivery, memory_order_relaxed);
 }
 
 uint64_t queue_counters_in_flight(const struct queue_counters *counters)

@@ -46,6 +46,18 @@ const char *trace_drop_label(enum trace_drop reason)
     return LABELS[reason];
 }
 
+/* --- Moments --------------------------------------------------------------------------------------------*/
+
+static void store(_Atomic double *moment, double value)
+{
+    atomic_store_explicit(moment, value, memory_order_relaxed);
+}
+
+static double load(const _Atomic double *moment)
+{
+    return atomic_load_explicit(moment, memory_order_relaxed);
+}
+
 /* --- Coming and going -----------------------------------------------------------------------------------*/
 
 void stats_init(struct stats *stats, const char *version)
@@ -58,6 +70,8 @@ void stats_init(struct stats *stats, const char *version)
     stats->connections[CONNECTION_CONSUME].needed = true;
     stats->connections[CONNECTION_PUBLISH].needed = true;
     list_init(&stats->queues);
+    for (size_t i = 0; i < STATS_NAMES; i++)
+        list_init(&stats->names[i]);
     pthread_mutex_init(&stats->lock, NULL);
     in_flight_board_init(&stats->board);
 }
@@ -68,11 +82,21 @@ void stats_destroy(struct stats *stats)
     pthread_mutex_destroy(&stats->lock);
 }
 
+/* Which of stats->names has the queues of that name, among few others. */
+static size_t bucket_of(const char *name)
+{
+    uint32_t hash = 2166136261; /* FNV-1a */
+    for (; *name != '\0'; name++)
+        hash = (hash ^ (uint8_t)*name) * 16777619;
+    return hash % STATS_NAMES;
+}
+
 bool stats_add_queue(struct stats *stats, struct queue_stats *queue, const char *name, const char *processor)
 {
     queue->queue = memory_copy_text(name);
     queue->processor = memory_copy_text(processor);
     list_init(&queue->link);
+    list_init(&queue->namesake);
     if (queue->queue == NULL || queue->processor == NULL) {
         memory_free(queue->queue);
         memory_free(queue->processor);
@@ -83,24 +107,37 @@ bool stats_add_queue(struct stats *stats, struct queue_stats *queue, const char 
     queue->state_since = clock_monotonic();
     pthread_mutex_lock(&stats->lock);
     list_append(&stats->queues, &queue->link);
+    list_append(&stats->names[bucket_of(name)], &queue->namesake);
     stats->queue_count++;
     pthread_mutex_unlock(&stats->lock);
     return true;
 }
 
-static bool same_names(const struct queue_stats *queue, const char *name, const char *processor)
+static bool same_names(const struct queue_stats *a, const struct queue_stats *b)
 {
-    return strcmp(queue->queue, name) == 0 && strcmp(queue->processor, processor) == 0;
+    return strcmp(a->queue, b->queue) == 0 && strcmp(a->processor, b->processor) == 0;
 }
 
-static struct queue_stats *find_queue(struct stats *stats, const char *name, const char *processor)
+/* The oldest entry with the names of that one, which may be it. */
+static struct queue_stats *eldest(const struct stats *stats, const struct queue_stats *of)
 {
-    list_each (link, &stats->queues) {
-        struct queue_stats *queue = list_entry(link, struct queue_stats, link);
-        if (same_names(queue, name, processor))
+    list_each (link, &stats->names[bucket_of(of->queue)]) {
+        struct queue_stats *queue = list_entry(link, struct queue_stats, namesake);
+        if (same_names(queue, of))
             return queue;
     }
     return NULL;
+}
+
+static void inherit(struct queue_stats *heir, const struct queue_stats *queue)
+{
+    char error[SHARED_TEXT_SIZE];
+    double failed_at = load(&queue->last_error_at);
+    queue_counters_inherit(&heir->counters, &queue->counters);
+    if (failed_at > load(&heir->last_error_at)) {
+        shared_text_get(&queue->last_error, error);
+        queue_stats_fail(heir, error, failed_at);
+    }
 }
 
 void stats_remove_queue(struct stats *stats, struct queue_stats *queue)
@@ -109,10 +146,11 @@ void stats_remove_queue(struct stats *stats, struct queue_stats *queue)
         return;
     pthread_mutex_lock(&stats->lock);
     list_remove(&queue->link);
+    list_remove(&queue->namesake);
     stats->queue_count--;
-    struct queue_stats *heir = find_queue(stats, queue->queue, queue->processor);
+    struct queue_stats *heir = eldest(stats, queue);
     if (heir != NULL)
-        queue_counters_inherit(&heir->counters, &queue->counters);
+        inherit(heir, queue);
     pthread_mutex_unlock(&stats->lock);
     memory_free(queue->queue);
     memory_free(queue->processor);
@@ -121,16 +159,6 @@ void stats_remove_queue(struct stats *stats, struct queue_stats *queue)
 }
 
 /* --- Writing --------------------------------------------------------------------------------------------*/
-
-static void store(_Atomic double *moment, double value)
-{
-    atomic_store_explicit(moment, value, memory_order_relaxed);
-}
-
-static double load(const _Atomic double *moment)
-{
-    return atomic_load_explicit(moment, memory_order_relaxed);
-}
 
 void queue_stats_enter(struct queue_stats *queue, enum subscription_state state, double now)
 {
@@ -194,8 +222,8 @@ static void set_figures(struct broker_figures *figures, const struct broker_numb
 void stats_set_broker(struct stats *stats, const char *queue, const struct broker_numbers *numbers)
 {
     pthread_mutex_lock(&stats->lock);
-    list_each (link, &stats->queues) {
-        struct queue_stats *entry = list_entry(link, struct queue_stats, link);
+    list_each (link, &stats->names[bucket_of(queue)]) {
+        struct queue_stats *entry = list_entry(link, struct queue_stats, namesake);
         if (strcmp(entry->queue, queue) == 0)
             set_figures(&entry->broker, numbers);
     }
@@ -280,15 +308,6 @@ static void merge_view(struct queue_view *view, const struct queue_view *newer)
     }
 }
 
-static struct queue_view *find_view(const struct queue_views *views, const struct queue_stats *queue)
-{
-    for (size_t i = 0; i < views->count; i++) {
-        if (same_names(queue, views->items[i].queue, views->items[i].processor))
-            return &views->items[i];
-    }
-    return NULL;
-}
-
 static const char *put_name(char **at, const char *name)
 {
     size_t size = strlen(name) + 1;
@@ -297,21 +316,21 @@ static const char *put_name(char **at, const char *name)
     return place;
 }
 
-static void view_all(const struct stats *stats, struct queue_views *views)
+static void view_all(struct stats *stats, struct queue_views *views)
 {
     char *names = views->names;
     list_each (link, &stats->queues) {
-        const struct queue_stats *queue = list_entry(link, struct queue_stats, link);
-        struct queue_view *twin = find_view(views, queue);
+        struct queue_stats *queue = list_entry(link, struct queue_stats, link);
+        const struct queue_stats *first = eldest(stats, queue);
         struct queue_view *view = &views->items[views->count];
         view_queue(queue, view);
-        if (twin != NULL) {
-            merge_view(twin, view);
+        if (first != queue) {
+            merge_view(&views->items[first->view], view);
             continue;
         }
         view->queue = put_name(&names, queue->queue);
         view->processor = put_name(&names, queue->processor);
-        views->count++;
+        queue->view = views->count++;
     }
 }
 
@@ -345,6 +364,31 @@ void queue_views_destroy(struct queue_views *views)
     memory_free(views->items);
     memory_free(views->names);
     *views = (struct queue_views){0};
+}
+
+static bool is_newest(const struct stats *stats, const struct queue_stats *queue)
+{
+    const struct list *all = &stats->names[bucket_of(queue->queue)];
+    for (const struct list *link = queue->namesake.next; link != all; link = link->next) {
+        if (same_names(list_entry(link, struct queue_stats, namesake), queue))
+            return false;
+    }
+    return true;
+}
+
+struct queue_counts stats_count_queues(const struct stats *stats)
+{
+    struct queue_counts counts = {0};
+    list_each (link, &stats->queues) {
+        const struct queue_stats *queue = list_entry(link, struct queue_stats, link);
+        counts.in_flight += queue_counters_in_flight(&queue->counters);
+        if (!is_newest(stats, queue))
+            continue;
+        counts.queues++;
+        counts.consuming +=
+            atomic_load_explicit(&queue->state, memory_order_relaxed) == SUBSCRIPTION_CONSUMING;
+    }
+    return counts;
 }
 
 double loop_stats_lag(const struct loop_stats *loop, double now)

@@ -124,6 +124,21 @@ Test(history, begins_anew_with_a_queue_that_went_and_came_back)
     assert_tells("\"queue\":\"orders\",\"processor\":\"log\",\"settled\":[2]");
 }
 
+Test(history, tells_queues_in_the_order_that_a_reload_gave_them)
+{
+    deliver(3, ATTEMPT_OK, 0.1, OUTCOME_ACKED);
+    end_step();
+    stats_remove_queue(&stats, &orders);
+    memset(&orders, 0, sizeof orders);
+    cr_assert(stats_add_queue(&stats, &orders, "orders", "log"));
+    end_step();
+    const char *text = told();
+    cr_assert_lt(strstr(text, "\"emails\"") - text, strstr(text, "\"orders\"") - text, "%s", text);
+    assert_tells("\"queue\":\"orders\",\"processor\":\"log\",\"settled\":[3,0]");
+    end_step();
+    assert_tells("\"queue\":\"orders\",\"processor\":\"log\",\"settled\":[3,0,0]");
+}
+
 Test(history, goes_on_where_a_counter_began_anew)
 {
     deliver(9, ATTEMPT_OK, 0.1, OUTCOME_ACKED);

@@ -2,6 +2,7 @@
 #include <base/memory.h>
 #include <criterion/criterion.h>
 #include <stats/stats.h>
+#include <stdio.h>
 
 static struct stats stats;
 
@@ -79,6 +80,97 @@ Test(stats, show_a_subscription_and_the_one_that_replaces_it_as_one)
     cr_assert_eq(views.items[0].totals.outcomes[OUTCOME_ACKED], 1);
     queue_views_destroy(&views);
     stats_remove_queue(&stats, &new);
+}
+
+Test(stats, keep_the_last_delivery_and_error_when_a_subscription_is_replaced)
+{
+    struct queue_stats old = {0}, new = {0};
+    struct queue_views views;
+    add(&old, "orders", "log");
+    queue_counters_arrived(&old.counters, PHASE_RUNNING, 7);
+    queue_stats_fail(&old, "no luck", 8);
+    add(&new, "orders", "log");
+    queue_counters_arrived(&new.counters, PHASE_RUNNING, 5);
+    queue_stats_fail(&new, "none before either", 6);
+    stats_remove_queue(&stats, &old);
+    cr_assert(stats_view_queues(&stats, &views));
+    cr_assert_eq(views.items[0].totals.last_delivery, 7);
+    cr_assert_str_eq(views.items[0].last_error, "no luck");
+    cr_assert_eq(views.items[0].last_error_at, 8);
+    queue_views_destroy(&views);
+    stats_remove_queue(&stats, &new);
+}
+
+Test(stats, keep_the_newer_of_two_errors_when_a_subscription_is_replaced)
+{
+    struct queue_stats old = {0}, new = {0};
+    char error[SHARED_TEXT_SIZE];
+    add(&old, "orders", "log");
+    queue_stats_fail(&old, "no luck", 8);
+    add(&new, "orders", "log");
+    queue_stats_fail(&new, "no luck again", 9);
+    queue_counters_arrived(&new.counters, PHASE_RUNNING, 10);
+    stats_remove_queue(&stats, &old);
+    shared_text_get(&new.last_error, error);
+    cr_assert_str_eq(error, "no luck again");
+    cr_assert_eq(new.counters.last_delivery, 10);
+    stats_remove_queue(&stats, &new);
+}
+
+Test(stats, count_a_subscription_and_the_one_that_replaces_it_as_one)
+{
+    struct queue_stats old = {0}, new = {0}, other = {0};
+    add(&old, "orders", "log");
+    queue_stats_enter(&old, SUBSCRIPTION_CONSUMING, 1);
+    queue_counters_arrived(&old.counters, PHASE_RUNNING, 1);
+    add(&new, "orders", "log");
+    add(&other, "orders", "exec");
+    queue_stats_enter(&other, SUBSCRIPTION_CONSUMING, 1);
+    queue_counters_arrived(&other.counters, PHASE_WAITING, 1);
+    struct queue_counts counts = stats_count_queues(&stats);
+    cr_assert_eq(counts.queues, 2);
+    cr_assert_eq(counts.consuming, 1, "that of the newer counts");
+    cr_assert_eq(counts.in_flight, 2);
+    stats_remove_queue(&stats, &new);
+    counts = stats_count_queues(&stats);
+    cr_assert_eq(counts.queues, 2);
+    cr_assert_eq(counts.consuming, 2);
+    stats_remove_queue(&stats, &old);
+    stats_remove_queue(&stats, &other);
+}
+
+Test(stats, tell_thousands_of_queues_apart)
+{
+    enum {
+        MANY = 3000
+    };
+    static struct queue_stats old[MANY], new[MANY];
+    struct queue_views views;
+    char name[32];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "orders.%d", i);
+        add(&old[i], name, "log");
+        queue_counters_arrived(&old[i].counters, PHASE_WAITING, 1);
+    }
+    for (int i = 0; i < MANY; i += 2) {
+        snprintf(name, sizeof name, "orders.%d", i);
+        add(&new[i], name, "log");
+        queue_counters_arrived(&new[i].counters, PHASE_WAITING, 1);
+    }
+    cr_assert(stats_view_queues(&stats, &views));
+    cr_assert_eq(views.count, MANY);
+    for (int i = 0; i < MANY; i++) {
+        cr_assert_str_eq(views.items[i].queue, old[i].queue);
+        cr_assert_eq(views.items[i].totals.consumed, i % 2 == 0 ? 2 : 1);
+    }
+    queue_views_destroy(&views);
+    cr_assert_eq(stats_count_queues(&stats).queues, MANY);
+    for (int i = 0; i < MANY; i++)
+        stats_remove_queue(&stats, &old[i]);
+    cr_assert_eq(stats_count_queues(&stats).in_flight, MANY, "every second one had an heir, of two");
+    for (int i = 0; i < MANY; i++)
+        stats_remove_queue(&stats, &new[i]);
+    cr_assert_eq(stats_count_queues(&stats).queues, 0);
 }
 
 static bool refuse(size_t size)

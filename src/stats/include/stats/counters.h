@@ -119,7 +119,7 @@ void queue_counters_ended(struct queue_counters *counters, enum delivery_phase p
 void queue_counters_failed(struct queue_counters *counters, enum delivery_phase phase,
                            enum delivery_outcome outcome, enum failure_reason reason);
 
-/* Adds what `from` counted, which counts no more: both are the loop's. */
+/* Adds what `from` counted, which counts no more, and keeps the later last delivery: both are the loop's. */
 void queue_counters_inherit(struct queue_counters *counters, const struct queue_counters *from);
 
 /* What queue_counters_read found. */

@@ -44,8 +44,10 @@ struct queue_stats {
     _Atomic double last_error_at;  /* clock_monotonic; 0: there was none */
     struct broker_figures broker;  /* the management thread's */
 
-    struct list link; /* in stats->queues */
-    char *queue;      /* owned, and constant between stats_add_queue and stats_remove_queue */
+    struct list link;     /* in stats->queues */
+    struct list namesake; /* in one of stats->names */
+    size_t view;          /* which one is made of it; for who holds stats->lock */
+    char *queue;          /* owned, and constant between stats_add_queue and stats_remove_queue */
     char *processor;
 };
 
@@ -139,6 +141,10 @@ struct trace_stats {
 
 /* --- All of it ------------------------------------------------------------------------------------------*/
 
+enum {
+    STATS_NAMES = 1024 /* buckets: some thousand queues stand in them by ones and twos */
+};
+
 struct stats {
     const char *version; /* borrowed */
     double started_at;   /* clock_monotonic */
@@ -155,9 +161,10 @@ struct stats {
     bool (*look_who_blocks)(void *owner, struct loop_blocked *blocked);
     void *looks; /* its owner */
 
-    pthread_mutex_t lock; /* of the list, and of the names in it */
+    pthread_mutex_t lock; /* of the lists, and of the names in them */
     struct list queues;   /* struct queue_stats, in the order they were added */
     size_t queue_count;
+    struct list names[STATS_NAMES]; /* the same in the same order, by the hash of their queue's name */
 };
 
 void stats_init(struct stats *stats, const char *version);
@@ -167,8 +174,9 @@ void stats_destroy(struct stats *stats); /* every queue must have been removed, 
  * when memory is short. */
 bool stats_add_queue(struct stats *stats, struct queue_stats *queue, const char *name, const char *processor);
 
-/* Ends that. What it counted goes on in another entry of the same queue and processor where there is one, so
- * that a subscription that was replaced loses nothing. Safe for one that was never added. */
+/* Ends that. What it counted, and the later of the last deliveries and errors, goes on in another entry of
+ * the same queue and processor where there is one, so that a subscription that was replaced loses nothing.
+ * Safe for one that was never added. */
 void stats_remove_queue(struct stats *stats, struct queue_stats *queue);
 
 /* For the management thread. What it says of every entry of that queue; NULL: nothing is known. */
@@ -225,6 +233,17 @@ struct queue_views {
  * there are two. False when memory is short; else for the caller to destroy. */
 bool stats_view_queues(struct stats *stats, struct queue_views *views);
 void queue_views_destroy(struct queue_views *views);
+
+/* How it goes on the whole. Entries of the same queue and processor are one, and the newer speaks for the
+ * state. */
+struct queue_counts {
+    size_t queues;
+    size_t consuming;
+    uint64_t in_flight;
+};
+
+/* For the loop, which alone adds and removes queues: takes no lock, and no memory. */
+struct queue_counts stats_count_queues(const struct stats *stats);
 
 /* Seconds by which the loop is late at the moment: what it last measured, or, when no tick came for longer
  * than that, the time that has passed without one. */
