@@ -40,7 +40,7 @@ static void on_end_signal(void *owner)
         _exit(EXIT_FAILED);
     }
     service->stopping = true;
-    service_manager_stopping();
+    service_manager_stopping(&service->manager);
     worker_stop(service->worker);
 }
 

@@ -4,29 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 static const double TICK_SECONDS = 1;
 
 /* What can't be told is not worth an error: nobody listens, or soon nobody will. */
-static void tell(const char *text)
+static void tell(const struct service_manager *manager, const char *text)
 {
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path == NULL || path[0] == '\0' || strlen(path) >= sizeof address.sun_path)
-        return;
-    size_t length = strlen(path);
-    memcpy(address.sun_path, path, length);
-    if (path[0] == '@')
-        address.sun_path[0] = '\0'; /* an abstract name */
-    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (descriptor < 0)
-        return;
-    sendto(descriptor, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address,
-           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
-    close(descriptor);
+    if (manager->socket >= 0)
+        sendto(manager->socket, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT,
+               (const struct sockaddr *)&manager->address, manager->address_size);
 }
 
 /* Half the time after which systemd loses patience, if that is less than a tick. */
@@ -37,39 +25,71 @@ static double tick_pause(void)
     return half > 0 && half < TICK_SECONDS ? half : TICK_SECONDS;
 }
 
-static void on_tick(struct timer *timer)
+static void on_tick(void *owner, int events)
 {
-    struct service_manager *manager = list_entry(timer, struct service_manager, timer);
-    struct queue_views views;
-    size_t consuming = 0;
-    uint64_t in_flight = 0;
+    struct service_manager *manager = owner;
+    struct queue_counts counts = stats_count_queues(manager->stats);
+    bool becomes_ready = !manager->ready && counts.consuming == counts.queues;
+    uint64_t ticks;
     char text[256];
-    if (stats_view_queues(manager->stats, &views)) {
-        for (size_t i = 0; i < views.count; i++) {
-            consuming += views.items[i].state == SUBSCRIPTION_CONSUMING;
-            in_flight += views.items[i].totals.in_flight;
-        }
-        bool becomes_ready = !manager->ready && consuming == views.count;
-        manager->ready |= becomes_ready;
-        snprintf(text, sizeof text, "%sWATCHDOG=1\nSTATUS=%zu of %zu queues consumed, %llu in flight",
-                 becomes_ready ? "READY=1\n" : "", consuming, views.count, (unsigned long long)in_flight);
-        tell(text);
-        queue_views_destroy(&views);
-    }
-    timer_start(&loop_scheduler(manager->loop)->timers, timer, clock_monotonic() + tick_pause());
+    (void)events;
+    if (read(manager->clock, &ticks, sizeof ticks) < 0)
+        return;
+    manager->ready |= becomes_ready;
+    snprintf(text, sizeof text, "%sWATCHDOG=1\nSTATUS=%zu of %zu queues consumed, %llu in flight",
+             becomes_ready ? "READY=1\n" : "", counts.consuming, counts.queues,
+             (unsigned long long)counts.in_flight);
+    tell(manager, text);
 }
 
-bool service_manager_begin(struct service_manager *manager, struct loop *loop, struct stats *stats)
+/* False: there is nobody to tell. */
+static bool find_listener(struct service_manager *manager)
 {
-    *manager = (struct service_manager){.loop = loop, .stats = stats, .timer.function = on_tick};
-    if (getenv("NOTIFY_SOCKET") == NULL)
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un *address = &manager->address;
+    size_t length = path != NULL ? strlen(path) : 0;
+    if (length == 0 || length >= sizeof address->sun_path)
+        return false;
+    address->sun_family = AF_UNIX;
+    memcpy(address->sun_path, path, length);
+    if (path[0] == '@')
+        address->sun_path[0] = '\0'; /* an abstract name */
+    manager->address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    return true;
+}
+
+/* The first tick comes with the loop's first turn. */
+static bool start_clock(struct service_manager *manager, struct loop *loop)
+{
+    double pause = tick_pause();
+    struct itimerspec spec = {.it_value.tv_nsec = 1, .it_interval.tv_sec = (time_t)pause};
+    spec.it_interval.tv_nsec = (long)((pause - (double)spec.it_interval.tv_sec) * 1e9);
+    manager->clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (manager->clock < 0 || timerfd_settime(manager->clock, 0, &spec, NULL) != 0)
+        return false;
+    manager->watch = watch_create(loop, manager->clock, on_tick, manager);
+    if (manager->watch == NULL)
+        return false;
+    watch_set(manager->watch, WHIPPET_READABLE);
+    return true;
+}
+
+bool service_manager_begin(struct service_manager *manager, struct loop *loop, const struct stats *stats)
+{
+    *manager = (struct service_manager){.stats = stats, .socket = -1, .clock = -1};
+    if (!find_listener(manager))
         return true;
-    return timer_start(&loop_scheduler(loop)->timers, &manager->timer, loop_now(loop));
+    manager->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return manager->socket >= 0 && start_clock(manager, loop);
 }
 
 void service_manager_end(struct service_manager *manager)
 {
-    timer_stop(&loop_scheduler(manager->loop)->timers, &manager->timer);
+    watch_destroy(manager->watch);
+    if (manager->clock >= 0)
+        close(manager->clock);
+    if (manager->socket >= 0)
+        close(manager->socket);
 }
 
 void service_manager_reloading(const struct service_manager *manager)
@@ -79,16 +99,16 @@ void service_manager_reloading(const struct service_manager *manager)
         return;
     snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
              (unsigned long long)(clock_monotonic() * 1e6));
-    tell(text);
+    tell(manager, text);
 }
 
 void service_manager_reloaded(const struct service_manager *manager)
 {
     if (manager->ready)
-        tell("READY=1");
+        tell(manager, "READY=1");
 }
 
-void service_manager_stopping(void)
+void service_manager_stopping(const struct service_manager *manager)
 {
-    tell("STOPPING=1");
+    tell(manager, "STOPPING=1");
 }

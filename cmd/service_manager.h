@@ -5,21 +5,28 @@
 
 #include <async/loop.h>
 #include <stats/stats.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
+/* Once begun it takes neither memory nor descriptors: a loop that is short of them still turns, and is not to
+ * be killed for its silence. */
 struct service_manager {
-    struct loop *loop;
-    struct stats *stats;
-    struct timer timer;
+    const struct stats *stats;
+    struct sockaddr_un address;
+    socklen_t address_size;
+    int socket; /* -1: there is nobody to tell */
+    int clock;  /* a timerfd */
+    struct watch *watch;
     bool ready; /* READY=1 was said */
 };
 
 /* From now on the loop says READY=1 when every queue is consumed for the first time, STATUS= as it goes, and
- * WATCHDOG=1 as long as it turns. False when memory is short. */
-bool service_manager_begin(struct service_manager *manager, struct loop *loop, struct stats *stats);
+ * WATCHDOG=1 as long as it turns. False when memory or descriptors are short. */
+bool service_manager_begin(struct service_manager *manager, struct loop *loop, const struct stats *stats);
 void service_manager_end(struct service_manager *manager);
 
 void service_manager_reloading(const struct service_manager *manager);
 void service_manager_reloaded(const struct service_manager *manager);
-void service_manager_stopping(void);
+void service_manager_stopping(const struct service_manager *manager);
 
 #endif
