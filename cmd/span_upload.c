@@ -1,4 +1,6 @@
 #include "span_upload.h"
+#include <base/buffer.h>
+#include <base/bytes.h>
 #include <base/clock.h>
 #include <base/memory.h>
 #include <libcurl/library.h>
@@ -11,12 +13,14 @@ enum {
     BAD_GATEWAY = 502,
     UNAVAILABLE = 503,
     GATEWAY_TIMEOUT = 504,
+    ANSWER_MAX = 16 * 1024, /* bytes that are read of one */
 };
 
 struct span_uploader {
     const struct curl_library *library;
     CURL *curl;                 /* keeps its connection */
     struct curl_slist *headers; /* of each request */
+    struct buffer answer;       /* its body */
 };
 
 /* --- Preparing ------------------------------------------------------------------------------------------*/
@@ -50,11 +54,12 @@ static bool add_headers(struct span_uploader *uploader, const struct trace_pairs
     return added;
 }
 
-/* The answer is in the status. */
-static size_t ignore_answer(char *data, size_t size, size_t count, void *owner)
+/* What does not fit is left out: an answer that says something is short. */
+static size_t take_answer(char *data, size_t size, size_t count, void *owner)
 {
-    (void)data;
-    (void)owner;
+    struct buffer *answer = owner;
+    if (buffer_length(answer) + size * count <= ANSWER_MAX)
+        buffer_append(answer, data, size * count);
     return size * count;
 }
 
@@ -68,7 +73,7 @@ static int is_over(void *until, curl_off_t a, curl_off_t b, curl_off_t c, curl_o
     return clock_monotonic() >= atomic_load((const _Atomic double *)until);
 }
 
-static void set_options(const struct span_uploader *uploader, const char *url)
+static void set_options(struct span_uploader *uploader, const char *url)
 {
     const struct curl_library *library = uploader->library;
     CURL *curl = uploader->curl;
@@ -78,7 +83,8 @@ static void set_options(const struct span_uploader *uploader, const char *url)
     library->easy_setopt(curl, CURLOPT_USERAGENT, "whippet/" WHIPPET_VERSION);
     library->easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     library->easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    library->easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore_answer);
+    library->easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
+    library->easy_setopt(curl, CURLOPT_WRITEDATA, &uploader->answer);
     library->easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, is_over);
 #if LIBCURL_VERSION_NUM >= 0x075700
     /* A resolver that hangs is not waited for. */
@@ -95,6 +101,7 @@ struct span_uploader *span_uploader_create(const struct trace_settings *settings
     struct span_uploader *uploader = memory_allocate_zeroed(sizeof *uploader);
     if (uploader != NULL) {
         uploader->library = library;
+        buffer_init(&uploader->answer);
         uploader->curl = library->easy_init();
         if (uploader->curl != NULL && add_headers(uploader, &settings->headers)) {
             set_options(uploader, settings->endpoint);
@@ -112,30 +119,46 @@ void span_uploader_destroy(struct span_uploader *uploader)
         return;
     uploader->library->easy_cleanup(uploader->curl);
     uploader->library->slist_free_all(uploader->headers);
+    buffer_destroy(&uploader->answer);
     memory_free(uploader);
 }
 
 /* --- Sending --------------------------------------------------------------------------------------------*/
 
-/* What OTLP says of each status (https://opentelemetry.io/docs/specs/otlp/#otlphttp-response). */
-static enum upload_result judge(long status, struct whippet_failure *failure)
+/* What the Retry-After of an answer says, in seconds; 0 where there is none. */
+static double asked_pause(const struct span_uploader *uploader)
 {
-    if (status >= 200 && status < 300)
+    curl_off_t seconds = 0;
+    uploader->library->easy_getinfo(uploader->curl, CURLINFO_RETRY_AFTER, &seconds);
+    return (double)seconds;
+}
+
+/* What OTLP says of each status (https://opentelemetry.io/docs/specs/otlp/#otlphttp-response). */
+static enum upload_result judge(const struct span_uploader *uploader, struct upload_answer *answer)
+{
+    long status = 0;
+    uploader->library->easy_getinfo(uploader->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status >= 200 && status < 300) {
+        const struct buffer *body = &uploader->answer;
+        upload_answer_read(bytes_of(buffer_begin(body), buffer_length(body)), answer);
         return UPLOAD_DONE;
-    failure_set(failure, WHIPPET_E_REFUSED, "the collector answers with status %ld", status);
+    }
+    failure_set(&answer->failure, WHIPPET_E_REFUSED, "the collector answers with status %ld", status);
+    if (status == TOO_MANY_REQUESTS || status == UNAVAILABLE)
+        answer->pause = asked_pause(uploader);
     bool is_passing = status == TOO_MANY_REQUESTS || status == BAD_GATEWAY || status == UNAVAILABLE ||
                       status == GATEWAY_TIMEOUT;
     return is_passing ? UPLOAD_AGAIN : UPLOAD_REFUSED;
 }
 
 enum upload_result span_uploader_send(void *owner, whippet_bytes body, const _Atomic double *until,
-                                      struct whippet_failure *failure)
+                                      struct upload_answer *answer)
 {
-    const struct span_uploader *uploader = owner;
+    struct span_uploader *uploader = owner;
     const struct curl_library *library = uploader->library;
     char words[CURL_ERROR_SIZE] = "";
-    long status = 0;
     double seconds = fmax(0.001, atomic_load(until) - clock_monotonic());
+    buffer_clear(&uploader->answer);
     library->easy_setopt(uploader->curl, CURLOPT_POSTFIELDS, body.data);
     library->easy_setopt(uploader->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
     library->easy_setopt(uploader->curl, CURLOPT_TIMEOUT_MS, (long)ceil(seconds * 1000));
@@ -144,10 +167,9 @@ enum upload_result span_uploader_send(void *owner, whippet_bytes body, const _At
     CURLcode code = library->easy_perform(uploader->curl);
     library->easy_setopt(uploader->curl, CURLOPT_ERRORBUFFER, NULL);
     if (code != CURLE_OK) {
-        failure_set(failure, WHIPPET_E_UNAVAILABLE, "%s",
+        failure_set(&answer->failure, WHIPPET_E_UNAVAILABLE, "%s",
                     *words != '\0' ? words : library->easy_strerror(code));
         return UPLOAD_AGAIN;
     }
-    library->easy_getinfo(uploader->curl, CURLINFO_RESPONSE_CODE, &status);
-    return judge(status, failure);
+    return judge(uploader, answer);
 }

@@ -13,6 +13,6 @@ void span_uploader_destroy(struct span_uploader *uploader); /* NULL is fine */
 
 /* `owner` is a span_uploader. */
 enum upload_result span_uploader_send(void *owner, whippet_bytes body, const _Atomic double *until,
-                                      struct whippet_failure *failure);
+                                      struct upload_answer *answer);
 
 #endif

@@ -18,9 +18,9 @@ void span_uploader_destroy(struct span_uploader *uploader)
 
 /* Never called: there is no owner. */
 enum upload_result span_uploader_send(void *owner, whippet_bytes body, const _Atomic double *until,
-                                      struct whippet_failure *failure)
+                                      struct upload_answer *answer)
 {
     (void)body, (void)until;
-    span_uploader_create(owner, failure);
+    span_uploader_create(owner, &answer->failure);
     return UPLOAD_REFUSED;
 }

@@ -15,6 +15,8 @@ enum {
 
 static const double GATHER_SECONDS = 1;  /* how long spans wait for others to go with */
 static const double PAUSE_MAX = 30;      /* between two tries, which begins with a second */
+static const double ASKED_MAX = 300;     /* of one that the collector asks for */
+static const double SAY_SECONDS = 60;    /* between two words about spans that are rejected */
 static const double ABORT_SECONDS = 1.5; /* until an upload that is to end has done so */
 
 /* --- Waiting --------------------------------------------------------------------------------------------*/
@@ -87,18 +89,52 @@ static void report(struct exporter *exporter, enum upload_result result, const c
     exporter->failures = result == UPLOAD_DONE ? 0 : exporter->failures + 1;
 }
 
+/* Once a minute at most, as the collector's words may differ each time. */
+static void report_objection(struct exporter *exporter, const char *words)
+{
+    struct log_fields fields = {.error = words};
+    double now = clock_monotonic();
+    exporter->unsaid_rejected += exporter->request_rejected;
+    if (exporter->objection_at > 0 && now - exporter->objection_at < SAY_SECONDS)
+        return;
+    if (exporter->unsaid_rejected > 0)
+        log_event(
+            WHIPPET_WARNING, &fields,
+            "the collector at %s rejects spans, %llu so far, and takes others; messages are not affected, "
+            "and whippet_trace_spans_dropped_total counts what is lost",
+            exporter->endpoint, (unsigned long long)exporter->unsaid_rejected);
+    else
+        log_event(WHIPPET_WARNING, &fields, "the collector at %s takes the spans, and warns",
+                  exporter->endpoint);
+    exporter->objection_at = now;
+    exporter->unsaid_rejected = 0;
+}
+
+/* What else the answer means. */
+static void heed(struct exporter *exporter, enum upload_result result, const struct upload_answer *answer)
+{
+    bool done = result == UPLOAD_DONE;
+    size_t most = exporter->request_spans;
+    exporter->request_rejected = !done ? 0 : answer->rejected < most ? (size_t)answer->rejected : most;
+    if (done && answer->failure.error != 0)
+        report_objection(exporter, answer->failure.text);
+    if (result == UPLOAD_AGAIN && answer->pause > 0)
+        exporter->not_before = clock_monotonic() + fmin(answer->pause, ASKED_MAX);
+}
+
 /* Within its time, and that of the end. */
 static enum upload_result send_once(struct exporter *exporter)
 {
-    struct whippet_failure failure = {0};
+    struct upload_answer answer = {0};
     whippet_bytes body = {buffer_begin(&exporter->request), buffer_length(&exporter->request)};
     atomic_store(&exporter->send_until,
                  fmin(clock_monotonic() + exporter->timeout, atomic_load(&exporter->end)));
     if (is_ending(exporter)) /* which may have come in between */
         atomic_store(&exporter->send_until, atomic_load(&exporter->end));
     enum upload_result result =
-        exporter->upload(exporter->upload_owner, body, &exporter->send_until, &failure);
-    report(exporter, result, failure.text);
+        exporter->upload(exporter->upload_owner, body, &exporter->send_until, &answer);
+    report(exporter, result, answer.failure.text);
+    heed(exporter, result, &answer);
     return result;
 }
 
@@ -117,13 +153,15 @@ static bool send_batch(struct exporter *exporter)
     enum upload_result result;
     unsigned tries = 0;
     do {
+        if (exporter->not_before > 0)
+            pause_until(exporter, exporter->not_before);
+        exporter->not_before = 0;
         result = send_once(exporter);
         tries++;
     } while (result == UPLOAD_AGAIN && may_try_again(exporter, tries));
-    if (result == UPLOAD_DONE)
-        counter_add(&exporter->stats->exported, exporter->request_spans);
-    else
-        drop(exporter, TRACE_DROP_EXPORT, exporter->request_spans);
+    size_t taken = result == UPLOAD_DONE ? exporter->request_spans - exporter->request_rejected : 0;
+    counter_add(&exporter->stats->exported, taken);
+    drop(exporter, TRACE_DROP_EXPORT, exporter->request_spans - taken);
     return result == UPLOAD_DONE;
 }
 

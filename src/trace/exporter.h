@@ -17,7 +17,11 @@ struct exporter {
     struct buffer head;   /* of each request */
     struct buffer request;
     size_t request_spans;
-    unsigned failures;         /* in a row; the thread's own */
+    unsigned failures;         /* in a row; the thread's own, as the next four */
+    size_t request_rejected;   /* of its spans, by the collector that took the others */
+    uint64_t unsaid_rejected;  /* since the log heard of rejected ones */
+    double objection_at;       /* when it did: a moment; 0: never */
+    double not_before;         /* when the collector may be asked again: a moment */
     _Atomic double send_until; /* when the upload under way must end: a moment */
     _Atomic double end;        /* when all must: a moment; INFINITY while it is not to end */
     sem_t wake;                /* there is much to do, or the end has come */

@@ -387,6 +387,37 @@ Test(traces, that_are_refused_cost_nothing_but_the_spans_which_are_counted)
     cr_expect_eq(worker_said(worker, "0 spans exported, 60 dropped"), 1);
 }
 
+Test(traces, that_are_taken_in_part_are_counted_as_such)
+{
+    const char *queue = stage_name("orders");
+    unsigned port;
+    collector_answer_with(
+        COLLECTOR_OK, "",
+        "{\"partialSuccess\":{\"rejectedSpans\":\"1\",\"errorMessage\":\"a span without a soul\"}}");
+    struct worker *worker = start_with_admin(queue, &port);
+
+    client_send(stage_client(), queue, "m-1", "x");
+    await(PATIENCE, dropped(port) > 0, "a dropped span");
+    worker_stop(worker, 20);
+    cr_expect_eq(worker_said(worker, "rejects spans"), 1, "it is said once");
+    cr_expect_eq(worker_said(worker, "a span without a soul"), 1);
+}
+
+Test(traces, leave_a_collector_alone_for_as_long_as_it_asks)
+{
+    const char *queue = stage_name("orders");
+    struct worker *worker = start(queue, "", "");
+    double begun = patience_now();
+
+    collector_answer_with(503, "Retry-After: 4", "");
+    client_send(stage_client(), queue, "m-1", "x");
+    await(PATIENCE, collector_requests() > 0, "a request");
+    collector_answer(COLLECTOR_OK);
+    span_of("process", queue, 0);
+    cr_expect_geq(patience_now() - begun, 4);
+    worker_stop(worker, 20);
+}
+
 Test(traces, wait_for_a_collector_that_comes_back)
 {
     const char *queue = stage_name("orders");

@@ -26,6 +26,7 @@ static unsigned span_count;
 static char headers[HEAD_SIZE];
 static atomic_uint requests;
 static atomic_int answer = COLLECTOR_OK;
+static const char *_Atomic answer_field = "", *_Atomic answer_body = "{}";
 static unsigned port;
 
 /* --- Requests -------------------------------------------------------------------------------------------*/
@@ -104,7 +105,7 @@ static char *read_body(int connection, const char *head)
 
 static void serve(int connection)
 {
-    char head[HEAD_SIZE], reply[100], *body;
+    char head[HEAD_SIZE], reply[1000], *body;
 
     while (read_head(connection, head) && (body = read_body(connection, head))) {
         int status = take(head, body);
@@ -112,7 +113,8 @@ static void serve(int connection)
         if (status == COLLECTOR_NEVER) {
             continue; /* waits for what comes next, which is the end */
         }
-        snprintf(reply, sizeof(reply), "HTTP/1.1 %d It is\r\nContent-Length: 2\r\n\r\n{}", status);
+        snprintf(reply, sizeof(reply), "HTTP/1.1 %d It is\r\n%s%sContent-Length: %zu\r\n\r\n%s", status,
+                 answer_field, *answer_field ? "\r\n" : "", strlen(answer_body), answer_body);
         if (send(connection, reply, strlen(reply), MSG_NOSIGNAL) < 0) {
             break;
         }
@@ -154,6 +156,13 @@ void collector_open(void)
 
 void collector_answer(int status)
 {
+    collector_answer_with(status, "", "{}");
+}
+
+void collector_answer_with(int status, const char *field, const char *body)
+{
+    answer_field = field;
+    answer_body = body;
     answer = status;
 }
 

@@ -17,6 +17,9 @@ void collector_open(void);
 /* How it answers from now on. */
 void collector_answer(int status);
 
+/* The same, with a header field ("Retry-After: 3", or "") and a body. Both are kept. */
+void collector_answer_with(int status, const char *field, const char *body);
+
 unsigned collector_port(void);
 
 /* How many requests and spans have come so far. What was not answered with 200 counts as a request only. */

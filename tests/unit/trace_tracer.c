@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <patience.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 /* How the next uploads end; the last of them goes on. */
@@ -18,6 +19,7 @@ enum {
 };
 
 static atomic_int answers[8];
+static struct upload_answer says; /* beside that */
 static atomic_uint uploads, spans_taken;
 static atomic_bool was_sound = true;
 static struct trace_stats stats;
@@ -38,18 +40,19 @@ static unsigned count_spans(whippet_bytes body)
 }
 
 static enum upload_result upload(void *owner, whippet_bytes body, const _Atomic double *until,
-                                 struct whippet_failure *failure)
+                                 struct upload_answer *said)
 {
     unsigned number = atomic_fetch_add(&uploads, 1);
     int answer = answers[number < 7 ? number : 7];
     (void)owner;
+    *said = says;
     if (answer == UPLOAD_DONE) {
         spans_taken += count_spans(body);
         return UPLOAD_DONE;
     }
     while (answer == HANGS && clock_monotonic() < atomic_load(until))
         patience_pause();
-    failure_set(failure, WHIPPET_E_REFUSED, "it is told to");
+    failure_set(&said->failure, WHIPPET_E_REFUSED, "it is told to");
     return answer == HANGS ? UPLOAD_AGAIN : (enum upload_result)answer;
 }
 
@@ -159,6 +162,48 @@ Test(tracer, drops_and_counts_what_is_refused)
     record(1);
     await(20, counter_get(&stats.exported) == 1, "the next span");
     cr_assert(tracer_destroy(tracer, 2));
+}
+
+Test(tracer, counts_what_is_rejected_of_what_is_taken_and_says_so_once)
+{
+    char text[4096];
+    int ends[2];
+    cr_assert_eq(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+    log_configure(ends[1], WHIPPET_WARNING, LOG_FORMAT_TEXT);
+    says.rejected = 1;
+    failure_set(&says.failure, WHIPPET_E_REFUSED, "too old");
+    record(3);
+    await(20, counter_get(&stats.exported) + dropped(TRACE_DROP_EXPORT) == 3, "the spans");
+    unsigned first = uploads;
+    record(3);
+    await(20, counter_get(&stats.exported) + dropped(TRACE_DROP_EXPORT) == 6, "the next spans");
+    cr_expect_eq(dropped(TRACE_DROP_EXPORT), uploads, "one of each request");
+    cr_expect_lt(first, uploads);
+    cr_assert(tracer_destroy(tracer, 2));
+    ssize_t length = read(ends[0], text, sizeof text - 1);
+    text[length > 0 ? length : 0] = '\0';
+    const char *said = strstr(text, "rejects spans, 1 so far");
+    cr_assert_not_null(said, "%s", text);
+    cr_expect_not_null(strstr(text, "too old"), "%s", text);
+    cr_expect_null(strstr(said + 1, "rejects spans"), "%s", text);
+}
+
+Test(tracer, leaves_a_collector_alone_for_as_long_as_it_asks_but_not_at_the_end)
+{
+    double begun = patience_now();
+    says.pause = 3;
+    answers[0] = UPLOAD_AGAIN;
+    record(1);
+    await(40, counter_get(&stats.exported) == 1, "the span");
+    cr_expect_geq(patience_now() - begun, 3);
+    says.pause = 1e9;
+    answer_all(UPLOAD_AGAIN);
+    begun = patience_now();
+    unsigned before = uploads;
+    record(1);
+    await(20, uploads > before, "an upload");
+    cr_assert(tracer_destroy(tracer, 2));
+    cr_expect_lt(patience_now() - begun, patience_stretched(30));
 }
 
 Test(tracer, ends_soon_while_the_collector_is_away)

@@ -122,7 +122,7 @@ struct sending_stats {
 /* Why a span never came to the collector. X(NAME, "label"). */
 #define TRACE_DROPS(X)                                                                                       \
     X(FULL, "queue_full")      /* more came than could be sent */                                            \
-    X(EXPORT, "export_failed") /* the collector was away, or refused them */
+    X(EXPORT, "export_failed") /* the collector was away, or refused or rejected them */
 
 enum trace_drop {
 #define TRACE_DROP_ENUM(name, label) TRACE_DROP_##name,

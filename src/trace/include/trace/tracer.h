@@ -56,11 +56,21 @@ enum upload_result {
     UPLOAD_REFUSED, /* it never will */
 };
 
+struct upload_answer {
+    struct whippet_failure failure; /* with DONE: what the collector finds wrong all the same, if anything */
+    uint64_t rejected;              /* with DONE: how many of the spans it did not take */
+    double pause; /* with AGAIN: seconds that it wants to be left alone for; 0: it does not say */
+};
+
 /* Sends one request's body, on the tracer's thread, and blocks until it is answered, at the latest until the
- * moment
- * `*until`, which may come closer meanwhile (to within a second). With a failure unless DONE. */
+ * moment `*until`, which may come closer meanwhile (to within a second). `answer` is zeroed; it has a failure
+ * unless DONE. */
 typedef enum upload_result span_upload(void *owner, whippet_bytes body, const _Atomic double *until,
-                                       struct whippet_failure *failure);
+                                       struct upload_answer *answer);
+
+/* What a collector says in the body of an answer with 200: whether it took only some of the spans
+ * (https://opentelemetry.io/docs/specs/otlp/#partial-success-1). What is no such body says nothing. */
+void upload_answer_read(whippet_bytes body, struct upload_answer *answer);
 
 /* --- Settings -------------------------------------------------------------------------------------------*/
 
