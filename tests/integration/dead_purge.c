@@ -96,7 +96,7 @@ Test(dead_letters, that_come_while_it_is_asked_are_not_purged)
 Test(dead_letters, are_not_purged_when_it_is_interrupted_while_it_connects)
 {
     const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
-    struct proxy *proxy = proxy_start(stage_broker()->port);
+    struct proxy *proxy = proxy_start(broker_port(stage_broker()));
     int descriptor = dead_open_output();
     char url[BROKER_URL_SIZE];
 
