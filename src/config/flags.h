@@ -10,6 +10,12 @@ enum {
     FLAG_FAULTY = 1 << 17, /* an error was said about it already; nothing that follows from it needs saying */
 };
 
+/* The rest of `type` stays: cJSON has marks there, too. */
+static inline void flag_change_kind(cJSON *node, int kind)
+{
+    node->type = (node->type & ~0xff) | kind;
+}
+
 static inline bool flag_is_faulty(const cJSON *node)
 {
     return (node->type & FLAG_FAULTY) != 0;

@@ -4,6 +4,7 @@
 #include "names.h"
 #include <base/memory.h>
 #include <config/retry.h>
+#include <config/value.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -136,6 +137,34 @@ static void read_arguments(struct reader *reader, const struct place *place, cJS
         check_arguments(reader, place, value);
 }
 
+/* What came out of ${…} and stands for a number, true or false becomes one: nothing says which type an
+ * argument has. A queue's two that name something are texts whatever they look like. */
+static void settle_types(cJSON *node)
+{
+    static const char *const texts[] = {"x-dead-letter-exchange", "x-dead-letter-routing-key"};
+    double number;
+    bool boolean;
+    for (size_t i = 0; i < COUNT(texts); i++)
+        if (node->string != NULL && strcmp(node->string, texts[i]) == 0)
+            return;
+    if (value_is_expanded(node) && value_read_number(node, &number)) {
+        flag_change_kind(node, cJSON_Number);
+        cJSON_SetNumberHelper(node, number);
+    } else if (value_is_expanded(node) && value_read_boolean(node, &boolean)) {
+        flag_change_kind(node, boolean ? cJSON_True : cJSON_False);
+    }
+    for (cJSON *child = node->child; child != NULL; child = child->next)
+        settle_types(child);
+}
+
+static void read_typed_arguments(struct reader *reader, const struct place *place, cJSON *value,
+                                 const struct key *key, void *target)
+{
+    if (cJSON_IsObject(value))
+        settle_types(value);
+    read_arguments(reader, place, value, key, target);
+}
+
 /* An argument that has a key of its own would contradict it. */
 static void refuse_argument(struct reader *reader, const struct place *place, const cJSON *arguments,
                             const char *name, const char *key)
@@ -148,14 +177,14 @@ static void refuse_argument(struct reader *reader, const struct place *place, co
 static void read_queue_arguments(struct reader *reader, const struct place *place, cJSON *value,
                                  const struct key *key, void *target)
 {
-    read_arguments(reader, place, value, key, target);
+    read_typed_arguments(reader, place, value, key, target);
     refuse_argument(reader, place, value, "x-queue-type", "type");
 }
 
 static void read_consume_arguments(struct reader *reader, const struct place *place, cJSON *value,
                                    const struct key *key, void *target)
 {
-    read_arguments(reader, place, value, key, target);
+    read_typed_arguments(reader, place, value, key, target);
     refuse_argument(reader, place, value, "x-priority", "priority");
 }
 

@@ -1,5 +1,6 @@
 #include "../../src/config/expand.h"
 #include "config_testing.h"
+#include <cjson/cJSON.h>
 
 static void setup(void)
 {
@@ -126,6 +127,52 @@ Test(expansion, may_stand_where_a_number_or_another_kind_is_expected)
     cr_assert_eq(queue->retry.jitter, 0.5);
     cr_assert_eq(queue->retry.delay, 0.008);
     config_destroy(config);
+}
+
+static const cJSON *argument(const cJSON *arguments, const char *name)
+{
+    const cJSON *found = cJSON_GetObjectItemCaseSensitive(arguments, name);
+    cr_assert_not_null(found, "there is no %s", name);
+    return found;
+}
+
+Test(expansion, is_a_number_or_a_boolean_among_the_arguments_of_a_queue)
+{
+    setenv("TEST_TRUE", "true", 1);
+    struct config *config = parse(WITH_QUEUE_KEYS(
+        "\"arguments\": { \"x-max-length\": \"${TEST_NUMBER}\", \"x-single-active-consumer\": "
+        "\"${TEST_TRUE}\", "
+        "\"x-overflow\": \"${TEST_UNSET:-drop-head}\", \"x-as-it-is\": \"8\", "
+        "\"x-dead-letter-routing-key\": \"${TEST_NUMBER}\" }, "
+        "\"consume_arguments\": { \"x-list\": [\"${TEST_UNSET:--1.5}\"] }, "
+        "\"bindings\": [{ \"exchange\": \"e\", \"arguments\": { \"size\": \"${TEST_NUMBER}\" } }]"));
+    const struct queue_config *queue = &config->queues[0];
+    const cJSON *length = argument(queue->arguments, "x-max-length");
+    cr_assert(cJSON_IsNumber(length));
+    cr_assert_eq(length->valuedouble, 8);
+    cr_assert(cJSON_IsTrue(argument(queue->arguments, "x-single-active-consumer")));
+    cr_assert_str_eq(argument(queue->arguments, "x-overflow")->valuestring, "drop-head");
+    cr_assert(cJSON_IsString(argument(queue->arguments, "x-as-it-is")));
+    cr_assert(cJSON_IsString(argument(queue->arguments, "x-dead-letter-routing-key")));
+    const cJSON *list = argument(queue->consume_arguments, "x-list");
+    cr_assert_eq(cJSON_GetArrayItem(list, 0)->valuedouble, -1.5);
+    cr_assert(cJSON_IsString(argument(queue->bindings[0].arguments, "size")));
+    config_destroy(config);
+}
+
+Test(expansion, of_an_argument_is_checked_as_what_it_is)
+{
+    setenv("TEST_LARGE", "1e300", 1);
+    assert_error(WITH_QUEUE_KEYS("\"arguments\": { \"x-max-length\": \"${TEST_LARGE}\" }"),
+                 "a number beyond 2^53");
+    setenv("TEST_LIMIT", "3", 1);
+    assert_error(WITH_QUEUE_KEYS("\"arguments\": { \"x-delivery-limit\": \"${TEST_LIMIT}\" }"),
+                 "queues[0].arguments.x-delivery-limit: 3 is below the 5 attempts");
+    setenv("TEST_LIMIT", "60000", 1);
+    assert_error(
+        WITH_QUEUE_KEYS("\"arguments\": { \"x-consumer-timeout\": \"${TEST_LIMIT}\" }"),
+        "an attempt may take 5m, and the broker takes a message away that is unacknowledged for longer than "
+        "1m");
 }
 
 Test(expansion, is_what_makes_a_string_a_number)
