@@ -1,8 +1,7 @@
 """What compose.py and kubernetes.py share: the faults they find, and how long a worker takes to stop."""
 import re
 
-# After shutdown_timeout: a second each until what was cancelled has ended, executors are closed and connections are; two for the
-# last traces; and a machine that is busy.
+# After shutdown_timeout: 7.5 seconds at worst (docs/containers.md has the sum), and a machine that is busy.
 STOP_SECONDS = 10
 
 faults = []
