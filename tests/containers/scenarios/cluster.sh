@@ -33,8 +33,11 @@ lead_is_lost() {
     docker network connect --alias "$leader" "${project}_default" "$(containers "$leader")"
 }
 
-# As docs/containers.md starts it. The queue is declared as soon as the first node is there, and must come to the others.
+# As docs/containers.md starts it. The queue is declared as soon as the first node is there, and must come to the others. They
+# take one queue after the other, which would be minutes with those of all scenarios before.
 scenario_a_cluster_goes_on_without_the_node_that_leads() {
+    stack_remove
+    stack_clear "$queue"
     eval "$(grep -m 1 '^export AMQP_URL=' "$top/docs/containers.md")"
     delay=500ms stack_configure ''
     compose --profile cluster up --detach --no-build >/dev/null || fail "docker-compose up failed: $(tail -n 3 "$work/compose.log")"
