@@ -212,6 +212,10 @@ static whippet_verdict gave_up(whippet_task *task, struct pool *pool, enum call_
                                trouble, *trouble != '\0' ? ")" : "");
 }
 
+enum {
+    MOST_TIMEOUTS = 4 /* that an attempt may take in all */
+};
+
 struct turn {
     struct pool *pool;
     struct call *call;
@@ -231,13 +235,20 @@ static int await_turn(whippet_task *task, void *arg)
     return error;
 }
 
+/* What waits in a line that does not get shorter must end, too, before the broker takes the message away. */
+static int await_turn_for_long(whippet_task *task, void *arg)
+{
+    struct turn *turn = arg;
+    return whippet_with_timeout(task, (MOST_TIMEOUTS - 1) * turn->call->patience, await_turn, turn);
+}
+
 /* The attempt's deadline is for what it is at work for: one that has waited for its turn until then, in line
  * or behind another, has not had its time yet. Until then, and so mostly, it can be cancelled. */
 static int await_end(whippet_task *task, struct pool *pool, struct call *call)
 {
     struct turn turn = {.pool = pool, .call = call};
     int error = await_call(task, &turn);
-    return error == WHIPPET_E_TIMEOUT ? whippet_shield(task, await_turn, &turn) : error;
+    return error == WHIPPET_E_TIMEOUT ? whippet_shield(task, await_turn_for_long, &turn) : error;
 }
 
 static whippet_verdict process(whippet_task *task, const whippet_message *message, void *state)

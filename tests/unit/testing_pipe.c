@@ -298,6 +298,15 @@ Test(pipe_processor, counts_the_time_of_a_message_from_when_it_is_its_turn)
     end();
 }
 
+Test(pipe_processor, gives_up_what_has_waited_for_its_turn_four_times_its_timeout)
+{
+    start(", 'in_flight': 1");
+    whippet_test_set_timeout(test, 0.5);
+    run_together("busy 350", "busy 350", "busy 350", "busy 350", "busy 350", "busy 350", "busy 350", NULL);
+    assert_result(results[6], WHIPPET_RETRY, "no child was free for it: timed out");
+    end();
+}
+
 Test(pipe_processor, repeats_the_last_words_of_a_child_that_ended)
 {
     start("");
