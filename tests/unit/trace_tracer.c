@@ -19,7 +19,8 @@ enum {
 };
 
 static atomic_int answers[8];
-static struct upload_answer says; /* beside that */
+static atomic_uint rejects;        /* of the spans of each that goes well */
+static _Atomic double asked_pause; /* of each other */
 static atomic_uint uploads, spans_taken;
 static atomic_bool was_sound = true;
 static struct trace_stats stats;
@@ -45,7 +46,10 @@ static enum upload_result upload(void *owner, whippet_bytes body, const _Atomic 
     unsigned number = atomic_fetch_add(&uploads, 1);
     int answer = answers[number < 7 ? number : 7];
     (void)owner;
-    *said = says;
+    said->pause = asked_pause;
+    said->rejected = rejects;
+    if (said->rejected > 0)
+        failure_set(&said->failure, WHIPPET_E_REFUSED, "too old");
     if (answer == UPLOAD_DONE) {
         spans_taken += count_spans(body);
         return UPLOAD_DONE;
@@ -170,8 +174,7 @@ Test(tracer, counts_what_is_rejected_of_what_is_taken_and_says_so_once)
     int ends[2];
     cr_assert_eq(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
     log_configure(ends[1], WHIPPET_WARNING, LOG_FORMAT_TEXT);
-    says.rejected = 1;
-    failure_set(&says.failure, WHIPPET_E_REFUSED, "too old");
+    rejects = 1;
     record(3);
     await(20, counter_get(&stats.exported) + dropped(TRACE_DROP_EXPORT) == 3, "the spans");
     unsigned first = uploads;
@@ -191,12 +194,12 @@ Test(tracer, counts_what_is_rejected_of_what_is_taken_and_says_so_once)
 Test(tracer, leaves_a_collector_alone_for_as_long_as_it_asks_but_not_at_the_end)
 {
     double begun = patience_now();
-    says.pause = 3;
+    asked_pause = 3;
     answers[0] = UPLOAD_AGAIN;
     record(1);
     await(40, counter_get(&stats.exported) == 1, "the span");
     cr_expect_geq(patience_now() - begun, 3);
-    says.pause = 1e9;
+    asked_pause = 1e9;
     answer_all(UPLOAD_AGAIN);
     begun = patience_now();
     unsigned before = uploads;
