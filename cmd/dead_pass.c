@@ -17,6 +17,8 @@ static const double IDLE_SECONDS = 1;     /* nothing came for so long: has someb
 static const double CONFIRM_SECONDS = 60; /* that a copy's confirm is waited for */
 static const double LOOK_UP_SECONDS = 0.2;
 static const double SILENCE_SECONDS = 10; /* that the first letter is waited for */
+static const double TIMELY_SECONDS =
+    600; /* that a letter is kept unacknowledged; the broker allows 30 minutes */
 
 /* A hand without a letter. */
 struct taker {
@@ -278,6 +280,31 @@ static uint64_t find_target(const struct dead_pass *pass)
     return pass->among > 0 && pass->among < target ? pass->among : target;
 }
 
+/* The prefetch: no more than is wanted, for what is not handled goes back, and is counted as delivered; nor
+ * than the rate gets through before the broker takes it for stuck
+ * (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout). */
+static uint16_t find_window(const struct dead_pass *pass)
+{
+    uint64_t window = pass->look > 0 ? pass->look : WINDOW;
+    double timely = pass->rate * TIMELY_SECONDS;
+    if (pass->limit > 0 && pass->filter.match == NULL && pass->filter.reason == NULL && pass->limit < window)
+        window = pass->limit;
+    if (pass->target < window)
+        window = pass->target;
+    if (timely > 0 && timely < (double)window)
+        window = timely > 1 ? (uint64_t)timely : 1;
+    return (uint16_t)window;
+}
+
+/* What is held is so until the pass ends: where the rate makes that too long, nothing is. */
+static uint64_t find_hold_max(const struct dead_pass *pass)
+{
+    uint64_t most = pass->limit > 0 && pass->limit < pass->target ? pass->limit : pass->target;
+    if (pass->look > 0)
+        return pass->look;
+    return (double)most > pass->rate * TIMELY_SECONDS && pass->rate > 0 ? 0 : HELD_MAX;
+}
+
 /* How many letters are ready in the queue. */
 static int count_ready(whippet_task *task, struct dead_pass *pass, uint64_t *ready)
 {
@@ -296,17 +323,13 @@ static int begin(whippet_task *task, struct dead_pass *pass)
     error = count_ready(task, pass, &pass->ready);
     if (error != 0)
         return request_failed(pass, error, "looking for the queue");
+    pass->counted = true;
     pass->target = find_target(pass);
     if (pass->target == 0)
         return 0;
-    uint64_t window = pass->look > 0 ? pass->look : WINDOW;
-    /* What is prefetched and not handled goes back, and is counted as delivered: no more than is wanted. */
-    if (pass->limit > 0 && pass->filter.match == NULL && pass->filter.reason == NULL && pass->limit < window)
-        window = pass->limit;
     if (!pass->stopping)
-        pass->hold_max = pass->look > 0 ? pass->look : HELD_MAX;
-    error = channel_qos(task, &pass->channel, (uint16_t)(window < pass->target ? window : pass->target),
-                        REQUEST_SECONDS);
+        pass->hold_max = find_hold_max(pass);
+    error = channel_qos(task, &pass->channel, find_window(pass), REQUEST_SECONDS);
     struct consumption consumption = {
         .queue = pass->queue, .consumer_tag = "whippet-dead", .max_message_size = BODY_MAX};
     if (error == 0)

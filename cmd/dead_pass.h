@@ -48,6 +48,7 @@ struct dead_pass {
     uint64_t matched;               /* of them, handled */
     uint64_t done;                  /* of them, acknowledged */
     uint64_t moved;                 /* of those that stay, put back at the queue's end */
+    bool counted;                   /* `ready` is known */
     bool missing;                   /* there is no such queue */
     struct whippet_failure failure; /* error 0: it came to its end, or was interrupted */
 

@@ -129,6 +129,26 @@ Test(dead_letters, go_back_as_fast_as_asked_for_with_a_bar_on_a_terminal)
     letters_await(queue, 30);
 }
 
+/* The broker cuts off who keeps letters for half an hour: at this rate, what six of them take is ten minutes.
+ */
+Test(dead_letters, that_a_slow_rate_keeps_waiting_are_left_in_their_queue_meanwhile)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+    int descriptor = dead_open_output();
+
+    letters_send(queue, dead_queue, 50);
+    pid_t child = dead_start(-1, descriptor, "replay", dead_queue, "--rate=0.01", NULL);
+    letters_await(queue, 1);
+    letters_await(dead_queue, 49 - 6);
+    kill(child, SIGINT);
+    cr_assert_eq(command_wait(child), FAILED);
+    dead_read_output(descriptor);
+    letters_await(dead_queue, 49);
+    assert_dead(DONE, "replay", dead_queue, "--rate=0.01", "--reason=crash");
+    assert_says("48 that stay were put back at the end");
+    letters_await(dead_queue, 49);
+}
+
 /* A line that is wider is continued in the next one, and then each state of the bar is left standing. */
 Test(dead_letters, go_back_with_a_bar_that_is_no_wider_than_the_terminal)
 {
