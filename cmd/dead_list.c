@@ -34,6 +34,8 @@ struct row {
     size_t reason_count;
     uint64_t others; /* with further reasons */
     bool missing;
+    bool counted;                  /* `messages` is known */
+    char error[FAILURE_TEXT_SIZE]; /* why it was not looked at to the end; "": it was */
 };
 
 struct listing {
@@ -105,6 +107,8 @@ static int look_into(whippet_task *task, struct broker_link *link, const struct 
     row->messages = pass.ready;
     row->looked_at = pass.met;
     row->missing = pass.missing;
+    row->counted = pass.counted;
+    snprintf(row->error, sizeof row->error, "%s", error != 0 ? pass.failure.text : "");
     dead_report_moved(listing->request, &pass);
     if (error == 0 || (pass.missing && !listing->named))
         return EXIT_DONE;
@@ -124,7 +128,9 @@ static void print_reasons(const struct row *row)
     }
     if (row->others > 0)
         printf(", others %" PRIu64, row->others);
-    if (row->looked_at < row->messages)
+    if (row->looked_at == 0 && row->error[0] != '\0')
+        fputs("not looked at", stdout);
+    else if (row->looked_at < row->messages)
         printf("  (of the first %" PRIu64 ")", row->looked_at);
 }
 
@@ -133,11 +139,12 @@ static void print_row(const struct row *row, unsigned width)
     unsigned columns = line_columns(row->queue, false);
     safe_print(stdout, bytes_of_text(row->queue), QUEUE_NAME_MAX);
     printf("%*s", columns < width ? (int)(width - columns) + 2 : 2, "");
-    if (row->missing)
+    if (row->missing) {
         printf("%8s  %-24s  there is no such queue", "-", "-");
-    else
+    } else if (!row->counted) {
+        printf("%8s  %-24s  not looked at", "-", "-");
+    } else {
         printf("%8" PRIu64 "  ", row->messages);
-    if (!row->missing) {
         whippet_bytes oldest = bytes_of_text(row->oldest[0] != '\0' ? row->oldest : "-");
         safe_print(stdout, oldest, CLOCK_TEXT_SIZE);
         printf("%*s", oldest.len < 24 ? (int)(26 - oldest.len) : 2, "");
@@ -160,15 +167,9 @@ static void print_table(const struct listing *listing)
         print_row(&listing->rows[i], width);
 }
 
-static void print_json(const struct row *row)
+static void print_findings_json(const struct row *row)
 {
     const char *between = "";
-    fputs("{\"queue\":", stdout);
-    safe_print_json(stdout, bytes_of_text(row->queue));
-    if (row->missing) {
-        puts(",\"missing\":true}");
-        return;
-    }
     printf(",\"messages\":%" PRIu64 ",\"looked_at\":%" PRIu64 ",\"oldest\":", row->messages, row->looked_at);
     if (row->oldest[0] != '\0')
         safe_print_json(stdout, bytes_of_text(row->oldest));
@@ -181,7 +182,30 @@ static void print_json(const struct row *row)
         printf(":%" PRIu64, row->reasons[i].count);
         between = ",";
     }
-    printf("},\"other_reasons\":%" PRIu64 "}\n", row->others);
+    printf("},\"other_reasons\":%" PRIu64, row->others);
+}
+
+static void print_json(const struct row *row)
+{
+    fputs("{\"queue\":", stdout);
+    safe_print_json(stdout, bytes_of_text(row->queue));
+    if (row->missing)
+        fputs(",\"missing\":true", stdout);
+    else if (row->counted)
+        print_findings_json(row);
+    if (!row->missing && row->error[0] != '\0') {
+        fputs(",\"error\":", stdout);
+        safe_print_json(stdout, bytes_of_text(row->error));
+    }
+    puts("}");
+}
+
+/* A pass that is ended before it has counted fails only when it is not us who end it. */
+static void note_unreached(const struct broker_link *link, struct row *row)
+{
+    if (!row->counted && !row->missing && row->error[0] == '\0')
+        snprintf(row->error, sizeof row->error, "%s",
+                 link->lost ? "the connection to the broker was lost" : "interrupted");
 }
 
 static int list_all(whippet_task *task, struct broker_link *link, void *arg)
@@ -192,6 +216,8 @@ static int list_all(whippet_task *task, struct broker_link *link, void *arg)
         int one = look_into(task, link, listing, &listing->rows[i]);
         code = one != EXIT_DONE ? one : code;
     }
+    for (size_t i = 0; i < listing->count; i++)
+        note_unreached(link, &listing->rows[i]);
     for (size_t i = 0; listing->request->json && i < listing->count; i++)
         print_json(&listing->rows[i]);
     if (!listing->request->json)

@@ -242,6 +242,9 @@ Test(dead_letters, in_a_stream_are_an_error_that_says_so)
         assert_dead(FAILED, VERBS[i], dead_queue, NULL, NULL);
         assert_says("is a stream: what is in it can be read, and not be taken out");
     }
+    assert_dead(FAILED, "list", dead_queue, "--json", NULL);
+    assert_says("\"messages\":1,\"looked_at\":0,");
+    assert_says("\"error\":\"");
     client_delete(stage_client(), dead_queue);
 }
 
@@ -268,4 +271,26 @@ Test(dead_letters, of_a_queue_that_is_not_there_are_an_error)
 {
     assert_dead(FAILED, "show", stage_name("nowhere"), NULL, NULL);
     assert_says("there is no queue");
+}
+
+/* Nobody may look into a queue that another connection has for itself. */
+Test(dead_letters, of_a_queue_that_cannot_be_looked_at_are_not_listed_as_none)
+{
+    const char *dead_queue = stage_name("locked"), *other = stage_name("dead");
+    char row[256];
+
+    broker_eval(stage_broker(),
+                "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), false, false, [], "
+                "whereis(rabbit), <<\"test\">>), ok",
+                dead_queue);
+    client_declare(stage_client(), other, "classic");
+    assert_dead(FAILED, "list", dead_queue, other, NULL);
+    cr_assert_gt(column_of(dead_queue, "not looked at"), 0);
+    snprintf(row, sizeof row, "%s%*d", other, (int)(strlen(dead_queue) - strlen(other)) + 10, 0);
+    assert_says(row);
+    assert_dead(FAILED, "list", dead_queue, "--json", NULL);
+    snprintf(row, sizeof row, "{\"queue\":\"%s\",\"error\":\"", dead_queue);
+    assert_says(row);
+    assert_says("RESOURCE_LOCKED");
+    cr_assert_null(strstr(dead_output, "\"messages\""), "%s", dead_output);
 }
