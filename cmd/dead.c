@@ -96,12 +96,14 @@ enum {
 int dead_report_failure(const struct dead_request *request, const struct dead_pass *pass)
 {
     fprintf(stderr, "whippet %s: %s\n", request->command, pass->failure.text);
-    if (pass->done > 0)
-        fprintf(stderr,
-                "What was done stays done: run it again for the rest. The %d that were under way at most may "
-                "come "
-                "twice.\n",
-                (int)DEAD_HANDS_MAX);
+    if (strcmp(request->verb, "replay") == 0 && pass->matched > 0 && !request->dry_run)
+        fprintf(
+            stderr,
+            "What was replayed stays replayed: run it again for the rest. Of those that were under way, at "
+            "most %d may come twice.\n",
+            (int)DEAD_HANDS_MAX);
+    else if (strcmp(request->verb, "purge") == 0 && pass->done > 0)
+        fprintf(stderr, "What was deleted is gone: run it again for the rest.\n");
     return EXIT_FAILED;
 }
 
