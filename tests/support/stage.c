@@ -15,6 +15,7 @@ static struct {
     struct broker *broker;
     struct client *client;
     char folder[TEXT_SIZE];
+    char suffix[16]; /* of names */
     char texts[TEXTS][TEXT_SIZE];
     unsigned text_count;
 } stage;
@@ -30,11 +31,14 @@ void stage_open(void)
     stage.broker = broker_shared();
     stage.client = client_open(stage.broker->url);
     make_folder();
+    /* The folder's six letters: process numbers come again while the broker is there. */
+    snprintf(stage.suffix, sizeof(stage.suffix), "%s", strrchr(stage.folder, '.') + 1);
 }
 
 void stage_open_alone(void)
 {
     stage.broker = broker_create();
+    snprintf(stage.suffix, sizeof(stage.suffix), "%d", getpid());
 }
 
 void stage_start_broker(void)
@@ -86,7 +90,7 @@ const char *stage_name(const char *word)
 {
     char text[TEXT_SIZE];
 
-    snprintf(text, sizeof(text), "%s-%d", word, getpid());
+    snprintf(text, sizeof(text), "%s-%s", word, stage.suffix);
     return keep(text);
 }
 
