@@ -18,7 +18,10 @@
 # there is used: for other versions than this system's. Takes root.
 broker_programs=/usr/lib/rabbitmq/bin
 broker_root=${WHIPPET_BROKER_ROOT:-}
-broker_start_limit=90 # seconds; a start takes four when the machine is idle
+# Seconds, more of them on a busy machine; a start takes four on an idle one.
+broker_start_limit=$((90 * ${WHIPPET_TEST_PATIENCE:-1}))
+broker_end_limit=$((30 * ${WHIPPET_TEST_PATIENCE:-1}))
+broker_names_limit=$((5 * ${WHIPPET_TEST_PATIENCE:-1}))
 
 # Prints $1 free loopback ports, one a line. They lie below the ephemeral range: there no outgoing connection can take
 # a port away while its broker is down, nor connect to itself.
@@ -232,7 +235,7 @@ broker_await_port() {
 
 # Ends the server with signal $2 (TERM: it stops in good order; KILL: as a power cut would) and waits until it is gone.
 broker_end() {
-    local folder=$1 signal=$2 pid deadline=$((SECONDS + 30))
+    local folder=$1 signal=$2 pid deadline=$((SECONDS + broker_end_limit))
     broker_alive "$folder/server.pid" || return 0
     read -r pid <"$folder/server.pid"
     kill "-$signal" -- "-$pid" 2>/dev/null
@@ -268,7 +271,7 @@ broker_signal() {
 # RabbitMQ confirms messages of a new quorum queue before it has written down which folder is that queue's; killed in
 # that half second, it starts with the queue empty (seen in 3.10.8). Waits until every folder's name is in the list.
 broker_await_names() {
-    local queue list deadline=$((SECONDS + 5))
+    local queue list deadline=$((SECONDS + broker_names_limit))
     for queue in "$1"/data/*/quorum/*/*/; do
         list=$(dirname "$queue")/names.dets
         until [ ! -e "$list" ] || grep -qaF "$(basename "$queue")" "$list" || [ $SECONDS -ge $deadline ]; do
@@ -288,7 +291,7 @@ broker_control() (
 # Evaluates Erlang expressions ("a, b") inside the broker in the folder $1, and prints what the last one comes to. Costs
 # next to nothing, where broker_control costs seconds.
 # erl_call goes by a name of its own: by default it is the same for all of a user's, of whom the node takes one at a time. On
-# a busy machine it may not be let in at once, and ends with 1.
+# a busy machine it may not be let in at once, and ends with 1; where the expressions fail, with 0.
 broker_eval() (
     . "$1/environment"
     local attempt
@@ -297,10 +300,10 @@ broker_eval() (
         return
     fi
     {
-        for attempt in 1 2 3; do
+        for attempt in {1..20}; do
             printf '%s.\n' "$2" |
                 erl_call -h "eval$BASHPID" -e -n "$RABBITMQ_NODENAME" -c "$(cat "$HOME/.erlang.cookie")" && break
-            sleep 0.2
+            sleep 0.5
         done
         echo
     } | sed -n -e '/^{ok, /{s///; s/}$//; p; q}' -e 'w /dev/stderr' -e 'q1'

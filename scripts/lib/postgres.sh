@@ -13,7 +13,9 @@
 
 # The newest that is installed.
 postgres_programs=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
-postgres_start_limit=60 # seconds; a start takes a tenth of one when the machine is idle
+# Seconds, more of them on a busy machine; a start takes a tenth of one on an idle one.
+postgres_start_limit=$((60 * ${WHIPPET_TEST_PATIENCE:-1}))
+postgres_end_limit=$((30 * ${WHIPPET_TEST_PATIENCE:-1}))
 
 # What stands before the server's own commands, to run them as a user that may: PostgreSQL refuses root.
 postgres_as_owner=()
@@ -110,7 +112,7 @@ postgres_runs() {
 # Ends the server with the signal $2 (INT: it stops in good order and cuts its connections; KILL: as a power cut would, all
 # of its processes at once) and waits until it is gone.
 postgres_end() {
-    local folder=$1 signal=$2 pid children=() deadline=$((SECONDS + 30))
+    local folder=$1 signal=$2 pid children=() deadline=$((SECONDS + postgres_end_limit))
     postgres_alive "$folder" || return 0
     read -r pid <"$folder/server.pid"
     # Each of its processes has a group of its own.
