@@ -324,12 +324,12 @@ Test(run_modes, attempts_that_block_run_side_by_side_in_threads)
     struct worker *worker = start("thread", queue, "");
 
     for (int i = 0; i < 4; i++) {
-        client_send(stage_client(), queue, "b", "block 1000");
+        client_send(stage_client(), queue, "b", "block 3000");
     }
     await(20, records_count(stage_path("notes"), "end", NULL) == 4, "four ends");
     took = records_last_at(stage_path("notes"), "end", NULL) -
            records_first_at(stage_path("notes"), "begin", NULL);
-    cr_assert_lt(took, 3.5, "four attempts that block for 1 s took %.1f s", took);
+    cr_assert_lt(took, 10, "four attempts that block for 3 s took %.1f s", took);
     worker_stop(worker, 20);
 }
 
@@ -345,7 +345,7 @@ Test(run_modes, queues_take_turns_when_threads_are_scarce)
     worker_await_consuming(worker, busy);
     worker_await_consuming(worker, other);
     for (int i = 0; i < 30; i++) {
-        client_send(stage_client(), busy, "b", "block 100");
+        client_send(stage_client(), busy, "b", "block 500");
     }
     await(10, records_count(stage_path("busy"), "end", NULL) >= 1, "a first end");
     client_send(stage_client(), other, "o", "block 1");
