@@ -58,7 +58,8 @@ LABEL org.opencontainers.image.title="whippet" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}"
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["whippet", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
+    CMD ["whippet", "healthcheck", "--fallback", "http://127.0.0.1:9464"]
 ENTRYPOINT ["whippet"]
 CMD ["run"]
 
@@ -89,7 +90,8 @@ COPY --from=build /staged-runtime /
 WORKDIR /srv/whippet
 USER 10001:10001
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["whippet", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
+    CMD ["whippet", "healthcheck", "--fallback", "http://127.0.0.1:9464"]
 ENTRYPOINT ["whippet"]
 CMD ["run"]
 

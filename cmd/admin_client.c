@@ -74,10 +74,10 @@ int admin_address_find(const char *file, struct admin_address *address, struct w
     struct config_errors errors;
     if (file == NULL && access(config_default_file(), F_OK) != 0)
         return admin_address_parse("http://127.0.0.1:9464", address, failure);
-    struct config *config = config_load(file, &errors);
+    struct config *config = config_load_faulty(file, &errors);
     int error;
     if (config == NULL)
-        error = failure_set(failure, WHIPPET_E_INVALID, "%s is not sound: see \"whippet check\"",
+        error = failure_set(failure, WHIPPET_E_INVALID, "%s can't be read: see \"whippet check\"",
                             file != NULL ? file : config_default_file());
     else
         error = take_listen(&config->admin_listen,

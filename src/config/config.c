@@ -397,10 +397,10 @@ static struct config *read_config(struct config_arena *arena, const char *file, 
     config->file = reader_copy(&reader, file);
     prepare_tree(&reader);
     read_root(&reader, config);
-    return errors->count == 0 ? config : NULL;
+    return config;
 }
 
-/* From `text`, or where that is NULL from the file. */
+/* From `text`, or where that is NULL from the file; with errors, where it could be read at all. */
 static struct config *open_config(const char *text, const char *file, struct config_errors *errors)
 {
     struct config_arena *arena = config_arena_create();
@@ -422,7 +422,7 @@ const char *config_default_file(void)
     return is_missing ? CONFIG_INSTALLED_FILE : CONFIG_LOCAL_FILE;
 }
 
-struct config *config_load(const char *file, struct config_errors *errors)
+struct config *config_load_faulty(const char *file, struct config_errors *errors)
 {
     *errors = (struct config_errors){0};
     if (file != NULL)
@@ -437,10 +437,23 @@ struct config *config_load(const char *file, struct config_errors *errors)
     return open_config(NULL, file, errors);
 }
 
+static struct config *sound(struct config *config, const struct config_errors *errors)
+{
+    if (errors->count == 0)
+        return config;
+    config_destroy(config);
+    return NULL;
+}
+
+struct config *config_load(const char *file, struct config_errors *errors)
+{
+    return sound(config_load_faulty(file, errors), errors);
+}
+
 struct config *config_parse(const char *text, const char *file, struct config_errors *errors)
 {
     *errors = (struct config_errors){0};
-    return open_config(text, file, errors);
+    return sound(open_config(text, file, errors), errors);
 }
 
 const struct config *config_retain(const struct config *config)

@@ -135,6 +135,57 @@ Test(admin, is_asked_by_the_health_check)
     cr_assert_eq(healthcheck(port, "--nonsense", NULL, 0), 64);
 }
 
+/* As for one that reads the configuration as it is by now. */
+static int healthcheck_of(const struct worker *worker, const char *fallback)
+{
+    const char *option = fallback ? "--fallback" : NULL;
+    const char *arguments[] = {getenv("WHIPPET_PROGRAM"),
+                               "healthcheck",
+                               "--config",
+                               worker_configuration(worker),
+                               option,
+                               fallback,
+                               NULL};
+
+    return command_run(arguments, NULL, 0);
+}
+
+static void replace_configuration(const struct worker *worker, const char *text)
+{
+    FILE *file = fopen(worker_configuration(worker), "w");
+
+    cr_assert_not_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+Test(admin, is_found_by_the_health_check_while_its_configuration_is_edited)
+{
+    struct worker *worker =
+        worker_start("'admin': {'listen': '127.0.0.1:0'}, 'amqp': {'url': 'amqp://127.0.0.1:1/'}",
+                     "[{'name': 'orders', 'processor': 'counting'}]");
+    unsigned port = port_of(worker);
+    char text[200], url[64];
+
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
+    snprintf(text, sizeof(text), "{ \"admin\": { \"listen\": \"127.0.0.1:%u\" }, \"queues\": [ 5 ] }", port);
+    replace_configuration(worker, text);
+    worker_signal(worker, SIGHUP);
+    worker_await_saying(worker, 10, "everything goes on as it was");
+    cr_assert_eq(healthcheck_of(worker, NULL), 0, "the reload refused it: the worker is as it was");
+
+    replace_configuration(worker, "{ \"admin\": ");
+    cr_assert_eq(healthcheck_of(worker, NULL), 1, "nobody knows where it is");
+    cr_assert_eq(healthcheck_of(worker, url), 0);
+
+    replace_configuration(worker, "{ \"admin\": { \"listen\": \"127.0.0.1:1\" }, \"queues\": [] }");
+    cr_assert_eq(healthcheck_of(worker, NULL), 1);
+    cr_assert_eq(healthcheck_of(worker, url), 0);
+    worker_stop(worker, 20);
+    cr_assert_eq(healthcheck_of(worker, url), 1, "nobody is there any more");
+    cr_assert_eq(healthcheck_of(worker, "nonsense"), 64);
+}
+
 /* Only who may have a file /etc/hosts of his own can tell. */
 static bool mounts_are_allowed(void)
 {

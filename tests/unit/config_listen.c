@@ -1,4 +1,5 @@
 #include "config_testing.h"
+#include <unistd.h>
 
 static void assert_listens(const char *value, const char *host, unsigned port)
 {
@@ -32,6 +33,38 @@ Test(listen, is_loopback_unless_told_otherwise)
     cr_assert_str_eq(config->admin_listen.host, "127.0.0.1");
     cr_assert_eq(config->admin_listen.port, 9464);
     config_destroy(config);
+    config_errors_destroy(&errors);
+}
+
+/* From a file with that text. */
+static struct config *load_faulty(const char *text, struct config_errors *errors)
+{
+    char path[] = "/tmp/whippet-listen-XXXXXX";
+    int descriptor = mkstemp(path);
+    cr_assert_geq(descriptor, 0);
+    cr_assert_eq(write(descriptor, text, strlen(text)), (ssize_t)strlen(text));
+    close(descriptor);
+    struct config *config = config_load_faulty(path, errors);
+    unlink(path);
+    return config;
+}
+
+Test(listen, is_found_among_faults)
+{
+    struct config_errors errors;
+    struct config *config =
+        load_faulty("{ \"admin\": { \"listen\": \"[::1]:9\" }, \"queues\": [ 5 ], \"x\": 1 }", &errors);
+    cr_assert_not_null(config);
+    cr_assert_geq(errors.count, 2);
+    cr_assert_str_eq(config->admin_listen.host, "::1");
+    cr_assert_eq(config->admin_listen.port, 9);
+    config_destroy(config);
+    config_errors_destroy(&errors);
+    config = load_faulty("{ \"admin\": { \"listen\": 5 } }", &errors);
+    cr_assert_str_eq(config->admin_listen.host, "127.0.0.1");
+    config_destroy(config);
+    config_errors_destroy(&errors);
+    cr_assert_null(load_faulty("{ \"admin\"", &errors));
     config_errors_destroy(&errors);
 }
 

@@ -20,7 +20,8 @@ scenario_the_image_is_small_and_says_what_it_is() {
     version=$(sed -n 's/^project(whippet VERSION \([0-9.]*\).*/\1/p' "$top/CMakeLists.txt")
     image_has '{{.Config.User}} {{.Config.StopSignal}}' '10001:10001 SIGTERM'
     image_has '{{json .Config.Entrypoint}} {{json .Config.Cmd}}' '["whippet"] ["run"]'
-    image_has '{{json .Config.Healthcheck.Test}} {{.Config.Healthcheck.Interval}}' '["CMD","whippet","healthcheck"] 10s'
+    image_has '{{json .Config.Healthcheck.Test}} {{.Config.Healthcheck.Interval}}' \
+        '["CMD","whippet","healthcheck","--fallback","http://127.0.0.1:9464"] 10s'
     image_has_label title whippet
     image_has_label licenses MIT
     image_has_label version "$version"

@@ -163,7 +163,12 @@ const char *config_default_file(void);
  * it in either case. */
 struct config *config_load(const char *file, struct config_errors *errors);
 
-/* The same from text; `file` is only a name for messages. */
+/* The same with the errors, NULL only where nothing could be read. For who looks for a key that may be sound:
+ * admin.listen, where a worker goes on under what the file said before. What is not sound has its default, or
+ * nothing. */
+struct config *config_load_faulty(const char *file, struct config_errors *errors);
+
+/* The same as config_load from text; `file` is only a name for messages. */
 struct config *config_parse(const char *text, const char *file, struct config_errors *errors);
 
 /* Whoever lets strings of a configuration live on, as subscriptions and their deliveries do over a reload,
