@@ -25,22 +25,20 @@ static void check(bool fine, const char *what)
 
 /* --- Coming and going -----------------------------------------------------------------------------------*/
 
-static void listen_at(struct fake_broker *broker, uint16_t port)
+/* A socket bound to the broker's port, or to any where it has none yet; several can be, until one listens. */
+static int bind_to_port(struct fake_broker *broker)
 {
     struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        .sin_family = AF_INET, .sin_port = htons(broker->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     int on = 1;
-    broker->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    check(broker->listener >= 0, "socket");
-    setsockopt(broker->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (broker->receive_buffer > 0)
-        setsockopt(broker->listener, SOL_SOCKET, SO_RCVBUF, &broker->receive_buffer,
-                   sizeof broker->receive_buffer);
-    check(bind(broker->listener, (struct sockaddr *)&address, sizeof address) == 0, "bind");
-    check(listen(broker->listener, FAKE_LINKS) == 0, "listen");
-    check(getsockname(broker->listener, (struct sockaddr *)&address, &size) == 0, "getsockname");
+    int bound = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    check(bound >= 0, "socket");
+    setsockopt(bound, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    check(bind(bound, (struct sockaddr *)&address, sizeof address) == 0, "bind");
+    check(getsockname(bound, (struct sockaddr *)&address, &size) == 0, "getsockname");
     broker->port = ntohs(address.sin_port);
+    return bound;
 }
 
 struct fake_broker *fake_broker_create(void)
@@ -49,7 +47,8 @@ struct fake_broker *fake_broker_create(void)
     check(broker != NULL, "calloc");
     broker->frame_max = 131072;
     init_amqp_pool(&broker->pool, 4096);
-    listen_at(broker, 0);
+    broker->holder = bind_to_port(broker);
+    fake_broker_reopen(broker);
     return broker;
 }
 
@@ -58,6 +57,7 @@ static void link_close(struct fake_broker *broker, struct fake_link *link);
 void fake_broker_destroy(struct fake_broker *broker)
 {
     fake_broker_shut(broker);
+    close(broker->holder);
     for (size_t i = 0; i < broker->link_count; i++) {
         struct fake_link *link = broker->links[i];
         link_close(broker, link);
@@ -85,7 +85,11 @@ void fake_broker_shut(struct fake_broker *broker)
 
 void fake_broker_reopen(struct fake_broker *broker)
 {
-    listen_at(broker, broker->port);
+    broker->listener = bind_to_port(broker);
+    if (broker->receive_buffer > 0)
+        setsockopt(broker->listener, SOL_SOCKET, SO_RCVBUF, &broker->receive_buffer,
+                   sizeof broker->receive_buffer);
+    check(listen(broker->listener, FAKE_LINKS) == 0, "listen");
 }
 
 const char *fake_broker_breach(const struct fake_broker *broker)

@@ -82,6 +82,7 @@ struct fake_publish {
 
 struct fake_broker {
     int listener; /* -1: nobody listens at the port */
+    int holder;   /* is bound to the port as well, so that nobody else gets it while it is shut */
     uint16_t port;
 
     enum fake_mood mood;
