@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
+#include <web_server.h>
 
 /* --- The connection and its owner -----------------------------------------------------------------------*/
 
@@ -33,7 +34,7 @@ static void on_lost(void *arg, const struct whippet_failure *why)
 static void on_failed(void *arg)
 {
     (void)arg;
-    owner.failed_at[owner.failed++ % 64] = clock_monotonic();
+    owner.failed_at[owner.failed++ % 64] = loop_now(rig.loop);
 }
 
 static void on_blocked(void *arg, bool blocked)
@@ -130,11 +131,17 @@ static void close_all(void)
     rig_close();
 }
 
-TestSuite(connection, .init = open_all, .fini = close_all, .timeout = 60);
+TestSuite(connection, .init = open_all, .fini = close_all, .timeout = 180);
 
 static const char *failure_text(void)
 {
     return connection_failure(owner.connection)->text;
+}
+
+/* The time of a try goes to looking its host up, too: a slow machine may need some tries to come further. */
+static bool has_failed_of(const char *words)
+{
+    return strstr(failure_text(), words) != NULL;
 }
 
 static struct fake_link *link_now(void)
@@ -201,8 +208,7 @@ Test(connection, keeps_trying_while_the_handshake_hangs)
     rig.broker->mood = FAKE_SPEECHLESS;
     owner.options.connect_timeout = 0.03;
     start();
-    rig_until(owner.failed >= 2);
-    cr_assert_not_null(strstr(failure_text(), "handshake"), "%s", failure_text());
+    rig_until(owner.failed >= 2 && has_failed_of("handshake"));
     rig_settle_down();
     for (size_t i = 0; i + 1 < rig.broker->link_count; i++)
         cr_assert_eq(rig.broker->links[i]->descriptor, -1, "attempt %zu is still connected", i);
@@ -220,8 +226,7 @@ Test(connection, is_cut_when_the_broker_stops_answering_in_the_middle_of_the_han
     rig.broker->on_method = swallow_start_ok;
     owner.options.connect_timeout = 0.1;
     start();
-    rig_until(owner.failed >= 2);
-    cr_assert_not_null(strstr(failure_text(), "handshake"), "%s", failure_text());
+    rig_until(owner.failed >= 2 && has_failed_of("handshake"));
 }
 
 /* What takes the connection is a proxy, say, or a machine that has run out of memory. */
@@ -234,8 +239,7 @@ Test(connection, is_cut_when_nothing_answers_its_first_word_of_tls)
     owner.endpoints[0].tls = tls;
     owner.options.connect_timeout = 0.1;
     start();
-    rig_until(owner.failed >= 2);
-    cr_assert_not_null(strstr(failure_text(), "TLS handshake in time"), "%s", failure_text());
+    rig_until(owner.failed >= 2 && has_failed_of("TLS handshake in time"));
     stop();
     tls_destroy(tls);
 }
@@ -260,17 +264,9 @@ Test(connection, says_that_the_login_was_refused_in_the_brokers_words)
     cr_assert_null(strstr(failure_text(), "s3cr3t"), "%s", failure_text());
 }
 
-static uint16_t unused_port(void)
-{
-    struct fake_broker *other = fake_broker_create();
-    uint16_t port = other->port;
-    fake_broker_destroy(other);
-    return port;
-}
-
 Test(connection, tries_its_addresses_in_turn_without_a_pause)
 {
-    owner.endpoints[0] = owner.endpoints[1] = endpoint_at(unused_port());
+    owner.endpoints[0] = owner.endpoints[1] = endpoint_at((uint16_t)unused_port());
     owner.endpoints[2] = endpoint_at(rig.broker->port);
     owner.options.endpoint_count = 3;
     owner.options.reconnect_min = owner.options.reconnect_max = 3000;
