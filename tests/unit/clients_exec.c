@@ -327,29 +327,37 @@ Test(exec, runs_many_at_once_and_loses_no_descriptor)
     cr_assert_not(has_children());
 }
 
-static int count_ticks(whippet_task *task, void *arg)
+/* A command that goes on for as long as the file is there, or some ten seconds. */
+struct held_call {
+    struct call call;
+    char file[32];
+};
+
+static int let_go_after_some_ticks(whippet_task *task, void *arg)
 {
-    int *ticks = arg;
-    while (whippet_sleep(task, 0.01) == 0)
-        (*ticks)++;
-    return 0;
+    for (int ticks = 0; ticks < 5; ticks++)
+        whippet_sleep(task, 0.01);
+    return unlink(arg);
 }
 
 static int call_beside_ticks(whippet_task *task, void *arg)
 {
-    int ticks = 0;
-    whippet_task *ticker = whippet_spawn(task, count_ticks, &ticks);
-    call_exec(task, arg);
-    whippet_cancel(ticker);
-    whippet_join(task, ticker, NULL);
-    cr_assert_gt(ticks, 5, "%d ticks", ticks);
-    return 0;
+    struct held_call *held = arg;
+    whippet_spawn(task, let_go_after_some_ticks, held->file);
+    call_exec(task, &held->call);
+    return whippet_join_all(task);
 }
 
 Test(exec, leaves_the_loop_to_others)
 {
-    struct call call = shell_call("sleep 0.3");
-    run_task(call_beside_ticks, &call, INFINITY);
-    cr_assert_eq(call.error, 0);
-    forget(&call);
+    struct held_call held = {.file = "/tmp/whippet-exec-XXXXXX"};
+    char script[200];
+    close(mkstemp(held.file));
+    snprintf(script, sizeof script, "for i in $(seq 1000); do [ -e %s ] || exit 0; sleep 0.01; done; exit 1",
+             held.file);
+    held.call = shell_call(script);
+    run_task(call_beside_ticks, &held, INFINITY);
+    cr_assert_eq(held.call.error, 0, "%s", held.call.error_text);
+    cr_assert_eq(held.call.status, 0, "nobody else's turn came before the command ended");
+    forget(&held.call);
 }

@@ -181,9 +181,12 @@ Test(exec, does_not_wait_for_a_grandchild_that_keeps_the_output)
     forget(&call);
 }
 
+/* Once the command is dead, that is, which is not reaped before its output has ended. */
 Test(exec, reads_what_a_grandchild_writes_soon_after)
 {
-    struct call call = shell_call("(sleep 0.05; echo late) & exit 0");
+    struct call call =
+        shell_call("while read -r stat < /proc/$$/stat && [ \"${stat#*) Z}\" = \"$stat\" ]; do :; "
+                   "done && echo late & exit 0");
     run_task(call_exec, &call, INFINITY);
     cr_assert_str_eq(call.output, "late\n");
     forget(&call);

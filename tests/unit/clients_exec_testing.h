@@ -127,6 +127,6 @@ static bool has_children(void)
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
 }
 
-TestSuite(exec, .init = open_loop, .fini = close_loop, .timeout = 60);
+TestSuite(exec, .init = open_loop, .fini = close_loop, .timeout = 180);
 
 #endif

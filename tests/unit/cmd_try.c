@@ -313,9 +313,21 @@ Test(try, ends_in_order_when_interrupted_in_every_mode)
 
 Test(try, runs_several_messages_at_once)
 {
+    pid_t children[3];
+    int output[3], error[3];
     for (size_t i = 0; i < 3; i++) {
-        whippet("sleep\n\nnothing\nreject\nthird", "try", "deeds", "-p", test_plugins(), "--lines", "-",
-                "--run", modes[i], "--timeout", "1s", NULL);
+        const char *words[] = {"whippet", "try",   "deeds",  "-p",        test_plugins(), "--lines",
+                               "-",       "--run", modes[i], "--timeout", "3s",           NULL};
+        int in = file_with("sleep\n\nnothing\nreject\nthird");
+        output[i] = file_with("");
+        error[i] = file_with("");
+        children[i] = start(in, output[i], error[i], words);
+        close(in);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        result.code = wait_for(children[i]);
+        read_back(output[i], result.output);
+        read_back(error[i], result.error);
         assert_code(1);
         const char *slow =
             strstr(result.output, "message    1 of 4\nverdict    RETRY\nreason     timed out\n");
