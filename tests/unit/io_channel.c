@@ -163,7 +163,7 @@ static void close_all(void)
     rig_close();
 }
 
-TestSuite(channel, .init = open_all, .fini = close_all, .timeout = 60);
+TestSuite(channel, .init = open_all, .fini = close_all, .timeout = 180);
 
 static double seconds = 5;
 

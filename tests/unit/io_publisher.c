@@ -89,7 +89,7 @@ static void close_all(void)
     rig_close();
 }
 
-TestSuite(publisher, .init = open_all, .fini = close_all, .timeout = 60);
+TestSuite(publisher, .init = open_all, .fini = close_all, .timeout = 180);
 
 struct call {
     char body[32];

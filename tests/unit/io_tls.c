@@ -81,7 +81,7 @@ static void close_all(void)
     rig_close();
 }
 
-TestSuite(tls, .init = open_all, .fini = close_all, .timeout = 60);
+TestSuite(tls, .init = open_all, .fini = close_all, .timeout = 180);
 
 static void create(void)
 {

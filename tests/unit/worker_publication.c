@@ -60,7 +60,7 @@ static void be_late(struct timer *timer)
     sleep_until(late.until);
 }
 
-TestSuite(publication, .fini = work_close, .timeout = 60);
+TestSuite(publication, .fini = work_close, .timeout = 180);
 
 /* The deadline is the same for both loops, so that each may take the publication for its own to end. */
 Test(publication, of_a_thread_is_not_touched_once_both_loops_have_given_it_up_at_once)

@@ -2,7 +2,7 @@
 #include "worker_testing.h"
 #include <base/memory.h>
 
-TestSuite(roll_call, .fini = work_close, .timeout = 60);
+TestSuite(roll_call, .fini = work_close, .timeout = 180);
 
 #define QUEUE(name, more) "{\"name\":\"" name "\",\"processor\":\"counting\"" more "}"
 

@@ -5,7 +5,7 @@
 
 #define QUEUE(more) "{\"name\":\"q\",\"processor\":\"counting\"" more "}"
 
-TestSuite(subscription, .fini = work_close, .timeout = 60);
+TestSuite(subscription, .fini = work_close, .timeout = 180);
 
 static struct subscription *subscription(void)
 {
