@@ -225,13 +225,14 @@ void web_stall(struct web_exchange *exchange, double seconds)
         (struct incoming *)(void *)((char *)exchange - offsetof(struct incoming, exchange));
     struct web_server *server = incoming->server;
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t)seconds;
     until.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&server->mutex);
-    while (!server->stopping && pthread_cond_timedwait(&server->stop, &server->mutex, &until) == 0)
+    while (!server->stopping &&
+           pthread_cond_clockwait(&server->stop, &server->mutex, CLOCK_MONOTONIC, &until) == 0)
         ;
     pthread_mutex_unlock(&server->mutex);
 }

@@ -231,8 +231,8 @@ static int listen_to_events(void)
 
 Test(admin, sends_the_status_each_second)
 {
-    int descriptor = listen_to_events();
     double started = patience_now();
+    int descriptor = listen_to_events();
     for (int i = 0; i < 2; i++)
         await_event(descriptor, "event: status\ndata: {");
     cr_assert_geq(patience_now() - started, 0.7, "they came too soon");

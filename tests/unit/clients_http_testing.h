@@ -26,6 +26,8 @@
 static struct loop *loop;
 static struct web_server *server;
 
+static const double LATE = 0.2; /* seconds of a quick machine */
+
 /* What the server does is said by the path; what it saw last is noted. */
 static atomic_uint clients[64]; /* by request: which connection it came by */
 static char seen[4096];
@@ -62,7 +64,7 @@ static void handle(struct web_exchange *exchange, void *owner)
     if (strcmp(exchange->path, "/never") == 0) {
         web_stall(exchange, 60);
     } else if (strcmp(exchange->path, "/late") == 0) {
-        web_stall(exchange, 0.2);
+        web_stall(exchange, patience_stretched(LATE));
     } else if (strcmp(exchange->path, "/gigabyte") == 0) {
         exchange->answer = NULL;
         exchange->size = 1u << 30;

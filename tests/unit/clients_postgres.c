@@ -421,7 +421,8 @@ static int start_long_transaction(whippet_task *task, void *arg)
 static int cut_transaction_short(whippet_task *task, void *arg)
 {
     ask(task, arg, "CREATE TABLE kept_rows (a int)");
-    cr_assert_eq(whippet_with_timeout(task, 1, start_long_transaction, arg), WHIPPET_E_TIMEOUT);
+    cr_assert_eq(whippet_with_timeout(task, patience_stretched(1), start_long_transaction, arg),
+                 WHIPPET_E_TIMEOUT);
     cr_assert_str_eq(whippet_pg_text(ask(task, arg, "SELECT count(*) FROM kept_rows"), 0, 0), "0");
     return 0;
 }

@@ -73,7 +73,7 @@ Test(arangodb_authentication, renews_once_for_all_what_the_server_takes_no_more)
 
 Test(arangodb_authentication, renews_before_the_token_expires)
 {
-    arangodb_set_token_lifetime(arangodb, UNDER_VALGRIND ? 20 : 1);
+    arangodb_set_token_lifetime(arangodb, UNDER_VALGRIND ? 20 : 3);
     start_as(WITH_TOKENS, "");
     await(30, (put("{}"), arangodb_requests(arangodb, ARANGODB_LOGIN) >= 2), "a second token");
     cr_assert_eq(arangodb_refusals(arangodb), 0);

@@ -203,7 +203,7 @@ Test(delivery, waits_its_turn_in_the_order_it_came)
 
 Test(delivery, holds_no_slot_between_two_attempts)
 {
-    work_open(QUEUE("q", ",\"concurrency\":1,\"prefetch\":100,\"retry\":{\"delay\":\"500ms\"}"));
+    work_open(QUEUE("q", ",\"concurrency\":1,\"prefetch\":100,\"retry\":{\"delay\":\"2s\",\"attempts\":2}"));
     work_deliver("q", "r1");
     rig_until(counter_get(&counters_of(0)->phases[PHASE_RETRYING]) == 1);
     size_t stacks = loop_scheduler(rig.loop)->tasks;
