@@ -52,7 +52,8 @@ typedef struct whippet_pg_options {
                         that libpq takes but `service`. NULL or "": what PGHOST and its kin say */
     const char *password_file; /**< the password, from a file; NULL or "": none */
     size_t connections;        /**< at most so many at a time, up to 1000; 0: 4 */
-    double connect_timeout;    /**< seconds until an attempt to connect is given up; 0: 10 */
+    double connect_timeout; /**< seconds until an attempt to connect is given up, of which each host has its
+                               share; 0: what the url says in connect_timeout, for each host; or 10 */
     size_t statements; /**< how many different statements each connection keeps prepared; 0: 64. The first
                           ones that come; further ones are parsed each time */
     bool unprepared;   /**< prepare none: for poolers that hand each transaction another connection and know

@@ -17,8 +17,8 @@ const whippet_option settings_options[] = {
      .help = "at most so many at a time; messages take turns at them"},
     {.name = "connect_timeout",
      .type = WHIPPET_OPTION_DURATION,
-     .default_value = "10s",
-     .help = "how long an attempt to connect may take"},
+     .help = "how long an attempt to connect may take, all hosts together; without it, what the url says in "
+             "connect_timeout, or 10s"},
     {.name = "prepare",
      .type = WHIPPET_OPTION_BOOLEAN,
      .default_value = "true",

@@ -70,16 +70,30 @@ static int refuse(struct postgres_refusal *refusal, const char *message)
 
 /* --- Connecting -----------------------------------------------------------------------------------------*/
 
-static int poll_to_end(whippet_task *task, struct postgres_connection *connection, const char *place,
-                       struct postgres_refusal *refusal)
+struct readiness {
+    int descriptor;
+    int events;
+};
+
+static int await_ready(whippet_task *task, void *arg)
+{
+    const struct readiness *readiness = arg;
+    return whippet_wait_fd(task, readiness->descriptor, readiness->events);
+}
+
+/* Each answer in `silence` seconds at most. 0; or the error, with the refusal filled. */
+static int poll_to_end(whippet_task *task, struct postgres_connection *connection, double silence,
+                       const char *place, struct postgres_refusal *refusal)
 {
     const struct postgres_library *library = connection->library;
     PGconn *pg = connection->pg;
     PostgresPollingStatusType status =
         library->status(pg) != CONNECTION_BAD ? PGRES_POLLING_WRITING : PGRES_POLLING_FAILED;
     while (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING) {
-        int ready = whippet_wait_fd(task, library->socket(pg),
-                                    status == PGRES_POLLING_READING ? WHIPPET_READABLE : WHIPPET_WRITABLE);
+        struct readiness readiness = {.descriptor = library->socket(pg),
+                                      .events = status == PGRES_POLLING_READING ? WHIPPET_READABLE
+                                                                                : WHIPPET_WRITABLE};
+        int ready = whippet_with_timeout(task, silence, await_ready, &readiness);
         if (ready < 0)
             return failure_set(&refusal->failure, ready, "connecting to PostgreSQL at %s: %s", place,
                                whippet_error_text(ready));
@@ -88,24 +102,53 @@ static int poll_to_end(whippet_task *task, struct postgres_connection *connectio
     return status == PGRES_POLLING_OK ? 0 : refuse(refusal, library->errorMessage(pg));
 }
 
-static int connect_to(whippet_task *task, struct postgres_connection *connection,
-                      const struct postgres_target *target, struct postgres_refusal *refusal)
+static int connect_once(whippet_task *task, struct postgres_connection *connection,
+                        const struct postgres_parameters *parameters, double silence, const char *place,
+                        struct postgres_refusal *refusal)
 {
     const struct postgres_library *library = connection->library;
-    struct postgres_parameters parameters;
-    int error = postgres_target_resolve(task, target, &parameters, &refusal->failure);
-    if (error != 0)
-        return error;
-    connection->pg = library->connectStartParams(parameters.keywords, parameters.values, 0);
-    postgres_parameters_destroy(&parameters);
+    connection->pg = library->connectStartParams(parameters->keywords, parameters->values, 0);
     if (connection->pg == NULL)
         return failure_set(&refusal->failure, WHIPPET_E_MEMORY, "out of memory");
     library->setNoticeReceiver(connection->pg, on_notice, connection);
     library->setErrorVerbosity(connection->pg, PQERRORS_VERBOSE);
-    error = poll_to_end(task, connection, postgres_target_place(target), refusal);
+    int error = poll_to_end(task, connection, silence, place, refusal);
     library->setErrorVerbosity(connection->pg, PQERRORS_DEFAULT);
     if (error == 0 && library->setnonblocking(connection->pg, 1) != 0)
         error = refuse(refusal, library->errorMessage(connection->pg));
+    return error;
+}
+
+/* Takes the host that has kept silent from the list. Returns how many are left. */
+static size_t leave_out(struct postgres_connection *connection, struct hosts *hosts)
+{
+    const struct postgres_library *library = connection->library;
+    PGconn *pg = connection->pg;
+    size_t before = hosts_count(hosts);
+    size_t left = hosts_remove(hosts, library->host(pg), library->hostaddr(pg), library->port(pg));
+    library->finish(pg);
+    connection->pg = NULL;
+    return left < before ? left : 0;
+}
+
+/* libpq goes on to the next of several hosts when one refuses, but for one that says nothing it would wait
+ * for ever here: PQconnectPoll knows no connect_timeout. So each has its share of the time, and then it
+ * begins anew without that one. */
+static int connect_to(whippet_task *task, struct postgres_connection *connection,
+                      const struct postgres_target *target, struct postgres_refusal *refusal)
+{
+    struct postgres_parameters parameters;
+    const char *place = postgres_target_place(target);
+    int error = postgres_target_resolve(task, target, &parameters, &refusal->failure);
+    if (error != 0)
+        return error;
+    size_t left = hosts_count(&parameters.hosts);
+    do {
+        double silence = whippet_time_left(task) / (double)(left > 0 ? left : 1);
+        error = connect_once(task, connection, &parameters, silence, place, refusal);
+    } while (error == WHIPPET_E_TIMEOUT && task_struck(task) == 0 &&
+             (left = leave_out(connection, &parameters.hosts)) > 0);
+    postgres_parameters_destroy(&parameters);
     return error;
 }
 

@@ -26,6 +26,11 @@ static size_t list_length(const char *list)
     return length;
 }
 
+size_t hosts_listed(const char *names)
+{
+    return list_length(names);
+}
+
 /* Where an entry begins; it ends with a comma or the list. */
 static const char *list_at(const char *list, size_t index)
 {
@@ -181,9 +186,7 @@ int hosts_resolve(whippet_task *task, const char *names, const char *ports, stru
                                 .addresses = buffer_text(&lists.addresses),
                                 .ports = buffer_text(&lists.ports)};
         if (hosts->names == NULL || hosts->addresses == NULL || hosts->ports == NULL) {
-            memory_free(hosts->names);
-            memory_free(hosts->addresses);
-            memory_free(hosts->ports);
+            hosts_destroy(hosts);
             error = failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
         }
     }
@@ -191,4 +194,50 @@ int hosts_resolve(whippet_task *task, const char *names, const char *ports, stru
     buffer_destroy(&lists.addresses);
     buffer_destroy(&lists.ports);
     return error;
+}
+
+void hosts_destroy(struct hosts *hosts)
+{
+    memory_free(hosts->names);
+    memory_free(hosts->addresses);
+    memory_free(hosts->ports);
+    *hosts = (struct hosts){0};
+}
+
+/* --- One less -------------------------------------------------------------------------------------------*/
+
+size_t hosts_count(const struct hosts *hosts)
+{
+    return hosts->ports != NULL && *hosts->ports != '\0' ? list_length(hosts->ports) : 0;
+}
+
+static bool entry_is(const char *list, size_t index, const char *text)
+{
+    const char *entry = list_at(list, index);
+    size_t length = strcspn(entry, ",");
+    return strlen(text) == length && memcmp(entry, text, length) == 0;
+}
+
+static void list_remove_entry(char *list, size_t index)
+{
+    char *entry = (char *)list_at(list, index), *end = entry + strcspn(entry, ",");
+    if (*end == ',')
+        memmove(entry, end + 1, strlen(end + 1) + 1);
+    else
+        entry[entry > list ? -1 : 0] = '\0';
+}
+
+size_t hosts_remove(struct hosts *hosts, const char *name, const char *address, const char *port)
+{
+    size_t count = hosts_count(hosts);
+    for (size_t i = count; i-- > 0;) {
+        bool has_address = !entry_is(hosts->addresses, i, "");
+        if (!entry_is(hosts->names, i, name) || !entry_is(hosts->ports, i, port) ||
+            (has_address && address != NULL && !entry_is(hosts->addresses, i, address)))
+            continue;
+        list_remove_entry(hosts->names, i);
+        list_remove_entry(hosts->addresses, i);
+        list_remove_entry(hosts->ports, i);
+    }
+    return hosts_count(hosts);
 }

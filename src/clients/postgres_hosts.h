@@ -13,6 +13,9 @@ struct hosts {
     char *ports;     /* owned */
 };
 
+/* How many names there are; 1 for none, which is libpq's own. */
+size_t hosts_listed(const char *names);
+
 /* That there is one port, or one for each host, and that each is one. 0, or INVALID with the failure filled.
  */
 int hosts_check(const char *names, const char *ports, struct whippet_failure *failure);
@@ -23,5 +26,14 @@ int hosts_check(const char *names, const char *ports, struct whippet_failure *fa
  * filled. */
 int hosts_resolve(whippet_task *task, const char *names, const char *ports, struct hosts *hosts,
                   struct whippet_failure *failure);
+
+void hosts_destroy(struct hosts *hosts);
+
+/* How many entries there are; 0 where the lists are NULL. */
+size_t hosts_count(const struct hosts *hosts);
+
+/* Takes those entries out, in place, so that the lists stay where they are. `address` may be NULL or "" where
+ * it is none. Returns how many are left. */
+size_t hosts_remove(struct hosts *hosts, const char *name, const char *address, const char *port);
 
 #endif

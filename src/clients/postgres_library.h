@@ -17,6 +17,9 @@
     X(ConnStatusType, status, (const PGconn *))                                                              \
     X(PGTransactionStatusType, transactionStatus, (const PGconn *))                                          \
     X(int, socket, (const PGconn *))                                                                         \
+    X(char *, host, (const PGconn *))                                                                        \
+    X(char *, hostaddr, (const PGconn *))                                                                    \
+    X(char *, port, (const PGconn *))                                                                        \
     X(char *, errorMessage, (const PGconn *))                                                                \
     X(PGVerbosity, setErrorVerbosity, (PGconn *, PGVerbosity))                                               \
     X(PQnoticeReceiver, setNoticeReceiver, (PGconn *, PQnoticeReceiver, void *))                             \

@@ -36,18 +36,24 @@ struct postgres_pool {
 
 /* --- Coming and going -----------------------------------------------------------------------------------*/
 
+static double connect_timeout_of(const struct postgres_target *target, const whippet_pg_options *options)
+{
+    double of_url = postgres_target_connect_timeout(target);
+    if (options->connect_timeout > 0)
+        return options->connect_timeout;
+    return of_url > 0 ? of_url : connect_timeout_default;
+}
+
 static int read_options(struct postgres_pool *pool, const whippet_pg_options *options,
                         struct whippet_failure *failure)
 {
     pool->size = options->connections > 0 ? options->connections : CONNECTIONS_DEFAULT;
-    pool->connect_timeout =
-        options->connect_timeout != 0 ? options->connect_timeout : connect_timeout_default;
     if (!options->unprepared)
         pool->most_prepared = options->statements > 0 ? options->statements : STATEMENTS_DEFAULT;
     if (pool->size > CONNECTIONS_MOST)
         return failure_set(failure, WHIPPET_E_INVALID, "a pool of %zu connections: the most is %d",
                            pool->size, CONNECTIONS_MOST);
-    if (!(pool->connect_timeout > 0) || !isfinite(pool->connect_timeout))
+    if (!(options->connect_timeout >= 0) || !isfinite(options->connect_timeout))
         return failure_set(failure, WHIPPET_E_INVALID, "the time to connect must be above 0");
     pool->library = postgres_library_load(failure);
     if (pool->library == NULL)
@@ -55,6 +61,7 @@ static int read_options(struct postgres_pool *pool, const whippet_pg_options *op
     pool->target = postgres_target_create(pool->library, options, failure);
     if (pool->target == NULL)
         return failure->error;
+    pool->connect_timeout = connect_timeout_of(pool->target, options);
     pool->permits = whippet_semaphore_create(pool->size);
     return pool->permits != NULL ? 0 : failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
 }

@@ -1,13 +1,12 @@
 #include "postgres_target.h"
-#include "postgres_hosts.h"
 #include <base/memory.h>
 #include <base/secret.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
-    OWN_OPTIONS = 8, /* room for those that are added below */
-    NUMBER_SIZE = 16,
+    OWN_OPTIONS = 8,      /* room for those that are added below */
+    TIMEOUT_MOST = 86400, /* seconds */
 };
 
 /* A connection that hears nothing of what it sent for so long is given up, also while it is made, so that
@@ -20,7 +19,8 @@ struct postgres_target {
     size_t count;
     char *host; /* owned; lists with commas, as libpq has them; "" when there is none */
     char *port;
-    char *password; /* owned; from a file; NULL: none */
+    char *password;         /* owned; from a file; NULL: none */
+    double connect_timeout; /* seconds, for all hosts; 0: as the pool says */
 };
 
 /* --- Options --------------------------------------------------------------------------------------------*/
@@ -103,6 +103,21 @@ static bool take_hosts(struct postgres_target *target, const PQconninfoOption *g
            (*host != '\0' || *port == '\0' || add(target, "port", port));
 }
 
+/* libpq has it for each host, and 0 for ever, which is nobody's wish here. */
+static int read_timeout(struct postgres_target *target, const char *text, struct whippet_failure *failure)
+{
+    char *end;
+    if (*text == '\0')
+        return 0;
+    long seconds = strtol(text, &end, 10);
+    if (*end != '\0' || seconds < 0 || seconds > TIMEOUT_MOST)
+        return failure_set(failure, WHIPPET_E_INVALID,
+                           "the url has a connect_timeout of \"%s\": expected whole seconds, up to %d", text,
+                           TIMEOUT_MOST);
+    target->connect_timeout = (double)seconds * (double)hosts_listed(target->host);
+    return 0;
+}
+
 static int read_options(struct postgres_target *target, const PQconninfoOption *given,
                         const PQconninfoOption *defaults, struct whippet_failure *failure)
 {
@@ -111,8 +126,11 @@ static int read_options(struct postgres_target *target, const PQconninfoOption *
             failure, WHIPPET_E_INVALID,
             "the url names a service, whose file libpq would read at each connection: write out its "
             "host and the rest, or name it in PGSERVICE");
-    if (take_options(target, given) && take_hosts(target, given, defaults))
-        return hosts_check(target->host, target->port, failure);
+    if (take_options(target, given) && take_hosts(target, given, defaults)) {
+        int error = hosts_check(target->host, target->port, failure);
+        return error != 0 ? error
+                          : read_timeout(target, effective(given, defaults, "connect_timeout"), failure);
+    }
     return failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
 }
 
@@ -183,6 +201,11 @@ const char *postgres_target_place(const struct postgres_target *target)
     return *target->host != '\0' ? target->host : "its usual place";
 }
 
+double postgres_target_connect_timeout(const struct postgres_target *target)
+{
+    return target->connect_timeout;
+}
+
 /* --- Parameters -----------------------------------------------------------------------------------------*/
 
 static void put(struct postgres_parameters *parameters, size_t *count, const char *keyword, const char *value)
@@ -201,9 +224,7 @@ int postgres_target_resolve(whippet_task *task, const struct postgres_target *ta
     if (error != 0)
         return error;
     size_t room = target->count + OWN_OPTIONS, count = 0;
-    *parameters = (struct postgres_parameters){.hosts = hosts.names,
-                                               .addresses = hosts.addresses,
-                                               .ports = hosts.ports,
+    *parameters = (struct postgres_parameters){.hosts = hosts,
                                                .keywords = memory_allocate_zeroed(room * sizeof(char *)),
                                                .values = memory_allocate_zeroed(room * sizeof(char *))};
     if (parameters->keywords == NULL || parameters->values == NULL) {
@@ -213,9 +234,9 @@ int postgres_target_resolve(whippet_task *task, const struct postgres_target *ta
     for (size_t i = 0; i < target->count; i++)
         put(parameters, &count, target->keywords[i], target->values[i]);
     put(parameters, &count, "password", target->password);
-    put(parameters, &count, "host", parameters->hosts);
-    put(parameters, &count, "hostaddr", parameters->addresses);
-    put(parameters, &count, "port", parameters->ports);
+    put(parameters, &count, "host", hosts.names);
+    put(parameters, &count, "hostaddr", hosts.addresses);
+    put(parameters, &count, "port", hosts.ports);
     return 0;
 }
 
@@ -223,7 +244,5 @@ void postgres_parameters_destroy(struct postgres_parameters *parameters)
 {
     memory_free(parameters->keywords);
     memory_free(parameters->values);
-    memory_free(parameters->hosts);
-    memory_free(parameters->addresses);
-    memory_free(parameters->ports);
+    hosts_destroy(&parameters->hosts);
 }

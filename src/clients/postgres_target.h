@@ -2,6 +2,7 @@
 #ifndef CLIENTS_POSTGRES_TARGET_H
 #define CLIENTS_POSTGRES_TARGET_H
 
+#include "postgres_hosts.h"
 #include "postgres_library.h"
 #include <whippet/postgres.h>
 
@@ -16,13 +17,14 @@ void postgres_target_destroy(struct postgres_target *target); /* NULL is fine */
 /* Its hosts, for people. */
 const char *postgres_target_place(const struct postgres_target *target);
 
+/* Seconds that the url, or the environment, leaves all of its hosts together; 0 when it does not say. */
+double postgres_target_connect_timeout(const struct postgres_target *target);
+
 /* What PQconnectStartParams takes: names and values, ending with NULL. */
 struct postgres_parameters {
     const char **keywords;
     const char **values;
-    char *hosts; /* owned; each with one of the addresses at the same place */
-    char *addresses;
-    char *ports;
+    struct hosts hosts; /* owned; the values show these lists */
 };
 
 /* Has the hosts' names looked up, so that libpq, which would block, need not. Suspends. 0, and the parameters

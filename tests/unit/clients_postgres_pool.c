@@ -1,5 +1,6 @@
 /* The pool of whippet_pg_…: who gets a connection, how it is made, and what happens when it can't be. */
 #include "clients_postgres_testing.h"
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -229,6 +230,31 @@ Test(postgres_pool, goes_on_to_the_next_of_several_hosts)
     run_with_pool(select_one, &(whippet_pg_options){.url = url});
 }
 
+/* A socket that takes connections and says nothing, on a port of the kernel's choice. */
+static int open_silent(int *port)
+{
+    int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    cr_assert_eq(bind(silent, (struct sockaddr *)&address, sizeof address), 0);
+    cr_assert_eq(listen(silent, 16), 0);
+    cr_assert_eq(getsockname(silent, (struct sockaddr *)&address, &size), 0);
+    *port = ntohs(address.sin_port);
+    return silent;
+}
+
+Test(postgres_pool, goes_on_to_the_next_of_several_hosts_where_one_says_nothing)
+{
+    char url[512];
+    int ports[2], silent[2] = {open_silent(&ports[0]), open_silent(&ports[1])};
+    snprintf(url, sizeof url,
+             "host=127.0.0.1,localhost,%s,127.0.0.1 port=%d,%d,%s,1 user=whippet dbname=postgres",
+             server.socket, ports[0], ports[1], server.port);
+    run_with_pool(select_one, &(whippet_pg_options){.url = url, .connect_timeout = patience_stretched(2)});
+    close(silent[0]);
+    close(silent[1]);
+}
+
 Test(postgres_pool, takes_what_the_environment_says)
 {
     setenv("PGHOST", server.socket, 1);
@@ -259,6 +285,12 @@ static int try_for_a_while(whippet_task *task, void *arg)
     return 0;
 }
 
+static int try_for_two_seconds(whippet_task *task, void *arg)
+{
+    cr_assert_eq(whippet_with_timeout(task, patience_stretched(2), connect_in_vain, arg), WHIPPET_E_TIMEOUT);
+    return 0;
+}
+
 static void assert_no_connection(const whippet_pg_options *options, const char *part)
 {
     struct vain vain = {.pool = open_pool(options), .part = part};
@@ -279,15 +311,24 @@ Test(postgres_pool, tries_until_the_deadline_where_a_name_leads_nowhere)
 Test(postgres_pool, gives_up_on_a_server_that_does_not_answer)
 {
     char url[128];
-    int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    cr_assert_eq(bind(silent, (struct sockaddr *)&address, sizeof address), 0);
-    cr_assert_eq(listen(silent, 16), 0);
-    cr_assert_eq(getsockname(silent, (struct sockaddr *)&address, &size), 0);
-    snprintf(url, sizeof url, "postgresql://127.0.0.1:%d/x", ntohs(address.sin_port));
+    int port, silent = open_silent(&port);
+    snprintf(url, sizeof url, "postgresql://127.0.0.1:%d/x", port);
     assert_no_connection(&(whippet_pg_options){.url = url, .connect_timeout = patience_stretched(0.2)},
                          "connecting to PostgreSQL at 127.0.0.1: timed out");
+    close(silent);
+}
+
+Test(postgres_pool, gives_a_server_as_long_as_the_url_says)
+{
+    char url[128];
+    int port, silent = open_silent(&port);
+    snprintf(url, sizeof url, "postgresql://127.0.0.1:%d/x?connect_timeout=1", port);
+    struct vain vain = {.pool = open_pool(&(whippet_pg_options){.url = url}), .part = "timed out"};
+    run_task(try_for_two_seconds, &vain);
+    whippet_pg_close(vain.pool);
+    cr_assert_geq(accept(silent, NULL, NULL), 0);
+    fcntl(silent, F_SETFL, O_NONBLOCK);
+    cr_assert_geq(accept(silent, NULL, NULL), 0, "it was not tried again after a second");
     close(silent);
 }
 
@@ -350,6 +391,8 @@ Test(postgres_pool, refuses_urls_that_make_no_sense_and_keeps_the_password_to_it
                       "3 hosts and 2 ports");
     assert_not_opened(&(whippet_pg_options){.url = "host=a port=70000"}, "a port that is none");
     assert_not_opened(&(whippet_pg_options){.url = "host=a,b port=1,x"}, "a port that is none");
+    assert_not_opened(&(whippet_pg_options){.url = "host=a connect_timeout=soon"},
+                      "a connect_timeout of \"soon\": expected whole seconds");
 }
 
 Test(postgres_pool, refuses_other_options_that_make_no_sense)
