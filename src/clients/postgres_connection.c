@@ -114,6 +114,13 @@ static bool forgets_prepared(const char *sqlstate)
     return strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "0A000") == 0 || strcmp(sqlstate, "42P05") == 0;
 }
 
+/* Errors after which the next statement is better off on another connection: of prepared statements, or from
+ * a server that has become, or was found as, one that can't be written to (25006). */
+static bool is_unfit(const struct postgres_connection *connection, const char *sqlstate)
+{
+    return strcmp(sqlstate, "25006") == 0 || (connection->prepared_count > 0 && forgets_prepared(sqlstate));
+}
+
 /* Takes `raw`, which may be NULL. */
 static int conclude(whippet_task *task, struct postgres_connection *connection, PGresult *raw,
                     const whippet_pg_result **result)
@@ -130,7 +137,7 @@ static int conclude(whippet_task *task, struct postgres_connection *connection, 
     if (!failed)
         return *whippet_pg_error(*result) == '\0' ? 0 : WHIPPET_E_MEMORY;
     connection->broken = fatal || library->status(connection->pg) != CONNECTION_OK ||
-                         (connection->prepared_count > 0 && forgets_prepared(whippet_pg_sqlstate(*result)));
+                         is_unfit(connection, whippet_pg_sqlstate(*result));
     return fatal ? WHIPPET_E_CLOSED : WHIPPET_E_REFUSED;
 }
 

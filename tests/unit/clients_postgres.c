@@ -276,6 +276,26 @@ Test(postgres, prepares_anew_when_a_table_has_changed)
     run_with_pool(change_table, &(whippet_pg_options){.connections = 1});
 }
 
+static int write_where_it_cannot_be(whippet_task *task, void *arg)
+{
+    const whippet_pg_result *result;
+    ask(task, arg, "SET default_transaction_read_only = on");
+    cr_assert_eq(whippet_pg_query(task, arg, "CREATE TABLE unwritten (a int)", NULL, 0, &result),
+                 WHIPPET_E_REFUSED);
+    cr_assert_str_eq(whippet_pg_sqlstate(result), "25006", "%s", whippet_pg_error(result));
+    cr_assert(!whippet_pg_refuses_data(result));
+    ask(task, arg, "CREATE TABLE unwritten (a int)");
+    return 0;
+}
+
+Test(postgres, leaves_a_connection_that_cannot_be_written_to)
+{
+    run_with_pool(write_where_it_cannot_be, &(whippet_pg_options){.connections = 1});
+    postgres_ask(&server, "DROP TABLE unwritten");
+    run_with_pool(write_where_it_cannot_be, &(whippet_pg_options){.connections = 1, .unprepared = true});
+    postgres_ask(&server, "DROP TABLE unwritten");
+}
+
 /* --- Cut short ------------------------------------------------------------------------------------------*/
 
 static int sleep_on_server(whippet_task *task, void *arg)
