@@ -221,7 +221,8 @@ WHIPPET_API const char *whippet_pg_sqlstate(const whippet_pg_result *result);
 /** True when the server refuses the values themselves, so that the same ones will be refused again: SQLSTATE
  * classes 22 (data), 23 (constraints), 44 (WITH CHECK OPTION), and P0001 (RAISE EXCEPTION of its own
  * functions). What else goes wrong (connections, deadlocks, serialization, resources, a migration that is
- * under way) may be over next time. */
+ * under way) may be over next time; so may a misfit (22) in a transaction whose statement was prepared when
+ * the column may have had another type. */
 WHIPPET_API bool whippet_pg_refuses_data(const whippet_pg_result *result);
 
 /** Parts of a server's error. The letters are the protocol's

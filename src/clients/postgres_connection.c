@@ -1,6 +1,7 @@
 #include "postgres_connection.h"
 #include "postgres_cancel.h"
 #include <async/loop.h>
+#include <base/clock.h>
 #include <base/memory.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 enum {
     NAME_SIZE = 32, /* of a prepared statement's name, "whippet12" */
 };
+
+static const double doubt_pause = 60; /* seconds */
 
 /* --- Its state ------------------------------------------------------------------------------------------*/
 
@@ -204,27 +207,62 @@ static int prepare(whippet_task *task, struct postgres_connection *connection, c
     return 0;
 }
 
+static int run_unprepared(whippet_task *task, struct postgres_connection *connection,
+                          const struct postgres_statement *statement, const whippet_pg_result **result)
+{
+    int sent =
+        connection->library->sendQueryParams(connection->pg, statement->text, statement->count, NULL,
+                                             statement->values, statement->lengths, statement->formats, 0);
+    return finish(task, connection, sent, result);
+}
+
+static bool is_misfit(int error, const whippet_pg_result *result)
+{
+    return error == WHIPPET_E_REFUSED && strncmp(whippet_pg_sqlstate(result), "22", 2) == 0;
+}
+
+static void outdate(struct postgres_connection *connection)
+{
+    connection->broken = connection->outdated = true;
+}
+
+/* What was prepared before does not take a value: the column may have been widened since. */
+static int doubt(whippet_task *task, struct postgres_connection *connection,
+                 const struct postgres_statement *statement, const whippet_pg_result **result)
+{
+    if (!postgres_connection_is_in_transaction(connection)) {
+        int error = run_unprepared(task, connection, statement, result);
+        if (error == 0)
+            outdate(connection);
+        return error;
+    }
+    /* One doubt serves all for a while: or each message that is wrong would cost all connections. */
+    if (connection->made_after > 0 && clock_monotonic() - connection->made_after < doubt_pause)
+        return WHIPPET_E_REFUSED;
+    outdate(connection);
+    *result = postgres_result_doubt(task, *result);
+    return WHIPPET_E_REFUSED;
+}
+
 static int run_prepared(whippet_task *task, struct postgres_connection *connection,
                         const struct postgres_statement *statement, const whippet_pg_result **result)
 {
     char name[NAME_SIZE];
     size_t length = strlen(statement->text);
     size_t place = find_prepared(connection, statement->text, length);
-    if (place == connection->most_prepared) {
-        int sent = connection->library->sendQueryParams(connection->pg, statement->text, statement->count,
-                                                        NULL, statement->values, statement->lengths,
-                                                        statement->formats, 0);
-        return finish(task, connection, sent, result);
-    }
+    bool is_new = place == connection->prepared_count;
+    if (place == connection->most_prepared)
+        return run_unprepared(task, connection, statement, result);
     snprintf(name, sizeof name, "whippet%zu", place);
-    if (place == connection->prepared_count) {
+    if (is_new) {
         int error = prepare(task, connection, statement->text, length, name, result);
         if (error != 0)
             return error;
     }
     int sent = connection->library->sendQueryPrepared(
         connection->pg, name, statement->count, statement->values, statement->lengths, statement->formats, 0);
-    return finish(task, connection, sent, result);
+    int error = finish(task, connection, sent, result);
+    return !is_new && is_misfit(error, *result) ? doubt(task, connection, statement, result) : error;
 }
 
 /* --- Running --------------------------------------------------------------------------------------------*/

@@ -14,14 +14,16 @@ struct postgres_prepared {
 };
 
 struct postgres_connection {
-    struct list link; /* among the pool's idle ones */
-    double given_at;  /* the moment it was last given back to them */
+    struct list link;  /* among the pool's idle ones */
+    double given_at;   /* the moment it was last given back to them */
+    double made_after; /* the moment of the pool's last doubt when it was made; 0: none yet */
     const struct postgres_library *library;
     PGconn *pg;                /* owned */
     struct loop *loop;         /* on which its descriptor was last waited for; NULL: none yet */
     whippet_task *task;        /* that uses it; NULL: none does */
     whippet_semaphore *permit; /* released when it is closed, which is when that use ends; NULL: no orphan */
     bool broken;               /* nothing may be sent on it any more */
+    bool outdated;             /* that is so since what it has prepared is; others' may be, too */
     struct postgres_prepared *prepared; /* owned; room for `most_prepared` */
     size_t prepared_count;
     size_t most_prepared;
@@ -65,7 +67,11 @@ bool postgres_connection_is_in_transaction(const struct postgres_connection *con
 bool postgres_connection_has_failed_transaction(const struct postgres_connection *connection);
 
 /* Runs a statement and suspends until the server is ready for another. As whippet_pg_query; when cut short,
- * or when the connection broke, it is broken afterwards. `*result` is never NULL. */
+ * or when the connection broke, it is broken afterwards. `*result` is never NULL.
+ *
+ * The types of a prepared statement's parameters are those that the columns had when it was prepared. So
+ * where it does not take a value (SQLSTATE class 22) the statement is run anew, by its text; in a
+ * transaction, which the error has ended, the result is a doubtful one, and the connection outdated. */
 int postgres_connection_run(whippet_task *task, struct postgres_connection *connection,
                             const struct postgres_statement *statement, const whippet_pg_result **result);
 

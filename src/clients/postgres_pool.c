@@ -32,6 +32,7 @@ struct postgres_pool {
     struct list idle;      /* the one that was used last first */
     unsigned failures;     /* attempts to connect that failed since the last that did not */
     double not_before;     /* the moment of the next attempt, of clock_monotonic */
+    double doubted_at;     /* when a connection was found outdated: older ones are not used again; 0: never */
 };
 
 /* --- Coming and going -----------------------------------------------------------------------------------*/
@@ -141,9 +142,15 @@ static int open_connection(whippet_task *task, void *arg)
     struct opening *opening = arg;
     struct postgres_pool *pool = opening->pool;
     opening->refusal = (struct postgres_refusal){0};
+    pthread_mutex_lock(&pool->mutex);
+    double doubted_at = pool->doubted_at;
+    pthread_mutex_unlock(&pool->mutex);
     opening->connection =
         postgres_connection_open(task, pool->library, pool->target, pool->most_prepared, &opening->refusal);
-    return opening->connection != NULL ? 0 : opening->refusal.failure.error;
+    if (opening->connection == NULL)
+        return opening->refusal.failure.error;
+    opening->connection->made_after = doubted_at;
+    return 0;
 }
 
 /* What no later attempt makes good: who we say we are (28), or which database we want (3D, 42501). */
@@ -207,6 +214,15 @@ static struct postgres_connection *take_idle(struct postgres_pool *pool)
     return link != NULL ? list_entry(link, struct postgres_connection, link) : NULL;
 }
 
+/* Whether what it has prepared is no older than the last doubt. */
+static bool is_up_to_date(struct postgres_pool *pool, const struct postgres_connection *connection)
+{
+    pthread_mutex_lock(&pool->mutex);
+    bool is = connection->made_after == pool->doubted_at;
+    pthread_mutex_unlock(&pool->mutex);
+    return is;
+}
+
 /* Who has just answered need not be looked at. */
 static bool stands(struct postgres_connection *connection, double now)
 {
@@ -216,7 +232,8 @@ static bool stands(struct postgres_connection *connection, double now)
 static struct postgres_connection *take_living(struct postgres_pool *pool)
 {
     struct postgres_connection *connection;
-    while ((connection = take_idle(pool)) != NULL && !stands(connection, clock_monotonic()))
+    while ((connection = take_idle(pool)) != NULL &&
+           !(is_up_to_date(pool, connection) && stands(connection, clock_monotonic())))
         postgres_connection_close(connection);
     return connection;
 }
@@ -257,6 +274,15 @@ static bool clean(whippet_task *task, struct postgres_connection *connection)
     return !connection->broken && !postgres_connection_is_in_transaction(connection);
 }
 
+/* One that is older than the last doubt tells nothing new. */
+static void note_outdated(struct postgres_pool *pool, const struct postgres_connection *connection)
+{
+    pthread_mutex_lock(&pool->mutex);
+    if (connection->outdated && connection->made_after == pool->doubted_at)
+        pool->doubted_at = clock_monotonic();
+    pthread_mutex_unlock(&pool->mutex);
+}
+
 void postgres_pool_give(whippet_task *task, struct postgres_pool *pool,
                         struct postgres_connection *connection)
 {
@@ -264,6 +290,7 @@ void postgres_pool_give(whippet_task *task, struct postgres_pool *pool,
         postgres_connection_orphan(connection, pool->permits);
         return;
     }
+    note_outdated(pool, connection);
     if (clean(task, connection)) {
         connection->given_at = clock_monotonic();
         pthread_mutex_lock(&pool->mutex);

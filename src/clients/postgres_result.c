@@ -182,3 +182,13 @@ const whippet_pg_result *postgres_result_fail(whippet_task *task, const char *sq
     snprintf(result->sqlstate, sizeof result->sqlstate, "%s", sqlstate);
     return result;
 }
+
+const whippet_pg_result *postgres_result_doubt(whippet_task *task, const whippet_pg_result *error)
+{
+    whippet_pg_result *result = whippet_alloc(task, sizeof *result);
+    if (result == NULL)
+        return &OUT_OF_MEMORY;
+    *result = *error;
+    result->is_doubtful = true;
+    return result;
+}

@@ -13,6 +13,9 @@ const whippet_pg_result *postgres_result_copy(whippet_task *task, const struct p
 const whippet_pg_result *postgres_result_fail(whippet_task *task, const char *sqlstate, const char *format,
                                               ...) __attribute__((format(printf, 3, 4)));
 
+/* The same error, which does not count as a refusal of the data. Never NULL. */
+const whippet_pg_result *postgres_result_doubt(whippet_task *task, const whippet_pg_result *error);
+
 /* A text of several lines as one, in place: what libpq writes reads well in a log line then. */
 void postgres_text_join_lines(char *text);
 

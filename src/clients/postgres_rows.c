@@ -128,6 +128,8 @@ const char *whippet_pg_sqlstate(const whippet_pg_result *result)
 bool whippet_pg_refuses_data(const whippet_pg_result *result)
 {
     const char *sqlstate = whippet_pg_sqlstate(result);
+    if (result != NULL && result->is_doubtful)
+        return false;
     return strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0 ||
            strncmp(sqlstate, "44", 2) == 0 || strcmp(sqlstate, "P0001") == 0;
 }

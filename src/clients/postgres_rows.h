@@ -19,6 +19,7 @@ struct whippet_pg_result {
     whippet_bytes *cells; /* row by row; each with a NUL behind it */
 
     const char *error; /* "" when there is none */
+    bool is_doubtful;  /* it may come of what was prepared before a column was changed */
     char sqlstate[POSTGRES_SQLSTATE_SIZE];
     const char *parts[sizeof POSTGRES_PARTS - 1]; /* "" when absent; NULL: no error of the server's */
 };

@@ -276,6 +276,71 @@ Test(postgres, prepares_anew_when_a_table_has_changed)
     run_with_pool(change_table, &(whippet_pg_options){.connections = 1});
 }
 
+static int insert_number(whippet_task *task, whippet_pg *pg, const char *number,
+                         const whippet_pg_result **result)
+{
+    whippet_pg_parameter parameter = whippet_pg_text_parameter(number);
+    return whippet_pg_query(task, pg, "INSERT INTO widened VALUES ($1)", &parameter, 1, result);
+}
+
+static void begin_with_narrow_column(whippet_task *task, whippet_pg *pg)
+{
+    postgres_ask(&server, "DROP TABLE IF EXISTS widened");
+    postgres_ask(&server, "CREATE TABLE widened (a int)");
+    cr_assert_eq(insert_number(task, pg, "1", NULL), 0);
+}
+
+static int widen_column(whippet_task *task, void *arg)
+{
+    const whippet_pg_result *result;
+    begin_with_narrow_column(task, arg);
+    cr_assert_eq(insert_number(task, arg, "3000000000", &result), WHIPPET_E_REFUSED);
+    cr_assert_str_eq(whippet_pg_sqlstate(result), "22003", "%s", whippet_pg_error(result));
+    cr_assert(whippet_pg_refuses_data(result));
+    postgres_ask(&server, "ALTER TABLE widened ALTER a TYPE bigint");
+    cr_assert_eq(insert_number(task, arg, "3000000000", &result), 0, "%s", whippet_pg_error(result));
+    cr_assert_eq(insert_number(task, arg, "3000000000", &result), 0, "%s", whippet_pg_error(result));
+    return 0;
+}
+
+Test(postgres, takes_what_fits_a_column_that_was_widened)
+{
+    run_with_pool(widen_column, &(whippet_pg_options){.connections = 1});
+}
+
+struct insertion {
+    const char *number;
+    const whippet_pg_result *result;
+};
+
+static int insert_in_transaction(whippet_task *task, whippet_pg *connection, void *arg)
+{
+    struct insertion *insertion = arg;
+    return insert_number(task, connection, insertion->number, &insertion->result);
+}
+
+static int widen_column_before_transaction(whippet_task *task, void *arg)
+{
+    struct insertion insertion = {.number = "3000000000"};
+    begin_with_narrow_column(task, arg);
+    postgres_ask(&server, "ALTER TABLE widened ALTER a TYPE bigint");
+    cr_assert_eq(whippet_pg_transaction(task, arg, insert_in_transaction, &insertion, NULL),
+                 WHIPPET_E_REFUSED);
+    cr_assert_not(whippet_pg_refuses_data(insertion.result), "it may fit next time");
+    cr_assert_eq(whippet_pg_transaction(task, arg, insert_in_transaction, &insertion, NULL), 0, "%s",
+                 whippet_pg_error(insertion.result));
+    insertion.number = "x";
+    cr_assert_eq(whippet_pg_transaction(task, arg, insert_in_transaction, &insertion, NULL),
+                 WHIPPET_E_REFUSED);
+    cr_assert(whippet_pg_refuses_data(insertion.result), "it was prepared anew just now");
+    return 0;
+}
+
+Test(postgres, doubts_a_misfit_in_a_transaction_once)
+{
+    run_with_pool(widen_column_before_transaction, &(whippet_pg_options){.connections = 1});
+}
+
 static int write_where_it_cannot_be(whippet_task *task, void *arg)
 {
     const whippet_pg_result *result;
