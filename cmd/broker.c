@@ -41,8 +41,14 @@ static int find_in_configuration(const char *command, const struct broker_reques
                                  struct broker *broker)
 {
     struct config_errors errors = {0};
-    if (request->url != NULL || request->password_file != NULL || request->ca != NULL ||
-        request->cert != NULL || request->key != NULL)
+    bool has_options = request->url != NULL || request->password_file != NULL || request->ca != NULL ||
+                       request->cert != NULL || request->key != NULL;
+    if (has_options && request->config_is_default)
+        return usage_error(command,
+                           "the configuration %s says all about the broker; leave out --password-file, --ca, "
+                           "--cert and --key, or name the broker with --url",
+                           request->config);
+    if (has_options)
         return usage_error(command, "-c names a configuration that says all about the broker; leave out "
                                     "--url, --password-file, --ca, --cert and --key, or -c");
     struct config *config = configuration_load(request->config);
@@ -74,15 +80,28 @@ static const char *option_of(enum tls_option culprit)
     }
 }
 
+/* Whether the command line gives a password, which comes before what the environment says. */
+static bool url_has_password(const struct broker_request *request,
+                             const struct broker_address_list *addresses)
+{
+    for (size_t i = 0; request->url != NULL && i < addresses->count; i++)
+        if (addresses->items[i].has_password)
+            return true;
+    return false;
+}
+
 /* The file that the option names, or else the environment; NULL where neither does. */
-static const char *password_file_of(const struct broker_request *request, const char **where)
+static const char *password_file_of(const struct broker_request *request,
+                                    const struct broker_address_list *addresses, const char **where)
 {
     const char *variable = getenv("AMQP_PASSWORD_FILE");
     *where =
         request->password_file != NULL ? "--password-file" : "the environment variable AMQP_PASSWORD_FILE";
     if (request->password_file != NULL)
         return request->password_file;
-    return variable != NULL && *variable != '\0' ? variable : NULL;
+    if (variable == NULL || *variable == '\0' || url_has_password(request, addresses))
+        return NULL;
+    return variable;
 }
 
 static int check_password_file(const char *command, const char *file, const char *where)
@@ -115,10 +134,11 @@ static int find_brokers(const char *command, const struct broker_access *access,
 static int find_by_options(const char *command, const struct broker_request *request, struct broker *broker)
 {
     struct whippet_failure failure;
-    const char *where, *file = password_file_of(request, &where);
+    const char *where;
     broker->addresses = broker_addresses_find(request->url, &failure);
     if (broker->addresses == NULL)
         return refuse(command, request->url != NULL ? "--url" : "", failure.text);
+    const char *file = password_file_of(request, broker->addresses, &where);
     struct broker_access access = {
         .addresses = broker->addresses->items,
         .count = broker->addresses->count,

@@ -7,8 +7,9 @@
 
 /* What the command line says; NULL: nothing. All borrowed, but for the URL. */
 struct broker_request {
-    char *url;          /* owned: broker_request_destroy */
-    const char *config; /* a worker's configuration, for want of anything else */
+    char *url;              /* owned: broker_request_destroy */
+    const char *config;     /* a worker's configuration, for want of anything else */
+    bool config_is_default; /* nobody named it: it was found */
     const char *password_file;
     const char *ca;
     const char *cert;

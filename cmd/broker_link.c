@@ -96,7 +96,8 @@ static void report_unreachable(const struct broker_link *link)
     fprintf(stderr, "whippet %s: %s\n", link->command, why->text);
     fprintf(stderr, link->brokers->config != NULL
                         ? "The address is the configuration's.\n"
-                        : "The address is taken from --url, -c, AMQP_URL or RABBITMQ_URL.\n");
+                        : "The address is taken from --url, -c, AMQP_URL or RABBITMQ_URL; the password from "
+                          "there, --password-file or AMQP_PASSWORD_FILE.\n");
 }
 
 static int link_main(whippet_task *task, void *arg)

@@ -237,8 +237,10 @@ static int load_configuration(struct dead_request *request, struct config **conf
     if (*config == NULL)
         return EXIT_CONFIGURATION;
     request->config = *config;
-    if (broker->url == NULL && broker->config == NULL)
+    if (broker->url == NULL && broker->config == NULL) {
         broker->config = config_default_file();
+        broker->config_is_default = true;
+    }
     return EXIT_DONE;
 }
 
