@@ -39,7 +39,7 @@ struct request {
     const char *reply_to;
     const char *type;
     const char *expiration;
-    unsigned long priority;
+    uint64_t priority;
     bool transient;
     bool quiet;
     uint64_t count;
@@ -184,6 +184,14 @@ static bool await_due(whippet_task *task, const struct publication *publication,
     return !publication->interrupted;
 }
 
+/* The others go to the same exchange, and would fare no better; nor would they with a broker that has been
+ * away for as long as it is waited for. */
+static bool concerns_all(const struct publication *publication, int error)
+{
+    bool away = connection_session(publication->connection) == NULL;
+    return error == WHIPPET_E_CLOSED || (error == WHIPPET_E_TIMEOUT && away);
+}
+
 static int sender(whippet_task *task, void *arg)
 {
     struct publication *publication = arg;
@@ -200,11 +208,10 @@ static int sender(whippet_task *task, void *arg)
             publication->confirmed++;
         else
             note_failure(publication, number, &failure);
-        /* The others go to the same exchange, and would fare no better. */
-        if (error == WHIPPET_E_CLOSED)
+        if (concerns_all(publication, error))
             publication->interrupted = true;
         if (!request->quiet)
-            progress_update(&publication->progress, publication->confirmed + publication->failed);
+            progress_update(&publication->progress, publication->confirmed);
     }
     return 0;
 }
@@ -227,7 +234,8 @@ static void report_unreachable(const struct publication *publication)
 {
     fprintf(
         stderr,
-        "whippet publish: %s\nThe address is taken from --url or -c, else from AMQP_URL or RABBITMQ_URL.\n",
+        "whippet publish: %s\nThe address is taken from --url or -c, else from AMQP_URL or RABBITMQ_URL; the "
+        "password from there, --password-file or AMQP_PASSWORD_FILE.\n",
         connection_failure(publication->connection)->text);
 }
 
@@ -344,7 +352,7 @@ static int publish_to(struct publication *publication, const struct brokers *bro
     }
     loop_run(publication->loop);
     if (publication->code != EXIT_BROKER && !publication->request->quiet)
-        progress_end(&publication->progress, publication->confirmed + publication->failed);
+        progress_end(&publication->progress, publication->confirmed);
     if (publication->code != EXIT_BROKER && (publication->failed > 0 || publication->interrupted))
         fprintf(stderr, "whippet publish: %llu of %llu confirmed, %llu failed\n",
                 (unsigned long long)publication->confirmed, (unsigned long long)publication->request->count,
@@ -419,22 +427,16 @@ static bool parse_number(const char *option, const char *text, double least, dou
     return false;
 }
 
-static bool parse_count(const char *text, uint64_t *count)
+static bool parse_whole(const char *option, const char *text, double least, double most, uint64_t *whole)
 {
     double number;
-    if (!parse_number("--count", text, 1, 1e12, &number))
+    if (!parse_number(option, text, least, most, &number))
         return false;
-    *count = (uint64_t)number;
-    return true;
-}
-
-static bool parse_priority(const char *text, unsigned long *priority)
-{
-    double number;
-    if (!parse_number("--priority", text, 0, 255, &number))
-        return false;
-    *priority = (unsigned long)number;
-    return true;
+    *whole = (uint64_t)number;
+    if ((double)*whole == number)
+        return true;
+    usage_error("publish", "%s %s: expected a whole number", option, text);
+    return false;
 }
 
 static bool parse_header(struct request *request, char *text)
@@ -458,7 +460,7 @@ static bool parse_option(struct request *request, int option, char *argument)
     case OPTION_CERT: request->broker.cert = argument; return true;
     case OPTION_KEY: request->broker.key = argument; return true;
     case 'q': request->quiet = true; return true;
-    case 'n': return parse_count(argument, &request->count);
+    case 'n': return parse_whole("--count", argument, 1, 1e12, &request->count);
     case 'r': return parse_number("--rate", argument, 0.001, 1e9, &request->rate);
     case 'H': return parse_header(request, argument);
     case OPTION_BODY: request->text = argument; return true;
@@ -468,7 +470,7 @@ static bool parse_option(struct request *request, int option, char *argument)
     case OPTION_REPLY_TO: request->reply_to = argument; return true;
     case OPTION_TYPE: request->type = argument; return true;
     case OPTION_EXPIRATION: request->expiration = argument; return true;
-    case OPTION_PRIORITY: return parse_priority(argument, &request->priority);
+    case OPTION_PRIORITY: return parse_whole("--priority", argument, 0, 255, &request->priority);
     case OPTION_TRANSIENT: request->transient = true; return true;
     default: return false;
     }
@@ -500,15 +502,24 @@ static bool settle_target(struct request *request, int argc, char **argv, int re
     return true;
 }
 
-static bool settle_body(struct request *request, whippet_bytes *body)
+static bool names_one_body(const struct request *request)
 {
     if (request->text != NULL && request->file != NULL)
         return complain("--body and --file exclude each other");
-    if (request->text != NULL)
-        return true;
-    if (request->file == NULL && isatty(STDIN_FILENO) == 1)
+    if (request->text == NULL && request->file == NULL && isatty(STDIN_FILENO) == 1)
         return complain("no body; give --body TEXT or --file FILE, or pipe one in");
-    return body_read(request->file != NULL ? request->file : "-", body);
+    return true;
+}
+
+/* Its exit code. */
+static int read_and_publish(const struct request *request)
+{
+    struct publication publication = {.request = request, .code = EXIT_DONE};
+    if (request->text == NULL && !body_read(request->file != NULL ? request->file : "-", &publication.body))
+        return EXIT_FAILED;
+    int code = publish(&publication);
+    memory_free((void *)publication.body.data);
+    return code;
 }
 
 int command_publish(int argc, char **argv)
@@ -516,7 +527,6 @@ int command_publish(int argc, char **argv)
     const struct options options = {
         .command = argv[0], .short_options = "e:k:f:n:r:H:u:c:q", .long_options = LONG_OPTIONS};
     struct request request = {.count = 1};
-    struct publication publication = {.request = &request, .code = EXIT_DONE};
     int option, code = OPTIONS_END;
     buffer_init(&request.headers);
     while (code == OPTIONS_END && (option = options_next(&options, argc, argv)) != OPTIONS_END) {
@@ -526,10 +536,9 @@ int command_publish(int argc, char **argv)
             code = EXIT_USAGE;
     }
     if (code == OPTIONS_END)
-        code = settle_target(&request, argc, argv, optind) && settle_body(&request, &publication.body)
-                   ? publish(&publication)
+        code = settle_target(&request, argc, argv, optind) && names_one_body(&request)
+                   ? read_and_publish(&request)
                    : EXIT_USAGE;
-    memory_free((void *)publication.body.data);
     buffer_destroy(&request.headers);
     broker_request_destroy(&request.broker);
     return code;

@@ -43,6 +43,31 @@ Test(publish, names_the_option_whose_file_is_missing)
     assert_contains(result.error, "AMQP_PASSWORD_FILE: \"/no/such/secret\" can't be read");
 }
 
+Test(publish, takes_the_password_of_its_url_before_that_of_the_environment)
+{
+    setenv("AMQP_PASSWORD_FILE", "/no/such/secret", 1);
+    whippet("", "publish", "-u", "amqp://me:s3cr3t@127.0.0.1:1", ORDERS, NULL);
+    assert_code(69);
+    assert_contains(result.error, "--password-file or AMQP_PASSWORD_FILE");
+}
+
+Test(publish, refuses_half_a_message_and_half_a_priority)
+{
+    whippet("", "publish", "--count", "2.9", ORDERS, NULL);
+    assert_code(64);
+    assert_contains(result.error, "--count 2.9: expected a whole number");
+    whippet("", "publish", "--priority", "1.5", ORDERS, NULL);
+    assert_code(64);
+    assert_contains(result.error, "--priority 1.5: expected a whole number");
+}
+
+Test(publish, fails_when_the_body_cannot_be_read)
+{
+    whippet("", "publish", "--file", "/no/such/body", "orders", NULL);
+    assert_code(1);
+    assert_contains(result.error, "/no/such/body: No such file or directory");
+}
+
 Test(publish, takes_a_configuration_or_options_and_not_both)
 {
     whippet("", "publish", "-c", "/no/such/file.json", "--ca", "a.pem", ORDERS, NULL);
