@@ -2,7 +2,7 @@
  */
 #include "environment.h"
 #include "metadata.h"
-#include "output_level.h"
+#include "output.h"
 #include "program.h"
 #include "variables.h"
 #include <signal.h>
@@ -37,7 +37,13 @@ static const whippet_option options[] = {
         .name = "output_limit",
         .type = WHIPPET_OPTION_SIZE,
         .default_value = "64KiB",
-        .help = "how much of its output is logged; the rest is read and dropped",
+        .help = "how much of its output is logged, up to 64MiB; the rest is read and dropped",
+    },
+    {
+        .name = "log_rate",
+        .type = WHIPPET_OPTION_INTEGER,
+        .default_value = "100",
+        .help = "how many lines a second are logged, of all messages; the rest is counted and dropped",
     },
     {.name = NULL},
 };
@@ -51,6 +57,7 @@ enum {
 enum {
     ERROR_LIMIT = 8192, /* bytes of standard error that are kept */
     REASON_LIMIT = 900, /* bytes of them that go into the reason */
+    OUTPUT_LIMIT_MOST = 64 << 20,
 };
 
 /* Of one queue. */
@@ -58,11 +65,27 @@ struct settings {
     const char *const *command; /* borrowed */
     const char *directory;      /* borrowed; NULL: the worker's own */
     char **environment;         /* owned */
-    struct output_level output;
-    size_t output_limit;
+    struct output output;
 };
 
 /* --- Settings -------------------------------------------------------------------------------------------*/
+
+static bool read_output(struct output *output, const whippet_settings *given, whippet_failure *failure)
+{
+    int64_t rate = whippet_setting_integer(given, "log_rate");
+    output->limit = whippet_setting_size(given, "output_limit");
+    output->rate.most = (unsigned)rate;
+    if (output->limit > OUTPUT_LIMIT_MOST) {
+        whippet_fail(failure, "output_limit: expected at most 64 MiB, found %zu bytes", output->limit);
+        return false;
+    }
+    if (rate < 1 || rate > UINT32_MAX) {
+        whippet_fail(failure, "log_rate: expected a number from 1 to %u, found %lld", UINT32_MAX,
+                     (long long)rate);
+        return false;
+    }
+    return output_level_read("output", given, &output->level, failure);
+}
 
 static bool read_settings(struct settings *settings, const whippet_settings *given, whippet_failure *failure)
 {
@@ -70,12 +93,11 @@ static bool read_settings(struct settings *settings, const whippet_settings *giv
     const char *directory = whippet_setting_string(given, "directory");
     settings->command = whippet_setting_strings(given, "command", &count);
     settings->directory = *directory != '\0' ? directory : NULL;
-    settings->output_limit = whippet_setting_size(given, "output_limit");
     if (count == 0) {
         whippet_fail(failure, "command: the list is empty; expected a program and its arguments");
         return false;
     }
-    if (!output_level_read("output", given, &settings->output, failure) ||
+    if (!read_output(&settings->output, given, failure) ||
         !program_check(settings->command[0], directory, failure))
         return false;
     settings->environment = environment_create(whippet_setting_strings(given, "environment", NULL), failure);
@@ -89,7 +111,9 @@ static int setup(const whippet_settings *given, void **state, whippet_failure *f
         whippet_fail(failure, "out of memory");
         return -1;
     }
+    pthread_mutex_init(&settings->output.lock, NULL);
     if (!read_settings(settings, given, failure)) {
+        pthread_mutex_destroy(&settings->output.lock);
         free(settings);
         return -1;
     }
@@ -101,6 +125,7 @@ static void teardown(void *state)
 {
     struct settings *settings = state;
     environment_destroy(settings->environment);
+    pthread_mutex_destroy(&settings->output.lock);
     free(settings);
 }
 
@@ -128,19 +153,6 @@ static whippet_bytes last_lines(whippet_bytes text)
     return (whippet_bytes){.data = from, .len = (size_t)(end - from)};
 }
 
-static void log_lines(whippet_task *task, enum whippet_log_level level, whippet_bytes text)
-{
-    const char *at = text.data;
-    const char *end = at + text.len;
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *line_end = newline != NULL ? newline : end;
-        if (line_end > at)
-            whippet_log(task, level, "%.*s", (int)(line_end - at), at);
-        at = newline != NULL ? newline + 1 : end;
-    }
-}
-
 /* A NUL would end the text too early wherever it goes. The memory is the task's, and so ours. */
 static void replace_nuls(whippet_bytes text)
 {
@@ -149,20 +161,6 @@ static void replace_nuls(whippet_bytes text)
         if (data[i] == '\0')
             data[i] = ' ';
     }
-}
-
-static void log_output(whippet_task *task, const struct settings *settings,
-                       const whippet_command_result *result, bool failed)
-{
-    if (!settings->output.is_logged)
-        return;
-    log_lines(task, settings->output.level, result->output);
-    if (result->output_truncated)
-        whippet_log(task, WHIPPET_WARNING, "the command wrote more than %zu bytes, the rest was dropped",
-                    settings->output_limit);
-    /* When it failed, the end of it is in the reason. */
-    if (!failed)
-        log_lines(task, WHIPPET_WARNING, result->error);
 }
 
 /* --- Its end --------------------------------------------------------------------------------------------*/
@@ -198,7 +196,7 @@ static void write_metadata(struct json *json, const void *subject)
 
 static whippet_verdict process(whippet_task *task, const whippet_message *message, void *state)
 {
-    const struct settings *settings = state;
+    struct settings *settings = state;
     whippet_bytes metadata = json_make(task, write_metadata, message);
     const char *const *environment = variables_for_message(task, message, settings->environment);
     whippet_command_result result;
@@ -210,7 +208,7 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
         .directory = settings->directory,
         .input = whippet_body(message),
         .extra_input = metadata,
-        .output_limit = settings->output.is_logged ? settings->output_limit : 0,
+        .output_limit = settings->output.level.is_logged ? settings->output.limit : 0,
         .error_limit = ERROR_LIMIT,
     };
     int error = whippet_exec(task, &command, &result);
@@ -221,7 +219,7 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
                                    whippet_error_text(error));
     replace_nuls(result.output);
     replace_nuls(result.error);
-    log_output(task, settings, &result, result.signalled || result.status != 0);
+    output_log(task, &settings->output, &result, result.signalled || result.status != 0);
     return verdict_of(task, &result);
 }
 

@@ -12,7 +12,7 @@ bool child_create(struct child *child, struct pool *pool, unsigned number)
     child->pool = pool;
     child->number = number;
     child->spawned = (struct spawned){.handle = -1, .input = -1, .output = -1, .error = -1};
-    child->log = (struct child_log){.level = pool->log, .rate = pool->log_rate, .number = number};
+    child->log = (struct child_log){.level = pool->log, .rate.most = pool->log_rate, .number = number};
     child->calls = calloc(pool->in_flight, sizeof(struct call *));
     child->wake = whippet_event_create();
     child->over = whippet_event_create();

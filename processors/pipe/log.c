@@ -1,31 +1,19 @@
 #include "log.h"
 #include <string.h>
-#include <time.h>
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 static void say_dropped(whippet_task *task, struct child_log *log)
 {
-    if (log->dropped > 0)
+    if (log->rate.dropped > 0)
         whippet_log(task, WHIPPET_WARNING,
                     "child %u wrote %zu more line%s to its standard error, which were left out (log_rate %u)",
-                    log->number, log->dropped, log->dropped == 1 ? "" : "s", log->rate);
-    log->dropped = 0;
+                    log->number, log->rate.dropped, log->rate.dropped == 1 ? "" : "s", log->rate.most);
+    log->rate.dropped = 0;
 }
 
 static void begin_second(whippet_task *task, struct child_log *log)
 {
-    double moment = now();
-    if (moment - log->second < 1)
-        return;
-    say_dropped(task, log);
-    log->second = moment;
-    log->said = 0;
+    if (line_rate_begins(&log->rate))
+        say_dropped(task, log);
 }
 
 /* Without what would only be blank at its end; a NUL would end it too early. */
@@ -55,13 +43,9 @@ static void take_line(whippet_task *task, struct child_log *log, whippet_bytes l
     if (!log->level.is_logged)
         return;
     begin_second(task, log);
-    if (log->said >= log->rate) {
-        log->dropped++;
-        return;
-    }
-    log->said++;
-    whippet_log(task, log->level.level, "child %u: %.*s", log->number, (int)line.len,
-                (const char *)line.data);
+    if (line_rate_take(&log->rate))
+        whippet_log(task, log->level.level, "child %u: %.*s", log->number, (int)line.len,
+                    (const char *)line.data);
 }
 
 void child_log_take(whippet_task *task, struct child_log *log)
@@ -73,7 +57,7 @@ void child_log_take(whippet_task *task, struct child_log *log)
     lines_room(&log->lines, &room);
     if (room == 0 && lines_rest(&log->lines, &line))
         take_line(task, log, line);
-    if (log->dropped > 0)
+    if (log->rate.dropped > 0)
         begin_second(task, log);
 }
 
@@ -87,6 +71,6 @@ void child_log_end(whippet_task *task, struct child_log *log)
 
 double child_log_due(const struct child_log *log)
 {
-    double left = log->second + 1 - now();
-    return log->dropped == 0 ? 0 : left > 0.01 ? left : 0.01;
+    double left = line_rate_left(&log->rate);
+    return log->rate.dropped == 0 ? 0 : left > 0.01 ? left : 0.01;
 }

@@ -2,6 +2,7 @@
 #ifndef PIPE_LOG_H
 #define PIPE_LOG_H
 
+#include "line_rate.h"
 #include "lines.h"
 #include "output_level.h"
 #include <whippet/processor.h>
@@ -13,12 +14,9 @@ enum {
 
 struct child_log {
     struct output_level level;
-    unsigned rate;   /* lines a second */
+    struct line_rate rate;
     unsigned number; /* the child's */
     struct lines lines;
-    double second;  /* when the present one began */
-    unsigned said;  /* in it */
-    size_t dropped; /* in it */
     char last[CHILD_LOG_KEPT];
 };
 

@@ -305,6 +305,17 @@ Test(exec_processor, logs_no_more_output_than_the_limit)
     cr_assert_null(strstr(outcome.log, " debug 3\n"));
 }
 
+Test(exec_processor, logs_so_many_lines_a_second_and_counts_the_rest)
+{
+    struct processor processor =
+        set_up("exec", "{'command': ['sh', '-c', 'seq 1 10000; echo end >&2'], 'log_rate': 5}");
+    attempt(&outcome, &processor, &no_properties, (whippet_bytes){0}, INFINITY);
+    processor_teardown(&processor);
+    assert_contains(outcome.log, " info  5\n");
+    cr_assert_null(strstr(outcome.log, " info  6\n"));
+    assert_contains(outcome.log, " warn  9996 more lines of output were left out (log_rate 5)\n");
+}
+
 /* --- Settings -------------------------------------------------------------------------------------------*/
 
 Test(exec_processor, refuses_a_command_that_cannot_be_found)
@@ -360,6 +371,10 @@ Test(exec_processor, refuses_names_that_cannot_be_in_the_environment)
 
 Test(exec_processor, refuses_an_output_that_is_none)
 {
+    cr_assert_str_eq(refused_setup("exec", "{'command': ['true'], 'output_limit': '65MiB'}"),
+                     "output_limit: expected at most 64 MiB, found 68157440 bytes");
+    cr_assert_str_eq(refused_setup("exec", "{'command': ['true'], 'log_rate': 0}"),
+                     "log_rate: expected a number from 1 to 4294967295, found 0");
     cr_assert_str_eq(
         refused_setup("exec", "{'command': ['true'], 'output': 'loud'}"),
         "output: expected \"debug\", \"info\", \"warning\", \"error\" or \"discard\", found \"loud\"");
