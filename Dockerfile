@@ -31,7 +31,9 @@ ARG OPTIONS=
 # The label and the program must not tell different versions.
 RUN grep -q "^project(whippet VERSION ${VERSION} " CMakeLists.txt \
     || { echo "VERSION is ${VERSION}, but CMakeLists.txt says: $(grep '^project' CMakeLists.txt)" >&2; exit 1; }
-RUN cmake --preset release -G Ninja -D CMAKE_INSTALL_PREFIX=/usr -D WHIPPET_COMMIT="${COMMIT}" ${OPTIONS} \
+# Processors are in /usr/lib/whippet/processors, whatever the machine: a user's Dockerfile names that folder.
+RUN cmake --preset release -G Ninja -D CMAKE_INSTALL_PREFIX=/usr -D CMAKE_INSTALL_LIBDIR=lib \
+          -D WHIPPET_COMMIT="${COMMIT}" ${OPTIONS} \
     && cmake --build build/release \
     && DESTDIR=/staged cmake --install build/release --strip \
     && DESTDIR=/staged-runtime cmake --install build/release --strip --component runtime
@@ -39,7 +41,16 @@ RUN cmake --preset release -G Ninja -D CMAKE_INSTALL_PREFIX=/usr -D WHIPPET_COMM
 # What a user's own Dockerfile builds processors in: a compiler, the headers, and whippet itself to try them.
 FROM tools AS sdk
 COPY --from=build /staged /
+# There is no make.
+ENV CMAKE_GENERATOR=Ninja
 WORKDIR /srv/whippet
+ARG VERSION=0.1.0
+ARG COMMIT=unknown
+LABEL org.opencontainers.image.title="whippet-sdk" \
+      org.opencontainers.image.description="What processors for Whippet are built with" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${COMMIT}"
 
 FROM build AS gathered
 RUN deploy/docker/root /staged-runtime /gathered/root
@@ -47,7 +58,8 @@ RUN deploy/docker/root /staged-runtime /gathered/root
 # Nothing but the worker, what it is linked with, and a small shell for exec's commands.
 FROM scratch AS runtime
 COPY --from=gathered /gathered/root /
-# Processors are looked for in ./processors, the configuration in ./whippet.json and /etc/whippet/whippet.json.
+# Processors are looked for in ./processors, then in /usr/lib/whippet/processors; the configuration in ./whippet.json, then in
+# /etc/whippet/whippet.json.
 WORKDIR /srv/whippet
 USER 10001:10001
 ARG VERSION=0.1.0
@@ -89,6 +101,13 @@ RUN apt-get update \
 COPY --from=build /staged-runtime /
 WORKDIR /srv/whippet
 USER 10001:10001
+ARG VERSION=0.1.0
+ARG COMMIT=unknown
+LABEL org.opencontainers.image.title="whippet" \
+      org.opencontainers.image.description="An asynchronous RabbitMQ consumer service, on Debian" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${COMMIT}"
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
     CMD ["whippet", "healthcheck", "--fallback", "http://127.0.0.1:9464"]

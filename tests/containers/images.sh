@@ -87,7 +87,7 @@ images_build() {
 images_build_plugins() {
     local folder
     folder=$(mktemp -d) || return 1
-    cp "$top/tests/plugins/record.c" "$here/plugins/"*.c "$folder/"
+    cp "$top"/tests/plugins/{record,crash}.c "$here/plugins/"*.c "$folder/"
     {
         echo 'FROM whippet-test-sdk'
         echo 'COPY *.c ./'

@@ -51,10 +51,16 @@ def check_secrets(compose):
 
 
 def check_example(compose):
-    """The configuration in a user's image lies where the mounted one goes: else it would win over that."""
-    with open("docs/containers.md") as file:
-        places = re.findall(r"^COPY whippet.json (.*?)/?$", file.read(), re.MULTILINE)
-    expect(places == ["/etc/whippet"] and places[0] in mounts(compose["services"]["worker"]), f"docs/containers.md: {places}")
+    """The configuration in a user's image lies where the mounted one goes: else it would win over that. The processors lie
+    where nothing goes: else they would be hidden."""
+    mounted = mounts(compose["services"]["worker"])
+    for name in ["docs/containers.md", "cmd/templates/Dockerfile.in"]:
+        with open(name) as file:
+            text = file.read()
+        places = re.findall(r"^COPY whippet.json (.*?)/?$", text, re.MULTILINE)
+        expect(places == ["/etc/whippet"] and places[0] in mounted, f"{name}: the configuration is in {places}")
+        places = re.findall(r"^COPY --from=build .* (\S+?)/?$", text, re.MULTILINE)
+        expect(len(places) == 1 and os.path.join("/srv/whippet", places[0]) not in mounted, f"{name}: processors are in {places}")
 
 
 def keys(file):

@@ -37,7 +37,7 @@ Test(new, makes_every_file_with_the_name_in_its_place)
     assert_file_says("thumbs/CMakeLists.txt", "whippet_add_processor(thumbs thumbs.c)");
     assert_file_says("thumbs/whippet.json", "\"processor\": \"thumbs\"");
     assert_file_says("thumbs/README.md", "# thumbs");
-    assert_file_says("thumbs/Dockerfile", "/source/processors/thumbs.so");
+    assert_file_says("thumbs/Dockerfile", "docker build -t thumbs .");
     assert_file_says("thumbs/.gitignore", "/processors/");
     assert_file_says("thumbs/.dockerignore", "processors");
 }

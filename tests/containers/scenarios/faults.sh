@@ -18,6 +18,22 @@ scenario_a_killed_worker_is_replaced_and_nothing_is_lost() {
     account "$published" $((2 * held))
 }
 
+# The plugin's frame is among them, under the name that its file has in the container.
+scenario_a_crash_is_reported_with_its_stack() {
+    stack_configure ', { "name": "'"$queue.crash"'", "processor": "crash", "max_crashes": 1, "settings": { "path": "/var/lib/whippet/crash",
+        "release": "/var/lib/whippet/release" } }'
+    stack_up
+    await 60 "the second consumer" queue_shows "$queue.crash" 0 1
+    whippet publish "$queue.crash" --quiet --message-id the-slow --body until || fail "publishing failed"
+    shows 'the-slow.*the loop is blocked'
+    shows 'the-slow.*#[0-9]+ /srv/whippet/processors/crash.so\+0x'
+    touch "$state/release"
+    whippet publish "$queue.crash" --quiet --message-id the-poison --body segfault || fail "publishing failed"
+    shows 'the-poison.*crashed: SIGSEGV'
+    shows 'the-poison.*#[0-9]+ /srv/whippet/processors/crash.so\+0x'
+    await 60 "the poison to be dead-lettered" queue_shows "$queue.crash.dead" 1 0
+}
+
 scenario_a_message_that_eats_all_memory_is_parked() {
     local restarts
     [ "$(docker info --format '{{.MemoryLimit}}')" = true ] || skip "this engine cannot limit memory"
