@@ -38,6 +38,7 @@ stack_clear() {
     find "$CONFIGURATION" "$PLUGINS" -mindepth 1 -delete
     cp "$work/built"/*.so "$PLUGINS/"
     cat "$work/password" >"$SECRETS/amqp_password"
+    chmod 644 "$SECRETS/amqp_password"
     stack_configure ''
 }
 

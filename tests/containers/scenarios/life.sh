@@ -70,6 +70,10 @@ scenario_a_worker_stopped_at_work_finishes_what_it_began() {
     stack_up
     traffic_begin 1000
     await 60 "messages to be processed" has_processed 200
+    docker kill --signal USR1 "$(containers worker)" >/dev/null
+    says 'in flight: .*; age '
+    docker kill --signal HUP "$(containers worker)" >/dev/null
+    says 'reloaded /etc/whippet/whippet.json: 1 unchanged'
     compose stop worker >/dev/null
     [ "$(inspect worker '{{.State.ExitCode}} {{.State.OOMKilled}}')" = "0 false" ] ||
         fail "the worker ended with $(inspect worker '{{.State.ExitCode}}')"

@@ -39,6 +39,16 @@ scenario_an_empty_secret_is_named() {
     is_patient
 }
 
+# Compose mounts the file with the owner and the mode that it has here.
+scenario_a_secret_that_may_not_be_read_is_named() {
+    chmod 600 "$SECRETS/amqp_password"
+    start_worker
+    shows 'amqp.password_file.*/run/secrets/amqp_password.*Permission denied'
+    is_patient
+    chmod 644 "$SECRETS/amqp_password"
+    stack_up
+}
+
 # A container without its secret is not even made: Compose and the engine say which file it is that they miss.
 scenario_a_missing_secret_is_named() {
     rm "$SECRETS/amqp_password"
@@ -80,5 +90,11 @@ scenario_a_state_folder_that_cannot_be_written_is_a_warning() {
     stack_up
     shows '/var/lib/whippet.*(ledger|ermission)|ledger.*/var/lib/whippet'
     publish 10
-    await 60 "ten messages to be processed" queue_shows "$queue" 0 1
+    await 60 "ten messages to be processed" worker_records 10
+    account 10 0
+}
+
+# What it has written down in its own /tmp goes where account looks.
+worker_records() {
+    docker exec "$(containers worker)" cat /tmp/record >"$state/record" && has_processed "$1"
 }
