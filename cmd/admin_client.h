@@ -14,8 +14,8 @@ struct admin_address {
 /* 0, or INVALID with the failure. */
 int admin_address_parse(const char *url, struct admin_address *address, struct whippet_failure *failure);
 
-/* Where the worker of the configuration `file` (NULL: the usual ones) listens, whatever else is wrong with that by
- * now; where there is none, the default. 0, or an error with the failure. */
+/* Where the worker of the configuration `file` (NULL: the usual ones) listens, whatever else is wrong with
+ * that by now; where there is none, the default. 0, or an error with the failure. */
 int admin_address_find(const char *file, struct admin_address *address, struct whippet_failure *failure);
 
 /* GET `path` within `seconds`, all in all: the status, with the body appended to `body`; or 0 with the

@@ -2,31 +2,16 @@
 #include "configuration.h"
 #include "exit_codes.h"
 #include "options.h"
+#include "url_argument.h"
 #include <base/secret.h>
 #include <config/addresses.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* From the first colon behind the scheme to the last @, or to the end: whatever is wrong with the URL, the
- * password is in there. */
-static void mask_password(char *url)
-{
-    char *scheme = strstr(url, "://");
-    char *colon = strchr(scheme != NULL ? scheme + 3 : url, ':');
-    if (colon == NULL)
-        return;
-    const char *at = strrchr(colon, '@');
-    size_t length = at != NULL ? (size_t)(at - colon) : strlen(colon);
-    memset(colon + 1, '*', length - 1);
-}
-
 bool broker_request_take_url(struct broker_request *request, char *argument)
 {
-    secret_destroy(request->url);
-    request->url = secret_copy(argument);
-    mask_password(argument);
-    return request->url != NULL;
+    return url_argument_take(&request->url, argument);
 }
 
 void broker_request_destroy(struct broker_request *request)

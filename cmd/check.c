@@ -4,6 +4,8 @@
 #include "configuration.h"
 #include "exit_codes.h"
 #include "options.h"
+#include "url_argument.h"
+#include <base/secret.h>
 #include <config/units.h>
 #include <math.h>
 #include <stdio.h>
@@ -158,7 +160,10 @@ static int take_options(struct request *request, int argc, char **argv)
         case 'c': request->file = optarg; break;
         case 'b': request->broker = true; break;
         case 'j': request->compare.json = true; break;
-        case OPTION_MANAGEMENT: request->compare.management = optarg; break;
+        case OPTION_MANAGEMENT:
+            if (!url_argument_take(&request->compare.management, optarg))
+                return EXIT_INTERNAL;
+            break;
         default: return option == OPTIONS_HELP ? EXIT_DONE : EXIT_USAGE;
         }
     }
@@ -169,21 +174,27 @@ static int take_options(struct request *request, int argc, char **argv)
     return OPTIONS_END;
 }
 
+static int check(const struct request *request)
+{
+    struct config *config = configuration_load(request->file);
+    if (config == NULL)
+        return EXIT_CONFIGURATION;
+    int code = EXIT_CONFIGURATION;
+    if (check_files(config)) {
+        if (!request->broker)
+            print_config(config);
+        code = request->broker ? check_broker(config, &request->compare) : EXIT_DONE;
+    }
+    config_destroy(config);
+    return code;
+}
+
 int command_check(int argc, char **argv)
 {
     struct request request = {0};
     int code = take_options(&request, argc, argv);
-    if (code != OPTIONS_END)
-        return code;
-    struct config *config = configuration_load(request.file);
-    if (config == NULL)
-        return EXIT_CONFIGURATION;
-    code = EXIT_CONFIGURATION;
-    if (check_files(config)) {
-        if (!request.broker)
-            print_config(config);
-        code = request.broker ? check_broker(config, &request.compare) : EXIT_DONE;
-    }
-    config_destroy(config);
+    if (code == OPTIONS_END)
+        code = check(&request);
+    secret_destroy(request.compare.management);
     return code;
 }

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 struct check_request {
-    const char *management; /* URL of the management API; NULL: the configuration's */
+    char *management; /* URL of the management API, owned; NULL: the configuration's */
     bool json;
 };
 

@@ -4,6 +4,8 @@
 #include "configuration.h"
 #include "exit_codes.h"
 #include "options.h"
+#include "url_argument.h"
+#include <base/secret.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,7 +173,7 @@ static bool parse_option(struct dead_request *request, int option, char *argumen
     case 'j': request->json = true; return true;
     case 'y': request->yes = true; return true;
     case 'q': request->quiet = true; return true;
-    case OPTION_MANAGEMENT: request->management = argument; return true;
+    case OPTION_MANAGEMENT: return url_argument_take(&request->management, argument);
     case 'u': return broker_request_take_url(&request->broker, argument);
     case 'c': request->broker.config = argument; return true;
     case OPTION_PASSWORD_FILE: request->broker.password_file = argument; return true;
@@ -297,5 +299,6 @@ int command_dead(int argc, char **argv)
     if (code == OPTIONS_END)
         code = run_verb(&request, given, argc, argv);
     broker_request_destroy(&request.broker);
+    secret_destroy(request.management);
     return code;
 }

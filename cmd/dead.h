@@ -12,7 +12,7 @@ struct dead_request {
     char **queues;       /* the operands */
     size_t queue_count;
     struct broker_request broker;
-    const char *management;      /* the URL of the management API; NULL: it is not asked */
+    char *management;            /* the URL of the management API, owned; NULL: it is not asked */
     const struct config *config; /* that names the queues; NULL: the command line does */
     const struct brokers *brokers;
     struct dead_filter filter;

@@ -117,22 +117,43 @@ static const char *command_line(pid_t child)
     return text;
 }
 
-Test(publish, hides_the_passwords_of_its_urls_from_ps)
+/* What ps shows of a command once it connects to the listener. */
+static const char *shown_of(int listener, const char *const *words)
 {
-    unsigned port;
-    char url[128];
-    int listener = listen_silently(&port), null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    snprintf(url, sizeof url, "amqp://me:s3cr3t@127.0.0.1:%u,amqp://you:hidd3n@h", port);
-    const char *words[] = {"whippet", "publish", "--url", url, "--quiet", "--body", "x", "orders", NULL};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     pid_t child = start(null, null, null, words);
     int connection = accept(listener, NULL, NULL);
     const char *shown = command_line(child);
     kill(child, SIGKILL);
     wait_for(child);
     close(connection);
-    close(listener);
     close(null);
+    return shown;
+}
+
+Test(publish, hides_the_passwords_of_its_urls_from_ps)
+{
+    unsigned port;
+    char url[128];
+    int listener = listen_silently(&port);
+    snprintf(url, sizeof url, "amqp://me:s3cr3t@127.0.0.1:%u,amqp://you:hidd3n@h", port);
+    const char *words[] = {"whippet", "publish", "--url", url, "--quiet", "--body", "x", "orders", NULL};
+    const char *shown = shown_of(listener, words);
+    close(listener);
     cr_assert_null(strstr(shown, "s3cr3t"), "%s", shown);
     cr_assert_null(strstr(shown, "hidd3n"), "%s", shown);
     cr_assert_not_null(strstr(shown, "publish --url amqp://me:***"), "%s", shown);
+}
+
+Test(dead, hides_the_password_for_the_management_api_from_ps)
+{
+    unsigned port;
+    char url[128];
+    int listener = listen_silently(&port);
+    snprintf(url, sizeof url, "http://me:s3cr3t@127.0.0.1:%u", port);
+    const char *words[] = {"whippet", "dead", "list", "--management", url, NULL};
+    const char *shown = shown_of(listener, words);
+    close(listener);
+    cr_assert_null(strstr(shown, "s3cr3t"), "%s", shown);
+    cr_assert_not_null(strstr(shown, "--management http://me:***"), "%s", shown);
 }
