@@ -16,7 +16,7 @@ static void open_stage(void)
     stage_open();
 }
 
-TestSuite(child_crashes, .init = open_stage, .fini = stage_close, .timeout = 120);
+TestSuite(child_crashes, .init = open_stage, .fini = stage_close, .timeout = 300);
 
 static const char *dead_queue(const char *queue)
 {
@@ -58,27 +58,47 @@ static void assert_header(const struct client_message *message, const char *name
     free(found);
 }
 
-/* Up to `most` process numbers of the children that `parent` has now. */
+/* Whether `parent` has that process; `started` takes when, in ticks since the machine's start. */
+static bool is_child(const char *process, pid_t parent, unsigned long long *started)
+{
+    char path[300], text[512] = "", state;
+    int of = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%s/stat", process);
+    if (atoi(process) <= 0 || !(file = fopen(path, "re"))) {
+        return false;
+    }
+    const char *rest = fgets(text, sizeof(text), file) ? strrchr(text, ')') : NULL;
+    fclose(file);
+    return rest &&
+           sscanf(rest + 1, " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+                  &state, &of, started) == 3 &&
+           of == parent && state != 'Z';
+}
+
+/* Up to `most` process numbers of the children that `parent` has now, from the oldest. */
 static unsigned children_of(pid_t parent, pid_t *children, unsigned most)
 {
+    enum {
+        MOST = 8
+    };
     DIR *processes = opendir("/proc");
+    unsigned long long started[MOST], start;
     unsigned count = 0;
 
-    cr_assert_not_null(processes);
+    cr_assert(processes && most <= MOST);
     for (struct dirent *entry; (entry = readdir(processes)) != NULL && count < most;) {
-        char path[300], text[512] = "", state;
-        int of = 0;
-        FILE *file;
-
-        snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
-        if (atoi(entry->d_name) <= 0 || !(file = fopen(path, "re"))) {
+        if (!is_child(entry->d_name, parent, &start)) {
             continue;
         }
-        if (fgets(text, sizeof(text), file) && strrchr(text, ')') &&
-            sscanf(strrchr(text, ')') + 1, " %c %d", &state, &of) == 2 && of == parent && state != 'Z') {
-            children[count++] = atoi(entry->d_name);
+        unsigned place = count++;
+        for (; place > 0 && started[place - 1] > start; place--) {
+            started[place] = started[place - 1];
+            children[place] = children[place - 1];
         }
-        fclose(file);
+        started[place] = start;
+        children[place] = atoi(entry->d_name);
     }
     closedir(processes);
     return count;
@@ -164,24 +184,15 @@ static bool stop_at_work(pid_t child)
     return true;
 }
 
-static void send_numbered(const char *queue, unsigned count, const char *body)
-{
-    for (unsigned i = 0; i < count; i++) {
-        char id[16];
-        snprintf(id, sizeof(id), "%u", i);
-        client_send(stage_client(), queue, id, body);
-    }
-}
-
 Test(child_crashes, in_what_a_processor_offloads_cost_the_guilty_message_alone)
 {
     const char *queue = stage_name("offloaded");
     struct worker *worker = start(queue, ", 'retry': {'delay': '100ms'}");
 
-    send_numbered(queue, 20, "sleep 5000");
+    client_send_copies(stage_client(), queue, 20, "sleep 12000");
     await(10, records_count(stage_path("notes"), "begin", NULL) == 20, "20 at work");
     client_send(stage_client(), queue, "20", "offexit 1");
-    await(40, records_ended_ids(stage_path("notes"), 21) == 21, "21 ends, found %zu",
+    await(80, records_ended_ids(stage_path("notes"), 21) == 21, "21 ends, found %zu",
           records_ended_ids(stage_path("notes"), 21));
     cr_assert_eq(records_count(stage_path("notes"), "begin", "20"), 2, "the guilty one, twice");
     cr_assert_eq(charged_attempts(), 1, "%u attempts were charged", charged_attempts());
@@ -194,10 +205,10 @@ Test(child_crashes, cost_the_guilty_message_one_attempt_and_the_others_none)
     struct worker *worker = start(queue, ", 'retry': {'delay': '100ms'}");
 
     /* Long enough that all are at work still when the guilty one comes, on a busy machine, too. */
-    send_numbered(queue, 20, "sleep 5000");
+    client_send_copies(stage_client(), queue, 20, "sleep 12000");
     await(10, records_count(stage_path("notes"), "begin", NULL) == 20, "20 at work");
     client_send(stage_client(), queue, "20", "segv 1");
-    await(40, records_ended_ids(stage_path("notes"), 21) == 21, "21 ends, found %zu",
+    await(80, records_ended_ids(stage_path("notes"), 21) == 21, "21 ends, found %zu",
           records_ended_ids(stage_path("notes"), 21));
     cr_assert_eq(records_count(stage_path("notes"), "begin", "20"), 2, "the guilty one, twice");
     cr_assert_eq(records_count(stage_path("notes"), "begin", "7"), 2, "an innocent one, run again");
@@ -258,14 +269,17 @@ Test(child_crashes, from_outside_and_under_load_lose_nothing_and_charge_one_mess
         KILLS = 6
     };
     const char *queue = stage_name("load");
-    struct worker *worker = worker_start("'log': {'level': 'debug'}",
-                                         "[{'name': '%s', 'processor': 'modes', 'run': 'process',"
-                                         "  'settings': {'path': '%s', 'delay': '100ms'}, 'processes': 2,"
-                                         "  'concurrency': 32, 'prefetch': 200, 'retry': {'delay': '20ms'}}]",
-                                         queue, stage_path("notes"));
+    struct worker *worker;
 
-    worker_await_consuming(worker, queue);
+    client_declare(stage_client(), queue, "classic");
     client_send_many(stage_client(), queue, MESSAGES);
+    worker = worker_start("'log': {'level': 'debug'}",
+                          "[{'name': '%s', 'processor': 'modes', 'run': 'process',"
+                          "  'settings': {'path': '%s', 'delay': '100ms'}, 'processes': 2,"
+                          "  'type': 'classic', 'concurrency': 32, 'prefetch': 200,"
+                          "  'retry': {'delay': '20ms'}}]",
+                          queue, stage_path("notes"));
+    worker_await_consuming(worker, queue);
     for (unsigned kills = 0; kills < KILLS; kills++) {
         size_t before = records_count(stage_path("notes"), "end", NULL);
         pid_t children[2];
@@ -295,7 +309,7 @@ Test(child_crashes, are_told_from_attempts_that_hold_their_process_up)
 
     client_send(stage_client(), queue, "spin", "spin");
     await(10, records_count(stage_path("notes"), "begin", "spin") == 1, "it spins");
-    send_numbered(queue, 5, "sleep 1");
+    client_send_copies(stage_client(), queue, 5, "sleep 1");
     dead = take(dead_queue(queue), 60);
     assert_header(dead, "whippet-reason", "^timeout$");
     assert_header(dead, "whippet-error", "held up its child process");
@@ -327,7 +341,7 @@ Test(child_crashes, of_a_child_while_the_worker_stops_return_its_messages)
     struct worker *worker = start(queue, "");
     pid_t child = only_child(worker);
 
-    send_numbered(queue, 5, "sleep 60000");
+    client_send_copies(stage_client(), queue, 5, "sleep 60000");
     await(10, records_count(stage_path("notes"), "begin", NULL) == 5, "five at work");
     worker_signal(worker, SIGTERM);
     worker_await_saying(worker, 10, "stopping");
@@ -392,8 +406,8 @@ static struct worker *start_with_stopped_children(const char *queue, pid_t child
     set_down(true);
     client_send(stage_client(), queue, "m", "");
     await(20, client_ready(stage_client(), queue) == 0, "the message at the worker");
-    worker_signal(worker, SIGUSR1);
-    worker_await_saying(worker, 10, "running in a child process");
+    await(10, (worker_signal(worker, SIGUSR1), worker_said(worker, "running in a child process") > 0),
+          "the message on its way to a child");
     return worker;
 }
 

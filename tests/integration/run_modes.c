@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-TestSuite(run_modes, .init = stage_open, .fini = stage_close, .timeout = 120);
+TestSuite(run_modes, .init = stage_open, .fini = stage_close, .timeout = 300);
 
 #define IN_EVERY_MODE(name) IN_EVERY_MODE_OF(run_modes, name)
 
@@ -323,9 +323,7 @@ Test(run_modes, attempts_that_block_run_side_by_side_in_threads)
     double took;
     struct worker *worker = start("thread", queue, "");
 
-    for (int i = 0; i < 4; i++) {
-        client_send(stage_client(), queue, "b", "block 3000");
-    }
+    client_send_copies(stage_client(), queue, 4, "block 3000");
     await(20, records_count(stage_path("notes"), "end", NULL) == 4, "four ends");
     took = records_last_at(stage_path("notes"), "end", NULL) -
            records_first_at(stage_path("notes"), "begin", NULL);
@@ -344,9 +342,7 @@ Test(run_modes, queues_take_turns_when_threads_are_scarce)
 
     worker_await_consuming(worker, busy);
     worker_await_consuming(worker, other);
-    for (int i = 0; i < 30; i++) {
-        client_send(stage_client(), busy, "b", "block 500");
-    }
+    client_send_copies(stage_client(), busy, 30, "block 500");
     await(10, records_count(stage_path("busy"), "end", NULL) >= 1, "a first end");
     client_send(stage_client(), other, "o", "block 1");
     await(20, records_count(stage_path("other"), "end", NULL) == 1, "the other queue's turn");

@@ -10,7 +10,6 @@ enum {
     CHANNEL_PUBLISH,  /* in confirm mode */
     CHANNEL_CALL,     /* opened by client_call */
     FRAME_MAX = 131072,
-    CONFIRM_SECONDS = 30,
     URL_SIZE = 512,
 };
 
@@ -152,7 +151,7 @@ long client_consumers(struct client *client, const char *queue)
 /* The next basic.ack on CHANNEL_PUBLISH; whatever else comes fails the test, a basic.return too. */
 static amqp_basic_ack_t next_confirm(struct client *client)
 {
-    struct timeval patience = {.tv_sec = CONFIRM_SECONDS};
+    struct timeval patience = {.tv_sec = (time_t)patience_stretched(30)};
     amqp_frame_t frame;
     int status = amqp_simple_wait_frame_noblock(client->connection, &frame, &patience);
 
@@ -240,6 +239,19 @@ void client_send_numbered(struct client *client, const char *queue, unsigned fir
     await_confirms(client, first_tag);
 }
 
+void client_send_copies(struct client *client, const char *queue, unsigned count, const char *body)
+{
+    uint64_t first_tag = client->published + 1;
+    char id[16];
+
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(id, sizeof(id), "%u", i);
+        amqp_basic_properties_t properties = persistent(id);
+        publish(client, "", queue, &properties, amqp_cstring_bytes(body));
+    }
+    await_confirms(client, first_tag);
+}
+
 struct client_message *client_get(struct client *client, const char *queue)
 {
     amqp_rpc_reply_t reply =
@@ -262,7 +274,7 @@ struct client_message *client_call(struct client *client, const char *queue, con
     amqp_basic_properties_t properties = {._flags = AMQP_BASIC_REPLY_TO_FLAG | AMQP_BASIC_CORRELATION_ID_FLAG,
                                           .reply_to = replies,
                                           .correlation_id = amqp_cstring_bytes("call")};
-    struct timeval limit = {.tv_sec = (time_t)seconds};
+    struct timeval limit = {.tv_sec = (time_t)patience_stretched(seconds)};
     amqp_envelope_t envelope;
 
     amqp_channel_open(client->connection, CHANNEL_CALL);

@@ -52,6 +52,9 @@ void client_send_many(struct client *client, const char *queue, unsigned count);
 void client_send_numbered(struct client *client, const char *queue, unsigned first, unsigned count,
                           size_t size);
 
+/* The same with ids from "0" on, and all with one body. */
+void client_send_copies(struct client *client, const char *queue, unsigned count, const char *body);
+
 /* A message taken from a queue and acknowledged. */
 struct client_message {
     amqp_message_t content; /* properties and body */
