@@ -383,12 +383,12 @@ Test(crashes, a_stopped_process_is_not_taken_for_a_blocked_loop)
     struct worker *worker;
 
     client_declare(stage_client(), queue, "classic");
-    worker = start(queue, "classic", ", 'stall_limit': '3s'");
+    worker = start(queue, "classic", ", 'stall_limit': '8s'");
     send(queue, "x", "until");
     await(10, records_count(stage_path("record"), "begin", "x") == 1, "its beginning");
     worker_signal(worker, SIGSTOP);
     /* Time itself is what matters here: longer than the limit. */
-    poll(NULL, 0, 5000);
+    poll(NULL, 0, 10000);
     worker_signal(worker, SIGCONT);
     poll(NULL, 0, 700);
     fclose(fopen(stage_path("release"), "we"));

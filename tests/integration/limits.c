@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-TestSuite(limits, .init = stage_open, .fini = stage_close, .timeout = 120);
+TestSuite(limits, .init = stage_open, .fini = stage_close, .timeout = 300);
 
 Test(limits, concurrency_is_used_and_never_exceeded)
 {
@@ -29,7 +29,7 @@ Test(limits, concurrency_is_used_and_never_exceeded)
     await(20, records_count(stage_path("record"), "end", NULL) == MESSAGES, "%d ends", MESSAGES);
     cr_assert_eq(records_most_running(stage_path("record")), CONCURRENCY, "%u attempts ran at once",
                  records_most_running(stage_path("record")));
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 Test(limits, prefetch_is_what_the_broker_hands_out)
@@ -39,19 +39,22 @@ Test(limits, prefetch_is_what_the_broker_hands_out)
         PREFETCH = 5
     };
     const char *queue = stage_name("prefetch");
+    long left;
     struct worker *worker =
         worker_start("",
                      "[{'name': '%s', 'processor': 'record', 'concurrency': 2, 'prefetch': %d,"
-                     "  'settings': {'path': '%s', 'delay': '3s'}}]",
+                     "  'settings': {'path': '%s', 'delay': '10s'}}]",
                      queue, PREFETCH, stage_path("record"));
 
     worker_await_consuming(worker, queue);
     client_send_many(stage_client(), queue, MESSAGES);
     await(5, client_ready(stage_client(), queue) == MESSAGES - PREFETCH, "%d messages left, found %ld",
           MESSAGES - PREFETCH, client_ready(stage_client(), queue));
-    await(5, records_count(stage_path("record"), "end", NULL) >= 1, "the first end");
-    cr_assert_geq(client_ready(stage_client(), queue), MESSAGES - PREFETCH - 2);
-    worker_stop(worker, 15);
+    await(20, records_count(stage_path("record"), "end", NULL) >= 1, "the first end");
+    left = client_ready(stage_client(), queue);
+    cr_assert_geq(left + (long)records_count(stage_path("record"), "end", NULL), MESSAGES - PREFETCH);
+    worker_signal(worker, SIGKILL);
+    worker_await_end(worker, 10, WORKER_ANY_STATUS);
 }
 
 Test(limits, prefetch_is_the_concurrency_unless_told_otherwise)
@@ -63,14 +66,15 @@ Test(limits, prefetch_is_the_concurrency_unless_told_otherwise)
     const char *queue = stage_name("prefetch");
     struct worker *worker = worker_start("",
                                          "[{'name': '%s', 'processor': 'record', 'concurrency': %d,"
-                                         "  'settings': {'path': '%s', 'delay': '2s'}}]",
+                                         "  'settings': {'path': '%s', 'delay': '60s'}}]",
                                          queue, CONCURRENCY, stage_path("record"));
 
     worker_await_consuming(worker, queue);
     client_send_many(stage_client(), queue, MESSAGES);
     await(5, client_ready(stage_client(), queue) == MESSAGES - CONCURRENCY, "%d messages left, found %ld",
           MESSAGES - CONCURRENCY, client_ready(stage_client(), queue));
-    worker_stop(worker, 15);
+    worker_signal(worker, SIGKILL);
+    worker_await_end(worker, 10, WORKER_ANY_STATUS);
 }
 
 /* A tick each second and the heartbeats are all that may wake it. */
@@ -99,7 +103,7 @@ Test(limits, an_idle_worker_sleeps)
     poll(NULL, 0, SECONDS * 1000);
     switches = worker_switches(worker) - before;
     cr_assert_leq(switches, MOST, "%lu wake-ups in %d seconds", (unsigned long)switches, SECONDS);
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 static int compare_seconds(const void *one, const void *other)

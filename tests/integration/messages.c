@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-TestSuite(messages, .init = stage_open, .fini = stage_close, .timeout = 120);
+TestSuite(messages, .init = stage_open, .fini = stage_close, .timeout = 300);
 
 enum {
     KIB = 1024,
@@ -139,7 +139,7 @@ Test(messages, arrive_with_every_property)
                       "app_id=shop\nexpiration=3600000\ntimestamp=4102444800\npriority=7\npersistent=1\n"
                       "redelivered=0\nattempt=1 of 5\n");
     free(seen);
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 Test(messages, arrive_without_any_property)
@@ -157,7 +157,7 @@ Test(messages, arrive_without_any_property)
     assert_seen(seen, "body=0 bytes");
     assert_seen(seen, "no such header: kind 0\n");
     free(seen);
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 static amqp_table_entry_t header(const char *name, uint8_t kind)
@@ -229,7 +229,7 @@ Test(messages, arrive_with_headers_of_every_type)
     assert_seen(seen, "header array=A:[ =I:1 =S:two ]\n");
     assert_seen(seen, "header table=F:[ key=l:42 ]\n");
     free(seen);
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 Test(messages, of_one_frame_exactly_arrive_whole)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-TestSuite(queues, .init = stage_open, .fini = stage_close, .timeout = 120);
+TestSuite(queues, .init = stage_open, .fini = stage_close, .timeout = 300);
 
 Test(queues, a_slow_and_a_failing_one_do_not_delay_a_quick_one)
 {
@@ -29,7 +29,7 @@ Test(queues, a_slow_and_a_failing_one_do_not_delay_a_quick_one)
     client_send_many(client, slow, MANY);
     client_send_many(client, failing, MANY);
     await(10, records_count(stage_path("slow"), "begin", NULL) == 4, "four slow ones at work");
-    await(10, records_count(stage_path("failing"), "begin", NULL) == MANY, "the first failures");
+    await(10, records_count(stage_path("failing"), "begin", NULL) >= MANY, "the first failures");
 
     client_send_many(client, quick, QUICK);
     sent = patience_now();
@@ -39,7 +39,7 @@ Test(queues, a_slow_and_a_failing_one_do_not_delay_a_quick_one)
     cr_assert_lt(took, patience_stretched(1), "the quick ones took %.3f s", took);
     cr_assert_lt(records_count(stage_path("slow"), "end", NULL), MANY / 2, "the slow ones were not slow");
     worker_signal(worker, 9);
-    worker_await_end(worker, 5, WORKER_ANY_STATUS);
+    worker_await_end(worker, 20, WORKER_ANY_STATUS);
 }
 
 Test(queues, of_the_same_processor_have_settings_of_their_own)
@@ -58,7 +58,7 @@ Test(queues, of_the_same_processor_have_settings_of_their_own)
     await(5, records_count(stage_path("one"), "end", "a") == 1, "message a");
     await(5, records_count(stage_path("two"), "end", "b") == 1, "message b");
     cr_assert_eq(records_count(stage_path("one"), "begin", "b"), 0);
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 Test(queues, are_declared_with_their_bindings_and_exchange)
@@ -75,7 +75,7 @@ Test(queues, are_declared_with_their_bindings_and_exchange)
     worker_await_consuming(worker, queue);
     client_publish(stage_client(), exchange, "orders.eu", &properties, amqp_cstring_bytes("body"));
     await(5, records_count(stage_path("record"), "end", "m") == 1, "the message sent to the exchange");
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 Test(queues, that_exist_with_other_arguments_are_used_as_they_are)
@@ -88,7 +88,7 @@ Test(queues, that_exist_with_other_arguments_are_used_as_they_are)
     worker = worker_start("", "[{'name': '%s', 'processor': 'record', 'settings': {'path': '%s'}}]", queue,
                           stage_path("record"));
     await(10, records_count(stage_path("record"), "end", "m") == 1, "the message");
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 Test(queues, that_exist_with_other_arguments_are_an_error_under_create)
@@ -105,7 +105,7 @@ Test(queues, that_exist_with_other_arguments_are_an_error_under_create)
     worker_await_saying(worker, 10, "PRECONDITION_FAILED");
     worker_await_consuming(worker, right);
     cr_assert_eq(client_consumers(stage_client(), wrong), 0);
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 Test(queues, that_are_deleted_while_consuming_are_declared_again)
@@ -125,7 +125,7 @@ Test(queues, that_are_deleted_while_consuming_are_declared_again)
     worker_await_consuming(worker, queue);
     client_send(stage_client(), queue, "after", "");
     await(5, records_count(stage_path("record"), "end", "after") == 1, "the message sent after the deletion");
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 Test(queues, that_are_deleted_with_work_in_flight_do_not_disturb_it)
@@ -144,7 +144,7 @@ Test(queues, that_are_deleted_with_work_in_flight_do_not_disturb_it)
     worker_await_consuming(worker, queue);
     client_send(stage_client(), queue, "after", "");
     await(5, records_count(stage_path("record"), "end", "after") == 1, "the message sent after the deletion");
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 /* RabbitMQ knows a message by queue, channel and a number that begins anew with the queue: an ack for one of
@@ -191,7 +191,7 @@ Test(queues, that_are_missing_under_passive_are_waited_for)
     worker_await_consuming(worker, queue);
     client_send(stage_client(), queue, "m", "");
     await(5, records_count(stage_path("record"), "end", "m") == 1, "the message");
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 Test(queues, that_are_missing_for_long_are_tried_again_and_complained_of_once)
@@ -202,9 +202,9 @@ Test(queues, that_are_missing_for_long_are_tried_again_and_complained_of_once)
         "[{'name': '%s', 'declare': 'passive', 'processor': 'record', 'settings': {'path': '%s'}}]", queue,
         stage_path("record"));
 
-    await(30, worker_said(worker, "not consuming; trying again") == 3, "three tries");
+    await(30, worker_said(worker, "not consuming; trying again") >= 3, "three tries");
     cr_assert_eq(worker_said(worker, "\"level\":\"error\""), 1, "it was not complained of once");
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 Test(queues, that_are_deleted_under_passive_are_waited_for)
@@ -222,7 +222,7 @@ Test(queues, that_are_deleted_under_passive_are_waited_for)
     cr_assert_eq(client_ready(stage_client(), queue), -1, "the worker declared a queue that was to be there");
     client_declare(stage_client(), queue, "classic");
     worker_await_consuming(worker, queue);
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 Test(queues, without_permission_do_not_stop_the_others)
@@ -248,7 +248,7 @@ Test(queues, without_permission_do_not_stop_the_others)
     await(5, records_count(stage_path("allowed"), "end", "m") == 1,
           "the message of the queue that is allowed");
     cr_assert_eq(client_consumers(stage_client(), forbidden), 0);
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
 }
 
 /* From 4.0 a quorum queue drops what was returned 20 times, unless told otherwise. */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 TestSuite(recovery, .init = stage_open_alone, .fini = stage_close, .timeout = 300);
-TestSuite(names, .init = stage_open, .fini = stage_close, .timeout = 120);
+TestSuite(names, .init = stage_open, .fini = stage_close, .timeout = 300);
 
 #define CONSUMING "consuming: concurrency"
 
@@ -96,7 +96,7 @@ Test(recovery, from_a_long_outage_takes_less_than_a_second)
             best = seconds;
         }
     }
-    cr_assert_lt(best, 1);
+    cr_assert_lt(best, patience_stretched(1), "%.3f s at best", best);
     client_send(stage_client(), queue, "m", "");
     await(20, records_count(stage_path("record"), "end", "m") == 1, "the message");
     worker_stop(worker, 20);
@@ -142,7 +142,7 @@ Test(names, are_resolved_anew_at_each_try)
 static int open_silent_server(const char *address)
 {
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(53)};
-    struct timeval patience = {.tv_sec = 20};
+    struct timeval patience = {.tv_sec = (time_t)patience_stretched(20)};
     int server = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     inet_pton(AF_INET, address, &name.sin_addr);
@@ -192,7 +192,7 @@ Test(names, that_nobody_answers_for_do_not_keep_the_worker_from_stopping)
                           stage_path("record"));
     worker_run_by(NULL);
     await_question(server);
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
     close(server);
 }
 
@@ -207,6 +207,6 @@ Test(names, of_the_management_api_that_nobody_answers_for_do_not_either)
         stage_path("record"));
     worker_run_by(NULL);
     await_question(server);
-    worker_stop(worker, 5);
+    worker_stop(worker, 20);
     close(server);
 }

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-TestSuite(reloading, .init = stage_open, .fini = stage_close, .timeout = 120);
-TestSuite(reloading_alone, .init = stage_open_alone, .fini = stage_close, .timeout = 120);
+TestSuite(reloading, .init = stage_open, .fini = stage_close, .timeout = 300);
+TestSuite(reloading_alone, .init = stage_open_alone, .fini = stage_close, .timeout = 300);
 
 enum {
     LINE_SIZE = 512
@@ -26,8 +26,9 @@ static size_t seen(const char *word, const char *event)
 
 static void describe(const char *queue, char line[LINE_SIZE])
 {
-    broker_describe_consumer(stage_broker(), queue, line, LINE_SIZE);
-    cr_assert_str_neq(line, "", "nobody consumes from %s", queue);
+    /* A busy broker may leave a queue out. */
+    await(30, (broker_describe_consumer(stage_broker(), queue, line, LINE_SIZE), line[0] != '\0'),
+          "a consumer of %s in the broker's list", queue);
 }
 
 /* --- Subscriptions --------------------------------------------------------------------------------------*/
@@ -64,16 +65,16 @@ Test(reloading, lets_a_changed_queue_finish_what_it_began_and_begin_the_rest_ane
 {
     const char *queue = stage_name("orders");
     struct worker *worker =
-        worker_start("", "[" RECORDING("'concurrency': 4, 'prefetch': 20,", ", 'delay': '1s'") "]", queue,
+        worker_start("", "[" RECORDING("'concurrency': 4, 'prefetch': 20,", ", 'delay': '5s'") "]", queue,
                      stage_path("record"));
     worker_await_consuming(worker, queue);
     client_send_many(stage_client(), queue, 20);
     await(10, seen("record", "begin") == 4, "4 attempts");
     await(5, client_ready(stage_client(), queue) == 0, "all messages to be prefetched");
-    worker_reload(worker, "", "[" RECORDING("'concurrency': 20,", ", 'delay': '1s'") "]", queue,
+    worker_reload(worker, "", "[" RECORDING("'concurrency': 20,", ", 'delay': '5s'") "]", queue,
                   stage_path("record"));
     worker_await_saying(worker, 1, "changed (concurrency, prefetch)");
-    await(10, seen("record", "end") == 20, "20 attempts, found %zu", seen("record", "end"));
+    await(20, seen("record", "end") == 20, "20 attempts, found %zu", seen("record", "end"));
     worker_stop(worker, 10);
     cr_assert_eq(seen("record", "begin"), 20, "%zu attempts: some were made twice", seen("record", "begin"));
     cr_assert_eq(seen("record", "cut"), 0);
@@ -88,7 +89,7 @@ Test(reloading, lets_a_removed_queue_drain_and_go_and_an_added_one_come)
 {
     const char *stays = stage_name("stays"), *goes = stage_name("goes"), *comes = stage_name("comes");
     struct worker *worker = worker_start(
-        "", "[" RECORDING("", "") "," RECORDING("'concurrency': 1, 'prefetch': 5,", ", 'delay': '1s'") "]",
+        "", "[" RECORDING("", "") "," RECORDING("'concurrency': 1, 'prefetch': 5,", ", 'delay': '5s'") "]",
         stays, stage_path("stays"), goes, stage_path("goes"));
     worker_await_consuming(worker, goes);
     client_send_many(stage_client(), goes, 5);
@@ -204,7 +205,7 @@ static unsigned mappings(const struct worker *worker, const char *path)
     return count;
 }
 
-#define PLUGGED "[{'name': '%s', 'processor': '%s', 'settings': {'path': '%s', 'delay': '3s'}}]"
+#define PLUGGED "[{'name': '%s', 'processor': '%s', 'settings': {'path': '%s', 'delay': '8s'}}]"
 
 static void assert_new_plugin_takes_over(bool by_renaming)
 {
@@ -224,10 +225,10 @@ static void assert_new_plugin_takes_over(bool by_renaming)
     worker_reload(worker, "", PLUGGED, queue, plugin, stage_path("record"));
     worker_await_saying(worker, 1, "changed (its plugin)");
     client_send(stage_client(), queue, "new", "");
-    await(2, records_count(stage_path("record"), "begin2", "new") == 1, "the new one's attempt");
+    await(5, records_count(stage_path("record"), "begin2", "new") == 1, "the new one's attempt");
     cr_assert_eq(seen("record", "end"), 0, "the old one was to be at work still");
-    await(10, seen("record", "end2") == 1, "the new one's end");
-    await(10, records_count(stage_path("record"), "end", "old") == 1, "the old one's end");
+    await(20, seen("record", "end2") == 1, "the new one's end");
+    await(20, records_count(stage_path("record"), "end", "old") == 1, "the old one's end");
     await(10, seen("record", "gone") == 1, "the old one to be torn down");
     await(5, mappings(worker, plugin) == mapped, "the old one to be unloaded: %u mappings, %u at first",
           mappings(worker, plugin), mapped);
@@ -325,7 +326,7 @@ Test(reloading, applies_the_log_format_and_the_shutdown_timeout_at_once_and_name
     start = patience_now();
     worker_signal(worker, SIGTERM);
     worker_await_end(worker, 10, WORKER_ANY_STATUS);
-    cr_assert_lt(patience_now() - start, 8.0, "it took %.3f s: the old shutdown_timeout",
+    cr_assert_lt(patience_now() - start, patience_stretched(8), "it took %.3f s: the old shutdown_timeout",
                  patience_now() - start);
     cr_assert_eq(worker_said(worker, "\"message\":\"stopping"), 0, "the old log format is in effect still");
 }
@@ -388,6 +389,9 @@ Test(reloading, goes_to_another_broker_and_comes_back)
 
 /* --- Under way ------------------------------------------------------------------------------------------*/
 
+/* A channel of a busy quorum queue may drop acks as it is closed, and then messages come twice. */
+#define CLASSIC "'type': 'classic', "
+
 Test(reloading, again_and_again_under_load_loses_nothing, .timeout = 290)
 {
     enum {
@@ -396,18 +400,19 @@ Test(reloading, again_and_again_under_load_loses_nothing, .timeout = 290)
     const unsigned messages = worker_is_traced() ? 2000 : 10000;
     const char *queue = stage_name("load"), *other = stage_name("other");
     struct worker *worker =
-        worker_start("", "[" RECORDING("'retry': {'delay': '10ms'},", ", 'delay': '2ms'") "]", queue,
+        worker_start("", "[" RECORDING(CLASSIC "'retry': {'delay': '10ms'},", ", 'delay': '2ms'") "]", queue,
                      stage_path("record"));
     worker_await_consuming(worker, queue);
     client_send_many(stage_client(), queue, messages);
     for (int i = 0; i < RELOADS; i++) {
         if (i % 2 == 0) {
             worker_configure(
-                worker, "", "[" RECORDING("'concurrency': %d,", ", 'delay': '2ms'") "," RECORDING("", "") "]",
+                worker, "",
+                "[" RECORDING(CLASSIC "'concurrency': %d,", ", 'delay': '2ms'") "," RECORDING("", "") "]",
                 queue, 20 + i, stage_path("record"), other, stage_path("other"));
         } else {
-            worker_configure(worker, "", "[" RECORDING("'timeout': %d,", ", 'delay': '1ms'") "]", queue,
-                             10 + i, stage_path("record"));
+            worker_configure(worker, "", "[" RECORDING(CLASSIC "'timeout': %d,", ", 'delay': '1ms'") "]",
+                             queue, 10 + i, stage_path("record"));
         }
         worker_signal(worker, SIGHUP);
         patience_pause();
@@ -428,7 +433,7 @@ Test(reloading, while_it_stops_is_left_out)
 {
     const char *queue = stage_name("orders");
     struct worker *worker =
-        worker_start("", "[" RECORDING("", ", 'delay': '2s'") "]", queue, stage_path("record"));
+        worker_start("", "[" RECORDING("", ", 'delay': '8s'") "]", queue, stage_path("record"));
     worker_await_consuming(worker, queue);
     client_send(stage_client(), queue, "1", "");
     await(10, seen("record", "begin") == 1, "the attempt");
@@ -436,7 +441,7 @@ Test(reloading, while_it_stops_is_left_out)
     worker_await_saying(worker, 5, "stopping");
     worker_signal(worker, SIGHUP);
     worker_await_saying(worker, 5, "not reloaded: the worker is stopping");
-    worker_await_end(worker, 10, 0);
+    worker_await_end(worker, 20, 0);
     cr_assert_eq(seen("record", "end"), 1);
 }
 
@@ -454,7 +459,8 @@ static void assert_stops_in_order_while_it_reloads(const char *options)
     worker_await_end(worker, 10, 0);
     cr_assert_eq(seen("record", "end"), 3);
     cr_assert_eq(seen("record", "gone"), 2);
-    cr_assert_eq(client_ready(stage_client(), queue), 0);
+    await(10, client_ready(stage_client(), queue) == 0, "an empty queue, found %ld",
+          client_ready(stage_client(), queue));
 }
 
 Test(reloading, ends_in_order_when_it_is_told_to_stop_meanwhile)

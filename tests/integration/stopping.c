@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-TestSuite(stopping, .init = stage_open, .fini = stage_close, .timeout = 120);
+TestSuite(stopping, .init = stage_open, .fini = stage_close, .timeout = 300);
 
 enum {
     MESSAGES = 20,
@@ -35,12 +35,12 @@ static void await_ready(const char *queue, long expected)
 static void assert_finishes_what_began(int signal_number)
 {
     const char *queue = stage_name("orders");
-    struct worker *worker = start_busy("", queue, "1s");
+    struct worker *worker = start_busy("", queue, "5s");
     struct worker_counts counts;
     size_t ended;
 
     worker_signal(worker, signal_number);
-    worker_await_end(worker, 10, 0);
+    worker_await_end(worker, 20, 0);
     ended = records_count(stage_path("record"), "end", NULL);
     cr_assert_eq(records_count(stage_path("record"), "cut", NULL), 0, "attempts were cut short");
     cr_assert_eq(records_count(stage_path("record"), "begin", NULL), ended);
@@ -82,10 +82,10 @@ Test(stopping, keeps_the_heartbeats_going)
     char options[256];
     struct worker *worker;
 
-    snprintf(options, sizeof(options), "'amqp': {'url': '%s', 'heartbeat': '1s'}", stage_broker()->url);
-    worker = start_busy(options, queue, "6s");
+    snprintf(options, sizeof(options), "'amqp': {'url': '%s', 'heartbeat': '3s'}", stage_broker()->url);
+    worker = start_busy(options, queue, "12s");
     worker_signal(worker, SIGTERM);
-    worker_await_end(worker, 15, 0);
+    worker_await_end(worker, 25, 0);
     await_ready(queue, MESSAGES - AT_ONCE);
     cr_assert_eq(records_count(stage_path("record"), "end", NULL), AT_ONCE);
 }
@@ -142,7 +142,7 @@ Test(stopping, of_a_thousand_messages_at_rest_takes_a_moment)
     worker_signal(worker, SIGTERM);
     worker_await_end(worker, 10, 0);
     cr_log_info("1,000 at rest were returned in %.0f ms", (patience_now() - start) * 1e3);
-    cr_assert_lt(patience_now() - start, patience_stretched(1), "it took %.3f s", patience_now() - start);
+    cr_assert_lt(patience_now() - start, patience_stretched(4), "it took %.3f s", patience_now() - start);
     await_ready(queue, RESTING);
 }
 
@@ -161,14 +161,15 @@ Test(stopping, returns_messages_that_wait_for_another_attempt)
     start = patience_now();
     worker_signal(worker, SIGTERM);
     worker_await_end(worker, 10, 0);
-    cr_assert_lt(patience_now() - start, 5.0, "it waited %.3f s for later attempts", patience_now() - start);
+    cr_assert_lt(patience_now() - start, patience_stretched(5), "it waited %.3f s for later attempts",
+                 patience_now() - start);
     await_ready(queue, MESSAGES);
 }
 
 Test(stopping, leaves_nothing_lost_when_it_is_killed)
 {
     const char *queue = stage_name("orders");
-    struct worker *worker = start_busy("", queue, "1s");
+    struct worker *worker = start_busy("", queue, "60s");
 
     worker_signal(worker, SIGKILL);
     worker_await_end(worker, 5, 128 + SIGKILL);
