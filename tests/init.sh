@@ -23,9 +23,9 @@ as_first() {
     exec unshare --pid --fork --mount-proc "$program" "$@"
 }
 
-# Waits at most ten seconds for a command to succeed.
+# Waits at most ten seconds, more on a busy machine, for a command to succeed.
 await() {
-    local until=$((SECONDS + 10))
+    local until=$((SECONDS + 10 * ${WHIPPET_TEST_PATIENCE:-1}))
     until "$@"; do
         [ $SECONDS -lt $until ] || fail "waited for \"$*\" in vain"
         read -rt 0.05 <> <(:) || :

@@ -24,9 +24,9 @@ fail() {
     exit 1
 }
 
-# await SECONDS COMMAND…: until it succeeds.
+# await SECONDS COMMAND…: until it succeeds. On a busy machine WHIPPET_TEST_PATIENCE multiplies the seconds.
 await() {
-    local deadline=$((SECONDS + $1))
+    local deadline=$((SECONDS + $1 * ${WHIPPET_TEST_PATIENCE:-1}))
     shift
     until "$@"; do
         [ $SECONDS -lt $deadline ] || return 1

@@ -80,7 +80,7 @@ worker=$!
 # await TEXT: in the worker's log.
 await() {
     local i
-    for ((i = 0; i < 300; i++)); do
+    for ((i = 0; i < 300 * ${WHIPPET_TEST_PATIENCE:-1}; i++)); do
         grep -qF -- "$1" "$work/log" && return
         kill -0 "$worker" 2>/dev/null || fail "the worker ended: $(cat "$work/log")"
         sleep 0.1

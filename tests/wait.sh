@@ -15,7 +15,7 @@ fail() {
 }
 
 await() {
-    local until=$((SECONDS + 20))
+    local until=$((SECONDS + 20 * ${WHIPPET_TEST_PATIENCE:-1}))
     until grep -q "$1" "$work/log"; do
         [ $SECONDS -lt $until ] || fail "it did not say \"$1\""
         read -rt 0.05 <> <(:) || :

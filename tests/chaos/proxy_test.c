@@ -10,9 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    PATIENCE = 20 /* seconds */
-};
+static const double PATIENCE = 20; /* seconds */
 
 static struct proxy *proxy;
 static int listener;
@@ -47,7 +45,7 @@ static void set_up(void)
     listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert(bind(listener, (struct sockaddr *)&address, size) == 0 && listen(listener, 16) == 0 &&
               getsockname(listener, (struct sockaddr *)&address, &size) == 0);
-    limit_waiting(listener, PATIENCE);
+    limit_waiting(listener, patience_stretched(PATIENCE));
     snprintf(port, sizeof(port), "%d", ntohs(address.sin_port));
     proxy = proxy_start(port);
 }
@@ -66,7 +64,7 @@ static int dial(void)
     struct sockaddr_in address = loopback(atoi(proxy_port(proxy)));
     int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    limit_waiting(client, PATIENCE);
+    limit_waiting(client, patience_stretched(PATIENCE));
     if (connect(client, (struct sockaddr *)&address, sizeof(address)) != 0) {
         close(client);
         return -1;
@@ -81,7 +79,7 @@ static struct ends join(void)
     cr_assert_geq(ends.client, 0, "connect: %s", strerror(errno));
     ends.server = accept(listener, NULL, NULL);
     cr_assert_geq(ends.server, 0, "accept: %s", strerror(errno));
-    limit_waiting(ends.server, PATIENCE);
+    limit_waiting(ends.server, patience_stretched(PATIENCE));
     return ends;
 }
 
@@ -113,7 +111,7 @@ static void expect_silence(int descriptor)
     limit_waiting(descriptor, 0.3);
     cr_assert_eq(recv(descriptor, &byte, 1, 0), -1, "something came");
     cr_assert_eq(errno, EAGAIN, "recv: %s", strerror(errno));
-    limit_waiting(descriptor, PATIENCE);
+    limit_waiting(descriptor, patience_stretched(PATIENCE));
 }
 
 static void expect_end(int descriptor)

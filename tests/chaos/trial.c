@@ -108,10 +108,12 @@ static long held_by_broker(void)
 /* What the broker has counted as acknowledged since it started. */
 static uint64_t acknowledged_by_broker(void)
 {
-    return strtoull(broker_eval(stage_broker(),
-                                "lists:sum([maps:get(messages_acknowledged_total, M, 0) || "
-                                "{_, M} <- maps:to_list(rabbit_global_counters:overview())])"),
-                    NULL, 10);
+    const char *count =
+        broker_eval(stage_broker(), "lists:sum([maps:get(messages_acknowledged_total, M, 0) || "
+                                    "{_, M} <- maps:to_list(rabbit_global_counters:overview())])");
+
+    cr_assert_str_neq(count, "", "the broker does not say what was acknowledged");
+    return strtoull(count, NULL, 10);
 }
 
 void trial_open(const struct trial_plan *plan)

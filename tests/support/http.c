@@ -1,5 +1,6 @@
 #include "http.h"
 
+#include "patience.h"
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -66,7 +67,7 @@ struct http_reply http_read(int descriptor)
 
 struct http_reply http_request(unsigned port, const char *method, const char *path, const char *headers)
 {
-    int descriptor = http_connect(port, 10);
+    int descriptor = http_connect(port, patience_stretched(10));
     char *text;
 
     cr_assert_geq(asprintf(&text, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n", method,
