@@ -8,6 +8,7 @@
 #   server.log   what the server printed; RabbitMQ's own log lies in log/
 #   tls/         where there is openssl: a CA, and certificates for the broker and for the user guest
 #   data/        queues and messages: they survive broker_kill and broker_stop
+#   ports        all that were reserved for it
 #
 # A cluster is a folder with such a folder for each node: 1/, 2/, … They share the first one's port mapper and cookie.
 
@@ -24,26 +25,39 @@ broker_end_limit=$((30 * ${WHIPPET_TEST_PATIENCE:-1}))
 broker_names_limit=$((5 * ${WHIPPET_TEST_PATIENCE:-1}))
 
 # Prints $1 free loopback ports, one a line. They lie below the ephemeral range: there no outgoing connection can take
-# a port away while its broker is down, nor connect to itself.
+# a port away while its broker is down, nor connect to itself. Another broker can't, either, where there is a second argument:
+# then each is reserved by an empty folder, /tmp/whippet-port-N.
 broker_free_ports() {
     perl -MSocket -e '
-        my @held;
-        while (@held < $ARGV[0]) {
-            my $port = 10000 + int rand 22000;
-            socket(my $socket, PF_INET, SOCK_STREAM, 0) or die "socket: $!";
+        my ($count, $reserve, @held) = @ARGV;
+        for (1 .. 10000) {
+            my ($port, $socket) = 10000 + int rand 22000;
+            my $reservation = "/tmp/whippet-port-$port";
+            socket($socket, PF_INET, SOCK_STREAM, 0) or die "socket: $!";
             next unless bind($socket, sockaddr_in($port, inet_aton("127.0.0.1")));
+            next unless $reserve ? mkdir $reservation : !-e $reservation;
             push @held, [$socket, $port];
+            last if @held == $count;
         }
-        print "$_->[1]\n" for @held;' "$1"
+        print "$_->[1]\n" for @held;' "$@"
+}
+
+# Gives back those that were reserved for the folder $1.
+broker_release_ports() {
+    local port
+    [ -r "$1/ports" ] || return 0
+    while read -r port; do
+        rmdir "/tmp/whippet-port-$port" 2>/dev/null
+    done <"$1/ports"
 }
 
 # Fills the empty folder $1 with what a broker is made of; starts nothing. In a network namespace of its own
 # $BROKER_ADDRESS may be 0.0.0.0.
 broker_create() {
     local folder=$1 ports address=${BROKER_ADDRESS:-127.0.0.1}
-    mapfile -t ports < <(broker_free_ports 4)
-    [ "${#ports[@]}" -eq 4 ] || return 1
     mkdir -p "$folder"/{home,data,log,plugins} || return 1
+    mapfile -t ports < <(broker_free_ports 4 reserve | tee -a "$folder/ports")
+    [ "${#ports[@]}" -eq 4 ] || return 1
     echo '[].' >"$folder/enabled_plugins"
     # Without /etc/hosts, as in a bare container, nothing else says where localhost is.
     cat >"$folder/hosts.erl" <<-END
@@ -320,5 +334,6 @@ broker_destroy() {
         read -r pid <"$folder/epmd.pid"
         kill -KILL "$pid" 2>/dev/null
     fi
+    broker_release_ports "$folder"
     rm -rf "$folder"
 }

@@ -21,13 +21,14 @@ postgres_end_limit=$((30 * ${WHIPPET_TEST_PATIENCE:-1}))
 postgres_as_owner=()
 [ "$(id -u)" -ne 0 ] || postgres_as_owner=(setpriv --reuid=postgres --regid=postgres --clear-groups)
 
-# Prints a free loopback port below the ephemeral range, where no outgoing connection can take it meanwhile.
+# Prints a free loopback port below the ephemeral range, where no outgoing connection can take it meanwhile, and that is no
+# broker's (broker_free_ports).
 postgres_free_port() {
     perl -MSocket -e '
         for (1 .. 1000) {
             my $port = 10000 + int rand 22000;
             socket(my $socket, PF_INET, SOCK_STREAM, 0) or die "socket: $!";
-            next unless bind($socket, sockaddr_in($port, inet_aton("127.0.0.1")));
+            next unless bind($socket, sockaddr_in($port, inet_aton("127.0.0.1"))) && !-e "/tmp/whippet-port-$port";
             print "$port\n";
             exit;
         }
