@@ -27,7 +27,7 @@ scenario_the_demo_shows_messages_going_through_within_a_minute() {
 is_confined() {
     local said
     said=$(inspect worker '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.PidsLimit}} {{.Config.StopTimeout}}')
-    [ "$said" = "true [ALL] [no-new-privileges:true] 256 30" ] || fail "the worker's rights and limits are \"$said\""
+    [ "$said" = "true [ALL] [no-new-privileges:true] 256 40" ] || fail "the worker's rights and limits are \"$said\""
     containers rabbitmq worker orders mails | xargs docker inspect >"$work/inspected"
     ! grep -F -f "$work/password" "$work/inspected" || fail "docker inspect shows the password"
 }
