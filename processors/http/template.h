@@ -1,4 +1,5 @@
-/* Header values with holes for what the message carries: "{message_id}", "{header.tenant}"; "{{" is a brace. */
+/* Header values with holes for what the message carries: "{message_id}", "{header.tenant}"; "{{" is a brace.
+ */
 #ifndef HTTP_TEMPLATE_H
 #define HTTP_TEMPLATE_H
 
