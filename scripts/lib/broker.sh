@@ -207,7 +207,7 @@ broker_start_cluster() {
         broker_begin "$node" || return 1
         # Whoever finds no cookie makes one, and the others must find that.
         until [ -s "$1/1/home/.erlang.cookie" ] || ! broker_alive "$node/server.pid"; do
-            sleep 0.05
+            sleep 0.2
         done
     done
     for node in "$1"/[0-9]*; do
@@ -243,7 +243,7 @@ broker_await_port() {
     port=$(. "$folder/environment" && echo "$AMQP_PORT")
     until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
         broker_alive "$folder/server.pid" && [ $SECONDS -lt $deadline ] || return 1
-        sleep 0.05
+        sleep 0.2
     done
 }
 
@@ -255,7 +255,7 @@ broker_end() {
     kill "-$signal" -- "-$pid" 2>/dev/null
     while broker_alive "$folder/server.pid"; do
         [ $SECONDS -lt $deadline ] || return 1
-        sleep 0.05
+        sleep 0.1
     done
 }
 

@@ -94,7 +94,7 @@ postgres_await() {
     local deadline=$((SECONDS + postgres_start_limit))
     until "$postgres_programs/pg_isready" --quiet; do
         postgres_alive "$1" && [ $SECONDS -lt $deadline ] || return 1
-        sleep 0.05
+        sleep 0.2
     done
 }
 
