@@ -275,6 +275,6 @@ job_fuzz_short() {
         return
     fi
     rm -f "$program"
-    tests/fuzz/run 3
+    tests/fuzz/run 1
     count_job $? "the fuzzers"
 }
