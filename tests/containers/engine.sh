@@ -28,7 +28,11 @@ engine_start_own() {
     command -v dockerd >/dev/null || engine_lacks "dockerd is not installed; scripts/setup containers installs it" || return
     mkdir -p "$engine_folder" || engine_lacks "cannot make $engine_folder" || return
     export DOCKER_HOST=unix://$engine_folder/docker.sock
-    docker info >/dev/null 2>&1 && return
+    while engine_is_left; do
+        docker info >/dev/null 2>&1 && return
+        [ $SECONDS -lt $until ] || engine_lacks "the engine in $engine_folder neither answers nor ends" || return
+        pause 0.2
+    done
     dockerd --host "$DOCKER_HOST" --data-root "$engine_folder/data" --exec-root "$engine_folder/exec" \
         --pidfile "$engine_folder/docker.pid" </dev/null >"$engine_folder/dockerd.log" 2>&1 &
     engine_pid=$!
@@ -38,6 +42,11 @@ engine_start_own() {
         fi
         pause 0.2
     done
+}
+
+# One of ours that another run has started, and is perhaps ending by now.
+engine_is_left() {
+    kill -0 "$(cat "$engine_folder/docker.pid" 2>/dev/null)" 2>/dev/null
 }
 
 # Some engines start and can run nothing: no control groups, no overlay, no network. Tried with an image of one program.
