@@ -269,10 +269,10 @@ Test(check_broker, finds_that_a_queue_is_somebody_elses_alone)
     const char *queue = stage_name("orders");
 
     /* Of a process in the broker that never ends, in place of a connection. */
-    broker_eval(stage_broker(),
-                "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, [], "
-                "whereis(init), <<\"test\">>), ok",
-                queue);
+    broker_do(stage_broker(),
+              "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, [], "
+              "whereis(init), <<\"test\">>), ok",
+              queue);
     configure(stage_broker()->url, queue, "");
     assert_find(FOUND, NULL);
     assert_found("problem", "RESOURCE_LOCKED", "end the connection that has it exclusively");
@@ -282,10 +282,10 @@ Test(check_broker, finds_that_a_queue_is_somebody_elses_alone)
 
 static void grant(const char *user, const char *configures, const char *writes, const char *reads)
 {
-    broker_eval(stage_broker(),
-                "rabbit_auth_backend_internal:set_permissions(<<\"%s\">>, <<\"/\">>, <<\"%s\">>, "
-                "<<\"%s\">>, <<\"%s\">>, <<\"test\">>), ok",
-                user, configures, writes, reads);
+    broker_do(stage_broker(),
+              "rabbit_auth_backend_internal:set_permissions(<<\"%s\">>, <<\"/\">>, <<\"%s\">>, "
+              "<<\"%s\">>, <<\"%s\">>, <<\"test\">>), ok",
+              user, configures, writes, reads);
 }
 
 /* A user without any permission, who has the configuration's queue. */
@@ -294,8 +294,8 @@ static const char *configure_for_nobody(const char *queue)
     const char *user = stage_name("user");
     char url[128];
 
-    broker_eval(stage_broker(),
-                "rabbit_auth_backend_internal:add_user(<<\"%s\">>, <<\"secret\">>, <<\"test\">>), ok", user);
+    broker_do(stage_broker(),
+              "rabbit_auth_backend_internal:add_user(<<\"%s\">>, <<\"secret\">>, <<\"test\">>), ok", user);
     grant(user, "^$", "^$", "^$");
     snprintf(url, sizeof url, "amqp://%s:secret@127.0.0.1:%s/", user, broker_port(stage_broker()));
     configure(url, queue, "");
@@ -417,12 +417,12 @@ static void dead_letter_queues_are_found(const char *management)
  * is taught one here, by a validator that objects to nothing it does not know. */
 static void set_policy(const char *queue, const char *definition)
 {
-    broker_eval(stage_broker(),
-                "{ok, V} = application:get_key(rabbit, vsn), V < \"3.12\" andalso rabbit_registry:register("
-                "policy_validator, <<\"consumer-timeout\">>, rabbit_mirror_queue_misc), "
-                "rabbit_policy:parse_set(<<\"/\">>, <<\"%s\">>, <<\"^%s$\">>, <<\"%s\">>, <<\"0\">>, "
-                "<<\"queues\">>, <<\"test\">>)",
-                queue, queue, definition);
+    broker_do(stage_broker(),
+              "{ok, V} = application:get_key(rabbit, vsn), V < \"3.12\" andalso rabbit_registry:register("
+              "policy_validator, <<\"consumer-timeout\">>, rabbit_mirror_queue_misc), "
+              "rabbit_policy:parse_set(<<\"/\">>, <<\"%s\">>, <<\"^%s$\">>, <<\"%s\">>, <<\"0\">>, "
+              "<<\"queues\">>, <<\"test\">>)",
+              queue, queue, definition);
 }
 
 /* What the management API tells follows after a while. */
@@ -436,11 +436,11 @@ static void limits_by_arguments_are_compared(const char *management)
     const char *queue = stage_name("limited");
     char configured[128];
 
-    broker_eval(stage_broker(),
-                "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, "
-                "[{<<\"x-queue-type\">>, longstr, <<\"quorum\">>}, {<<\"x-delivery-limit\">>, long, 2}, "
-                "{<<\"x-max-length\">>, long, 1000}], none, <<\"test\">>), ok",
-                queue);
+    broker_do(stage_broker(),
+              "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, "
+              "[{<<\"x-queue-type\">>, longstr, <<\"quorum\">>}, {<<\"x-delivery-limit\">>, long, 2}, "
+              "{<<\"x-max-length\">>, long, 1000}], none, <<\"test\">>), ok",
+              queue);
     configure(stage_broker()->url, queue, "'type': 'classic', 'prefetch': 2001");
     await(60, finds(FOUND, management, "fewer than the 5 attempts"), "a finding about the delivery limit: %s",
           cJSON_Print(findings));
@@ -486,8 +486,8 @@ static void what_the_api_refuses_is_told(const char *management)
 {
     char url[128];
 
-    broker_eval(stage_broker(),
-                "rabbit_auth_backend_internal:add_user(<<\"untagged\">>, <<\"secret\">>, <<\"test\">>), ok");
+    broker_do(stage_broker(),
+              "rabbit_auth_backend_internal:add_user(<<\"untagged\">>, <<\"secret\">>, <<\"test\">>), ok");
     snprintf(url, sizeof url, "http://untagged:secret@%s", strstr(management, "127."));
     configure(stage_broker()->url, stage_name("orders"), "");
     assert_find(FINE, url);

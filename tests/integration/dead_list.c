@@ -203,12 +203,11 @@ Test(dead_letters, survive_being_looked_at_more_often_than_the_delivery_limit)
     const char *dead_queue = stage_name("dead");
     unsigned char seen[COUNT] = {0};
 
-    broker_eval(
-        stage_broker(),
-        "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, "
-        "[{<<\"x-queue-type\">>, longstr, <<\"quorum\">>}, {<<\"x-delivery-limit\">>, long, 5}], none, "
-        "<<\"test\">>), ok",
-        dead_queue);
+    broker_do(stage_broker(),
+              "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, "
+              "[{<<\"x-queue-type\">>, longstr, <<\"quorum\">>}, {<<\"x-delivery-limit\">>, long, 5}], none, "
+              "<<\"test\">>), ok",
+              dead_queue);
     client_send_numbered(stage_client(), dead_queue, 0, SMALL, 10);
     client_send_numbered(stage_client(), dead_queue, SMALL, SMALL, 100 * 1000);
     for (int i = 0; i < 6; i++) {
@@ -223,11 +222,10 @@ Test(dead_letters, survive_being_looked_at_more_often_than_the_delivery_limit)
 
 static void declare_with(const char *queue, const char *arguments)
 {
-    broker_eval(
-        stage_broker(),
-        "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, [%s], none, "
-        "<<\"test\">>), ok",
-        queue, arguments);
+    broker_do(stage_broker(),
+              "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, [%s], none, "
+              "<<\"test\">>), ok",
+              queue, arguments);
 }
 
 Test(dead_letters, in_a_stream_are_an_error_that_says_so)
@@ -279,10 +277,10 @@ Test(dead_letters, of_a_queue_that_cannot_be_looked_at_are_not_listed_as_none)
     const char *dead_queue = stage_name("locked"), *other = stage_name("dead");
     char row[256];
 
-    broker_eval(stage_broker(),
-                "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), false, false, [], "
-                "whereis(rabbit), <<\"test\">>), ok",
-                dead_queue);
+    broker_do(stage_broker(),
+              "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), false, false, [], "
+              "whereis(rabbit), <<\"test\">>), ok",
+              dead_queue);
     client_declare(stage_client(), other, "classic");
     assert_dead(FAILED, "list", dead_queue, other, NULL);
     cr_assert_gt(column_of(dead_queue, "not looked at"), 0);

@@ -442,7 +442,7 @@ Test(dead_letters_alone, are_taken_out_before_the_channel_is_closed_however_busy
     unsigned char seen[COUNT] = {0};
 
     stage_start_broker();
-    broker_eval(stage_broker(), "application:set_env(rabbit, quorum_commands_soft_limit, 1)");
+    broker_do(stage_broker(), "application:set_env(rabbit, quorum_commands_soft_limit, 1)");
     letters_send(queue, dead_queue, COUNT);
     assert_dead(DONE, "replay", dead_queue, "--reason=timeout", NULL);
     assert_dead(DONE, "replay", dead_queue, "--reason=rejected", NULL);

@@ -9,11 +9,11 @@ Test(dead_letters, of_the_broker_tell_their_queue)
     const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
 
     client_declare(stage_client(), dead_queue, "classic");
-    broker_eval(stage_broker(),
-                "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, "
-                "[{<<\"x-message-ttl\">>, long, 50}, {<<\"x-dead-letter-exchange\">>, longstr, <<>>}, "
-                "{<<\"x-dead-letter-routing-key\">>, longstr, <<\"%s\">>}], none, <<\"test\">>), ok",
-                queue, dead_queue);
+    broker_do(stage_broker(),
+              "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>), true, false, "
+              "[{<<\"x-message-ttl\">>, long, 50}, {<<\"x-dead-letter-exchange\">>, longstr, <<>>}, "
+              "{<<\"x-dead-letter-routing-key\">>, longstr, <<\"%s\">>}], none, <<\"test\">>), ok",
+              queue, dead_queue);
     client_send(stage_client(), queue, "7", "too late");
     letters_await(dead_queue, 1);
     assert_dead(DONE, "show", dead_queue, NULL, NULL);

@@ -140,14 +140,14 @@ static long count_at_broker(const char *queue, const char *what)
 
 static void raise_alarm(const struct alarm *alarm)
 {
-    broker_eval(stage_broker(), "%s", alarm->raise);
+    broker_do(stage_broker(), "%s", alarm->raise);
     await(30, strstr(broker_eval(stage_broker(), "rabbit_alarm:get_alarms()"), "resource_limit") != NULL,
           "the alarm");
 }
 
 static void clear_alarm(const struct alarm *alarm)
 {
-    broker_eval(stage_broker(), "%s", alarm->clear);
+    broker_do(stage_broker(), "%s", alarm->clear);
     await(30, strcmp(broker_eval(stage_broker(), "rabbit_alarm:get_alarms()"), "[]") == 0,
           "the end of the alarm");
 }

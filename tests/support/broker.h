@@ -49,6 +49,9 @@ const char *broker_port(struct broker *broker);
 const char *broker_eval(struct broker *broker, const char *expressions, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Does them inside the broker; that they fail is a failure of the test. */
+void broker_do(struct broker *broker, const char *expressions, ...) __attribute__((format(printf, 2, 3)));
+
 /* How many messages it holds of these queues together, ready or waiting for their ack; -1 when it can't say.
  * To be asked last, not in a loop: many who ask at once are a burden to it.
  */

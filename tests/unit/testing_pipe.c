@@ -1,5 +1,6 @@
 /* The pipe contract: what a child gets, what its answers mean, and what it costs when it breaks the rules.
  * The children are tests/programs/pipe_child.c, which does what a message's body says. */
+#include "../support/patience.h"
 #include "../support/under_valgrind.h"
 #include <dirent.h>
 #include <errno.h>
@@ -389,7 +390,7 @@ Test(pipe_processor, leaves_a_child_that_does_not_read_to_its_own_messages)
     memset(body, 'x', 300000);
     start(", 'children': 2, 'in_flight': 2");
     run_together("ack", "ack", NULL);
-    whippet_test_set_timeout(test, 3);
+    whippet_test_set_timeout(test, patience_stretched(3));
     /* Whoever takes "deaf" reads no more: of what it is sent, the large one fills the pipe. */
     run_together("deaf", body, body, body, body, "ack", "ack", NULL);
     unsigned acked = 0;
