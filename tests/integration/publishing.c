@@ -2,9 +2,12 @@
 #include "stage.h"
 
 #include "command.h"
+#include "proxy.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 TestSuite(publishing, .init = stage_open, .fini = stage_close, .timeout = 60);
 
@@ -83,4 +86,62 @@ Test(publishing, says_that_no_broker_is_there)
 {
     /* Port 1 is tcpmux's, which nobody runs. */
     cr_assert_eq(publish("amqp://guest:guest@127.0.0.1:1/", "--body=x", "orders", NULL, NULL), UNREACHABLE);
+}
+
+/* --- A broker that goes away ----------------------------------------------------------------------------*/
+
+/* Starts it through the proxy, with both streams into that file; returns when the queue has the first. */
+static pid_t start_publishing(struct proxy *proxy, const char *queue, const char *count, int output)
+{
+    char url[BROKER_URL_SIZE];
+    const char *arguments[] = {getenv("WHIPPET_PROGRAM"),
+                               "publish",
+                               "--quiet",
+                               "--url",
+                               url,
+                               "--rate=100",
+                               count,
+                               "--body=x",
+                               queue,
+                               NULL};
+    pid_t child;
+
+    client_declare(stage_client(), queue, "classic");
+    snprintf(url, sizeof(url), "amqp://guest:guest@127.0.0.1:%s/", proxy_port(proxy));
+    child = command_start(arguments, -1, output, output);
+    await(20, client_ready(stage_client(), queue) > 0, "the first message");
+    return child;
+}
+
+Test(publishing, goes_on_when_the_connection_was_lost)
+{
+    struct proxy *proxy = proxy_start(broker_port(stage_broker()));
+    const char *queue = stage_name("lost");
+    pid_t child = start_publishing(proxy, queue, "--count=300", -1);
+
+    proxy_say(proxy, "reset");
+    cr_assert_eq(command_wait(child), DONE);
+    await(5, client_ready(stage_client(), queue) >= 300, "300 messages, found %ld",
+          client_ready(stage_client(), queue));
+    cr_assert_gt(proxy_status(proxy).accepted, 1UL);
+    proxy_end(proxy);
+}
+
+/* With a rate, message after message is waited for; the first that was waited for in vain speaks for all. */
+Test(publishing, ends_when_the_broker_stays_away, .timeout = 120)
+{
+    struct proxy *proxy = proxy_start(broker_port(stage_broker()));
+    const char *path = stage_path("output");
+    int status, output = open(path, O_CREAT | O_RDWR, 0600);
+    pid_t child = start_publishing(proxy, stage_name("away"), "--count=1000000", output);
+    char said[4096] = "";
+
+    proxy_say(proxy, "refuse");
+    proxy_say(proxy, "reset");
+    await(60, command_ended(child, &status), "its end");
+    cr_assert_eq(status, FAILED);
+    cr_assert_gt(pread(output, said, sizeof(said) - 1, 0), 0);
+    cr_assert_not_null(strstr(said, "of 1000000 confirmed"), "it says: %s", said);
+    close(output);
+    proxy_end(proxy);
 }
