@@ -18,6 +18,26 @@ scenario_a_killed_worker_is_replaced_and_nothing_is_lost() {
     account "$published" $((2 * held))
 }
 
+# As when its machine is moved, or saved: for longer than RabbitMQ waits for a heartbeat. What it held another has done by then.
+scenario_a_frozen_worker_thaws_and_nothing_is_lost() {
+    local frozen
+    delay=200ms stack_configure ''
+    stack_up --scale worker=2 worker
+    await 60 "two consumers" has_consumers 2
+    traffic_begin 200
+    await 60 "messages to be processed" has_processed 200
+    frozen=$(containers worker | head -n 1)
+    docker pause "$frozen" >/dev/null
+    await 60 "RabbitMQ to give its messages to the other" has_consumers 1
+    docker unpause "$frozen" >/dev/null
+    await 60 "two consumers again" has_consumers 2
+    [ "$(inspect worker '{{.State.Running}} {{.RestartCount}}' | sort -u)" = "true 0" ] || fail "the frost has ended the worker"
+    docker logs "$frozen" 2>&1 | grep 'no connection' | tail -n 1 | sed 's/^/   /'
+    compose up --detach --no-build --scale worker=1 worker >/dev/null
+    traffic_end
+    account "$published" $held
+}
+
 # The plugin's frame is among them, under the name that its file has in the container.
 scenario_a_crash_is_reported_with_its_stack() {
     stack_configure ', { "name": "'"$queue.crash"'", "processor": "crash", "max_crashes": 1, "settings": { "path": "/var/lib/whippet/crash",
