@@ -196,13 +196,15 @@ long broker_messages(struct broker *broker, const char *const *queues, size_t co
         fprintf(list, "%s<<\"%s\">>", i ? "," : "", queues[i]);
     }
     fclose(list);
-    const char *answer =
-        broker_eval(broker,
-                    "lists:sum([begin {ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, N)), "
-                    "case amqqueue:get_type(Q) of rabbit_quorum_queue -> {ok, {_, C}, _} = "
-                    "ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1), C; "
-                    "_ -> [{_, C}] = rabbit_amqqueue:info(Q, [messages]), C end end || N <- [%s]])",
-                    names);
+    /* Ra takes a function before RabbitMQ 4.3, from there on a name of one. */
+    const char *answer = broker_eval(
+        broker,
+        "lists:sum([begin {ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, N)), "
+        "case amqqueue:get_type(Q) of rabbit_quorum_queue -> P = amqqueue:get_pid(Q), {ok, {_, C}, _} = "
+        "try ra:leader_query(P, fun rabbit_fifo:query_messages_total/1) catch error:function_clause -> "
+        "ra:leader_query(P, {rabbit_fifo, query_messages_total, []}) end, C; "
+        "_ -> [{_, C}] = rabbit_amqqueue:info(Q, [messages]), C end end || N <- [%s]])",
+        names);
     free(names);
     return *answer ? atol(answer) : -1;
 }

@@ -65,7 +65,7 @@ static void set_consumer_timeout(unsigned timeout, unsigned interval)
 }
 
 /* Five messages take longer than the broker waits for an ack: it closes the channel, and all that was in
- * flight on it comes again. */
+ * flight on it comes again. From 4.3 on it cancels the consumer instead. */
 SCENARIO(private, consumer_timeout)
 {
     set_consumer_timeout(3000, 500);
@@ -76,7 +76,9 @@ SCENARIO(private, consumer_timeout)
     for (unsigned i = worker_said(trial_worker(), "no longer consuming"); i > 0; i--) {
         trial_fault();
     }
-    cr_assert_gt(worker_said(trial_worker(), "timed out"), 0, "no timeout has passed");
+    cr_assert(worker_said(trial_worker(), "timed out") > 0 ||
+                  worker_said(trial_worker(), "the broker cancelled") > 0,
+              "no timeout has passed");
     trial_close();
     set_consumer_timeout(1800000, 60000);
 }

@@ -102,7 +102,8 @@ SCENARIO(cluster, partition)
     set_cookie("erlang:get_cookie()");
     await(90,
           strcmp(broker_eval(nodes[0], "rabbit:is_running() andalso "
-                                       "length(rabbit_mnesia:cluster_nodes(running)) =:= 3"),
+                                       "length(try rabbit_nodes:list_running() catch error:undef -> "
+                                       "rabbit_mnesia:cluster_nodes(running) end) =:= 3"),
                  "true") == 0,
           "the cluster to be whole again");
     stage_start_broker();
