@@ -71,6 +71,16 @@ def check_restricted(pod, container):
         expect(kinds <= {"configMap", "secret", "emptyDir", "projected"}, f"the volume {volume['name']} is {kinds}")
 
 
+def check_upkeep(objects, container):
+    """What goes on where something is wrong: seen on a real cluster."""
+    unavailable = look_up(the_only(objects, "Deployment"), "spec.strategy.rollingUpdate.maxUnavailable")
+    expect(unavailable == 0, "a configuration that can't work ends workers that do")
+    evicted = look_up(the_only(objects, "PodDisruptionBudget"), "spec.unhealthyPodEvictionPolicy")
+    expect(evicted == "AlwaysAllow", "no node can be drained while RabbitMQ is away")
+    policy = container.get("terminationMessagePolicy")
+    expect(policy == "FallbackToLogsOnError", "`kubectl describe pod` does not show what was wrong")
+
+
 def check_grace(pod, container, configuration):
     pause = int(look_up(container, "lifecycle.preStop.exec.command.1") or 0)
     shutdown = seconds(configuration["shutdown_timeout"])
@@ -159,6 +169,7 @@ def main(configuration_file, files):
     check_selectors(objects)
     check_probes(container)
     check_restricted(pod, container)
+    check_upkeep(objects, container)
     check_grace(pod, container, configuration)
     check_configuration(pod, objects, configuration)
     check_secrets(objects)
