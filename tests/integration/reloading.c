@@ -64,6 +64,7 @@ Test(reloading, leaves_alone_what_did_not_change)
 Test(reloading, lets_a_changed_queue_finish_what_it_began_and_begin_the_rest_anew)
 {
     const char *queue = stage_name("orders");
+    struct worker_counts counts;
     struct worker *worker =
         worker_start("", "[" RECORDING("'concurrency': 4, 'prefetch': 20,", ", 'delay': '5s'") "]", queue,
                      stage_path("record"));
@@ -81,8 +82,9 @@ Test(reloading, lets_a_changed_queue_finish_what_it_began_and_begin_the_rest_ane
     cr_assert_eq(seen("record", "gone"), 2, "a teardown is missing");
     cr_assert_geq(records_most_running(stage_path("record")), 16, "the new concurrency is not in effect");
     cr_assert_eq(client_ready(stage_client(), queue), 0);
-    cr_assert_eq(worker_counts(worker, queue).acked, 20);
-    cr_assert_eq(worker_counts(worker, queue).returned, 16);
+    counts = worker_counts(worker, queue);
+    cr_assert_eq(counts.acked, 20, "%lu were acked, %lu returned", counts.acked, counts.returned);
+    cr_assert_eq(counts.returned, 16, "%lu were returned", counts.returned);
 }
 
 Test(reloading, lets_a_removed_queue_drain_and_go_and_an_added_one_come)
