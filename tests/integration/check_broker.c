@@ -309,7 +309,8 @@ Test(check_broker, finds_that_permissions_are_missing)
 
     client_declare(stage_client(), queue, "quorum");
     user = configure_for_nobody(queue);
-    /* To whoever has no permission at all for it, RabbitMQ 4.3 does not even tell whether there is a queue. */
+    /* To whoever has no permission at all for it, RabbitMQ 4.3 does not even tell whether there is a queue.
+     */
     snprintf(both, sizeof both, "^%s(.dead)?$", queue);
     grant(user, "^$", both, "^$");
     snprintf(command, sizeof command, "rabbitmqctl set_permissions -p '/' '%s' '.*' '.*' '.*'", user);
