@@ -123,7 +123,7 @@ static const char *evaluate(struct broker *broker, const char *text)
     return line;
 }
 
-static char *expressions_text(const char *expressions, va_list list)
+static char *__attribute__((format(printf, 1, 0))) expressions_text(const char *expressions, va_list list)
 {
     char *text = NULL;
 
