@@ -8,7 +8,7 @@ images_build_all() {
     local status=0 broker
     {
         twice images_base trixie && twice images_build whippet-test-rabbitmq "$here/rabbitmq" &&
-            { ! { is_wanted compose || is_wanted buildkit; } || twice images_build whippet-test-compose "$here/compose"; }
+            { ! is_wanted compose buildkit || twice images_build whippet-test-compose "$here/compose"; }
     } &
     broker=$!
     if twice images_base bookworm; then

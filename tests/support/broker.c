@@ -111,50 +111,21 @@ void broker_resume(struct broker *broker)
     script(broker, "resume", NULL, 0);
 }
 
-/* In the buffer that is valid until the next call. */
-static const char *evaluate(struct broker *broker, const char *text)
+const char *broker_eval(struct broker *broker, const char *expressions, ...)
 {
     static char line[4096];
-    const char *arguments[] = {WHIPPET_BROKER_SCRIPT, "eval", broker->folder, text, NULL};
+    char *text = NULL;
+    va_list list;
 
+    va_start(list, expressions);
+    cr_assert_geq(vasprintf(&text, expressions, list), 0, "out of memory");
+    va_end(list);
+    const char *arguments[] = {WHIPPET_BROKER_SCRIPT, "eval", broker->folder, text, NULL};
     if (command_run(arguments, line, sizeof(line)) != 0) {
         line[0] = '\0';
     }
-    return line;
-}
-
-static char *__attribute__((format(printf, 1, 0))) expressions_text(const char *expressions, va_list list)
-{
-    char *text = NULL;
-
-    cr_assert_geq(vasprintf(&text, expressions, list), 0, "out of memory");
-    return text;
-}
-
-const char *broker_eval(struct broker *broker, const char *expressions, ...)
-{
-    va_list list;
-    const char *line;
-    char *text;
-
-    va_start(list, expressions);
-    text = expressions_text(expressions, list);
-    va_end(list);
-    line = evaluate(broker, text);
     free(text);
     return line;
-}
-
-void broker_do(struct broker *broker, const char *expressions, ...)
-{
-    va_list list;
-    char *text;
-
-    va_start(list, expressions);
-    text = expressions_text(expressions, list);
-    va_end(list);
-    cr_assert_str_neq(evaluate(broker, text), "", "the broker did not do: %s", text);
-    free(text);
 }
 
 const char *broker_port(struct broker *broker)

@@ -2,6 +2,7 @@
 #ifndef TESTS_SUPPORT_BROKER_H
 #define TESTS_SUPPORT_BROKER_H
 
+#include <criterion/criterion.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -49,8 +50,9 @@ const char *broker_port(struct broker *broker);
 const char *broker_eval(struct broker *broker, const char *expressions, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Does them inside the broker; that they fail is a failure of the test. */
-void broker_do(struct broker *broker, const char *expressions, ...) __attribute__((format(printf, 2, 3)));
+/* Does them, whatever they come to; that they fail is a failure of the test. */
+#define broker_do(broker, ...)                                                                               \
+    cr_assert_str_neq(broker_eval(broker, __VA_ARGS__), "", "the broker did not do: %s", #__VA_ARGS__)
 
 /* How many messages it holds of these queues together, ready or waiting for their ack; -1 when it can't say.
  * To be asked last, not in a loop: many who ask at once are a burden to it.

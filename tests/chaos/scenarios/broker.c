@@ -1,5 +1,6 @@
 /* Brokers that go, hang, or take no messages for a while. */
 #include "faults.h"
+#include <string.h>
 
 SCENARIO(private, broker_killed)
 {
@@ -64,8 +65,15 @@ static void set_consumer_timeout(unsigned timeout, unsigned interval)
                      "ok");
 }
 
-/* Five messages take longer than the broker waits for an ack: it closes the channel, and all that was in
- * flight on it comes again. From 4.3 on it cancels the consumer instead. */
+static bool broker_cancels_consumers(void)
+{
+    return strcmp(broker_eval(stage_broker(),
+                              "rabbit_misc:version_compare(rabbit_misc:version(), \"4.3.0\", gte)"),
+                  "true") == 0;
+}
+
+/* Five messages take longer than the broker waits for an ack: it closes the channel (from 4.3 on it cancels
+ * the consumer), and all that was in flight on it comes again. */
 SCENARIO(private, consumer_timeout)
 {
     set_consumer_timeout(3000, 500);
@@ -76,9 +84,9 @@ SCENARIO(private, consumer_timeout)
     for (unsigned i = worker_said(trial_worker(), "no longer consuming"); i > 0; i--) {
         trial_fault();
     }
-    cr_assert(worker_said(trial_worker(), "timed out") > 0 ||
-                  worker_said(trial_worker(), "the broker cancelled") > 0,
-              "no timeout has passed");
+    cr_assert_gt(
+        worker_said(trial_worker(), broker_cancels_consumers() ? "the broker cancelled" : "timed out"), 0,
+        "no timeout has passed");
     trial_close();
     set_consumer_timeout(1800000, 60000);
 }

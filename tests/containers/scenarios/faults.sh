@@ -32,7 +32,7 @@ scenario_a_frozen_worker_thaws_and_nothing_is_lost() {
     docker unpause "$frozen" >/dev/null
     await 60 "two consumers again" has_consumers 2
     [ "$(inspect worker '{{.State.Running}} {{.RestartCount}}' | sort -u)" = "true 0" ] || fail "the frost has ended the worker"
-    docker logs "$frozen" 2>&1 | grep 'no connection' | tail -n 1 | sed 's/^/   /'
+    docker logs "$frozen" 2>&1 | grep 'connection lost' | tail -n 1 | sed 's/^/   /'
     compose up --detach --no-build --scale worker=1 worker >/dev/null
     traffic_end
     account "$published" $held

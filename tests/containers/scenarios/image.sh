@@ -152,12 +152,6 @@ scenario_amqps_trusts_the_authorities_of_the_image() {
     grep -q certificate "$work/said" || fail "of an authority that nobody knows it says: $(cat "$work/said")"
 }
 
-# docs_example NUMBER: that Dockerfile of docs/containers.md, on the images that the tests have built.
-docs_example() {
-    awk -v wanted="$1" '/^```/ { inside = $0 == "```dockerfile" && ++number == wanted; next } inside' "$top/docs/containers.md" |
-        sed 's/^FROM whippet/FROM whippet-test/'
-}
-
 # run_example IMAGE: as the stack's worker, without the mounts for processors and configuration.
 run_example() {
     compose up --detach --no-build rabbitmq >/dev/null || fail "docker-compose up failed: $(tail -n 3 "$work/compose.log")"

@@ -1,12 +1,6 @@
 # shellcheck shell=bash
 # What its keeper does to it, with the commands of docs/containers.md.
 
-# docs_commands HEADING NUMBER: the block of commands with that number below the heading.
-docs_commands() {
-    awk -v heading="## $1" -v wanted="$2" '/^## / { there = $0 == heading }
-        /^```/ { inside = there && $0 == "```sh" && ++number == wanted; next } inside' "$top/docs/containers.md"
-}
-
 # keeper_does COMMANDS: in the folder that has what they read; "docker compose" is that of the stack.
 keeper_does() {
     printf '%s\n' "$1" | sed 's/ *#.*//; s/^/   $ /'
