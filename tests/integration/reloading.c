@@ -76,6 +76,7 @@ Test(reloading, lets_a_changed_queue_finish_what_it_began_and_begin_the_rest_ane
                   stage_path("record"));
     worker_await_saying(worker, 1, "changed (concurrency, prefetch)");
     await(20, seen("record", "end") == 20, "20 attempts, found %zu", seen("record", "end"));
+    worker_await_saying(worker, 10, "is gone");
     worker_stop(worker, 10);
     cr_assert_eq(seen("record", "begin"), 20, "%zu attempts: some were made twice", seen("record", "begin"));
     cr_assert_eq(seen("record", "cut"), 0);

@@ -222,23 +222,6 @@ static void assert_counts_add_up(const struct worker *worker)
     fclose(file);
 }
 
-struct worker_counts worker_counts(const struct worker *worker, const char *queue)
-{
-    FILE *file = open_log(worker);
-    struct worker_counts counts;
-    char *line = NULL;
-    size_t size = 0;
-    bool found = false;
-
-    while (!found && getline(&line, &size, file) > 0) {
-        found = strstr(line, queue) && read_counts(line, &counts);
-    }
-    free(line);
-    fclose(file);
-    cr_assert(found, "the worker printed no counters of %s", queue);
-    return counts;
-}
-
 static void add_counts(struct worker_counts *sum, const struct worker_counts *counts)
 {
     sum->consumed += counts->consumed;
@@ -248,6 +231,26 @@ static void add_counts(struct worker_counts *sum, const struct worker_counts *co
     sum->discarded += counts->discarded;
     sum->returned += counts->returned;
     sum->in_flight += counts->in_flight;
+}
+
+struct worker_counts worker_counts(const struct worker *worker, const char *queue)
+{
+    FILE *file = open_log(worker);
+    struct worker_counts sum = {0}, counts;
+    char *line = NULL;
+    size_t size = 0;
+    bool found = false;
+
+    while (getline(&line, &size, file) > 0) {
+        if (strstr(line, queue) && read_counts(line, &counts)) {
+            add_counts(&sum, &counts);
+            found = true;
+        }
+    }
+    free(line);
+    fclose(file);
+    cr_assert(found, "the worker printed no counters of %s", queue);
+    return sum;
 }
 
 struct worker_counts workers_counts(void)

@@ -70,7 +70,8 @@ struct worker_counts {
     unsigned long in_flight;
 };
 
-/* What it printed of a queue when it ended; fails the test when there is no such line. */
+/* What it printed of a queue when it ended, of a subscription that a reload replaced too; fails the test when
+ * there is no such line. */
 struct worker_counts worker_counts(const struct worker *worker, const char *queue);
 
 /* The sum over all queues and over all workers that have ended by themselves. */
