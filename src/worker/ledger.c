@@ -249,3 +249,8 @@ void ledger_note_stall(struct ledger *ledger, struct ledger_slot *slot, double s
         atomic_store(&slot->stalled_for, (unsigned)(seconds * 1000));
     note(ledger, slot, LEDGER_STALLED);
 }
+
+void ledger_note_end(struct ledger *ledger)
+{
+    note(ledger, NULL, LEDGER_KILLED);
+}

@@ -328,6 +328,7 @@ void worker_stop(struct worker *worker)
     if (worker->stopping)
         return;
     worker->stopping = true;
+    ledger_note_end(worker->ledger);
     atomic_store_explicit(&worker->stats.stopping, true, memory_order_relaxed);
     pace_end_rush(worker);
     log_event(WHIPPET_INFO, NULL, "stopping: %llu in flight", (unsigned long long)worker_in_flight(worker));

@@ -313,6 +313,47 @@ Test(crashes, from_outside_are_charged_and_forgotten_once_the_message_is_done)
     cr_expect_leq(client_ready(stage_client(), dead_queue(queue)), 0);
 }
 
+/* At a worker's end that was asked for, in the middle of a message that blocks its thread. */
+static void assert_not_charged(const char *more, int second_signal, int status)
+{
+    const char *queue = stage_name("slow");
+    struct worker *worker;
+
+    run_mode = ", 'run': 'thread'";
+    client_declare(stage_client(), queue, "classic");
+    worker = start(queue, "classic", more);
+    send(queue, "x", "until");
+    await(10, records_count(stage_path("record"), "begin", "x") == 1, "its beginning");
+    worker_signal(worker, SIGTERM);
+    worker_await_saying(worker, 10, "stopping");
+    if (second_signal != 0) {
+        worker_signal(worker, second_signal);
+    }
+    worker_await_end(worker, 20, status);
+    worker = start_at_once(queue, "classic", ""); /* with an account of its own */
+    await(10, records_count(stage_path("record"), "begin", "x") == 2, "its second beginning");
+    cr_assert_eq(worker_said(worker, "died while this message was at work"), 0);
+    assert_suspects(worker, 0);
+    fclose(fopen(stage_path("release"), "we"));
+    await(10, records_count(stage_path("record"), "end", "x") == 1, "its end");
+    worker_stop(worker, 10);
+}
+
+Test(crashes, are_none_where_a_stop_leaves_a_message_behind)
+{
+    assert_not_charged(", 'shutdown_timeout': '300ms'", 0, 1);
+}
+
+Test(crashes, are_none_where_a_second_signal_leaves_a_message_behind)
+{
+    assert_not_charged("", SIGTERM, 1);
+}
+
+Test(crashes, are_none_where_a_stop_takes_too_long_for_somebody)
+{
+    assert_not_charged("", SIGKILL, SIGNALLED + SIGKILL);
+}
+
 Test(crashes, are_reported_as_json_where_the_log_is)
 {
     const char *queue = stage_name("json");

@@ -80,6 +80,10 @@ void ledger_note_crash(struct ledger *ledger, struct ledger_slot *slot, int sign
  */
 void ledger_note_stall(struct ledger *ledger, struct ledger_slot *slot, double seconds);
 
+/* It is to end, and whoever kills it from now on has lost patience: no message is charged for that. One that
+ * crashes it, or blocks the loop, still is. */
+void ledger_note_end(struct ledger *ledger);
+
 /* --- Identities -----------------------------------------------------------------------------------------*/
 
 /* What the labels of all messages of a queue begin with. */
