@@ -380,12 +380,12 @@ void oversized_begin(struct subscription *subscription, const struct oversized *
     relay->relaying = subscription->worker->relaying;
     relay_connection_join(relay->relaying);
     bool started = false;
-    relay->task = task_start(loop_scheduler(subscription->worker->loop), relay_main, relay, INFINITY,
-                             &relay->delivery->fields, relay_ended, &started);
+    whippet_task *task = task_start(loop_scheduler(subscription->worker->loop), relay_main, relay, INFINITY,
+                                    &relay->delivery->fields, relay_ended, &started);
     if (!started)
         relay_ended(relay, WHIPPET_E_MEMORY);
-    else if (relay->task != NULL)
-        relay->delivery->task = relay->task;
+    else if (task != NULL) /* else it has ended already, and is gone */
+        relay->task = relay->delivery->task = task;
 }
 
 void oversized_part(struct subscription *subscription, whippet_bytes part)

@@ -255,6 +255,25 @@ static bool leave_cancel_unanswered(struct fake_broker *broker, struct fake_link
     return id == AMQP_BASIC_CANCEL_METHOD;
 }
 
+/* Nothing is waited for then: the relay is at its end before it is known to have begun. */
+Test(oversized, that_comes_in_an_alarm_while_the_worker_stops_is_returned_at_once)
+{
+    work_open(QUEUE("q", SMALL));
+    work_raise_alarm();
+    deliver_whole();
+    rig_until(!list_empty(&work.worker->relays) && relay_connection_open(work.worker->relaying) != NULL);
+    rig.broker->on_method = leave_cancel_unanswered;
+    worker_stop(work.worker);
+    rig_until(work_count(0, OUTCOME_RETURNED) == 1);
+    deliver_whole();
+    rig_until(work_count(0, OUTCOME_RETURNED) == 2);
+    rig.broker->on_method = NULL;
+    cr_assert(list_empty(&work.worker->relays));
+    cr_assert_eq(fake_published(rig.broker), 0);
+    rig.loop->ahead += 11; /* the cancel is not answered any more */
+    rig_until(work.worker->ended);
+}
+
 /* As a reload does that finds the broker busy with the rest of that very body. */
 Test(oversized, ends_when_its_channel_is_let_go)
 {
