@@ -27,10 +27,17 @@ static void arm(struct pulse *pulse, double now)
     set_pulse_timer(pulse, LOOP_WATCH_SECONDS);
 }
 
+static void show(struct pulse *pulse, double began)
+{
+    if (pulse->shown != NULL)
+        atomic_store_explicit(pulse->shown, began, memory_order_relaxed);
+}
+
 /* In sequence with loop_watch_rest: either we see that nobody is about to look, or they see that a turn has
  * begun. */
 void pulse_begin(struct pulse *pulse, double now)
 {
+    show(pulse, now);
     if (pulse->timer < 0) {
         atomic_store_explicit(&pulse->began, now, memory_order_relaxed);
         return;
@@ -69,6 +76,7 @@ void pulse_end(struct pulse *pulse)
     double began = atomic_load_explicit(&pulse->began, memory_order_relaxed);
     if (began == 0)
         return;
+    show(pulse, 0);
     note_length(pulse, now - began, now);
     if (pulse->timer >= 0 && atomic_load_explicit(&pulse->armed, memory_order_relaxed))
         disarm_if_idle(pulse, began, now);
@@ -97,6 +105,11 @@ double loop_lag(const struct loop *loop)
     double before = atomic_load_explicit(&loop->pulse.longest_before, memory_order_relaxed);
     lag = longest > lag ? longest : lag;
     return before > lag ? before : lag;
+}
+
+void loop_show_turns(struct loop *loop, _Atomic double *where)
+{
+    loop->pulse.shown = where;
 }
 
 void loop_watch(struct loop *loop, int timer)

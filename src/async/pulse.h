@@ -15,6 +15,8 @@ struct pulse {
     _Atomic double longest_before;
     double window_ends; /* the loop's own */
 
+    _Atomic double *shown; /* `began` once more, for another process; borrowed, NULL: none looks */
+
     int timer;              /* a timerfd that the watchdog waits for; -1: nobody watches */
     _Atomic bool armed;     /* it is set: the watchdog will look */
     _Atomic double look_at; /* the moment it is set for */

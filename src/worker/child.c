@@ -414,6 +414,7 @@ static int make_loop(struct child *child, struct whippet_failure *failure)
     child->spawned.most = child->setup.spawned;
     loop_scheduler(child->loop)->quota = &child->spawned;
     loop_scheduler(child->loop)->board = &child->page->board;
+    loop_show_turns(child->loop, &child->page->turn_began);
     loop_observe_offload(child->loop, &CALLS, child);
     child->attempts = memory_allocate_zeroed(child->setup.slots * sizeof *child->attempts);
     if (child->attempts == NULL ||

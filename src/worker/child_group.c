@@ -116,18 +116,28 @@ static void end_stalled(struct child *child)
     set_timer(child, TERM_SECONDS);
 }
 
-/* A task that has kept the CPU since the last look, and since longer than any attempt may take. */
+/* An attempt that has kept the CPU since the last look, or something else that has, as background() can: the
+ * loop is in the same turn then, and no attempt had the CPU in between. */
+static bool is_stuck(const struct child *child, uint64_t turns, double turn)
+{
+    return turns == child->seen_turns && (turns % 2 == 1 || (turn != 0 && turn == child->seen_turn));
+}
+
+/* Since longer than any attempt may take? */
 static void look_now(struct child *child)
 {
-    uint64_t turns = board_turns(&child->process.page->board);
+    const struct child_page *page = child->process.page;
+    uint64_t turns = board_turns(&page->board);
+    double turn = atomic_load_explicit(&page->turn_began, memory_order_relaxed);
     double now = loop_now(worker_of(child)->loop);
-    bool is_stuck = turns % 2 == 1 && turns == child->seen_turns;
-    if (!is_stuck) {
+    bool stuck = is_stuck(child, turns, turn);
+    if (!stuck) {
         child->seen_turns = turns;
+        child->seen_turn = turn;
         child->seen_since = now;
         child->stalled = false;
     }
-    if (is_stuck && now - child->seen_since >= stall_limit(child))
+    if (stuck && now - child->seen_since >= stall_limit(child))
         end_stalled(child);
     if (child_busy(child) > 0 && !timer_armed(&child->timer))
         look_for_stalls(child);
@@ -281,6 +291,7 @@ static bool start(struct child *child)
     child->failure = (struct whippet_failure){0};
     child->serial = 0;
     child->seen_turns = 0;
+    child->seen_turn = 0;
     child->stalled = false;
     child->is_strange = false;
     if (child_process_start(&child->process, subscription->config->name, child->group->share,

@@ -33,7 +33,8 @@ struct child {
     uint32_t serial;
     unsigned failures;   /* ends in a row before anything was done */
     struct timer timer;  /* DOWN: the next start; STARTING: the end of patience; UP: looks for a stall */
-    uint64_t seen_turns; /* of its board, and since when */
+    uint64_t seen_turns; /* of its board, */
+    double seen_turn;    /* the turn of its loop, and since when both */
     double seen_since;
     bool stalled;                   /* it was sent SIGTERM, and SIGKILL is next */
     bool is_strange;                /* it was killed for what it sent */

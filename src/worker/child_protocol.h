@@ -101,7 +101,8 @@ static inline struct child_label child_label_read(const struct task_label *label
 
 /* Shared memory, one for each child: what its parent reads when it has died. */
 struct child_page {
-    struct task_board board;                       /* of its loop; the labels are struct child_label */
+    _Atomic double turn_began; /* the moment that its loop began the turn it is in; 0: it waits */
+    struct task_board board;   /* of its loop; the labels are struct child_label */
     struct task_board calls[LOOP_OFFLOAD_THREADS]; /* of the threads of its whippet_offload */
     /* For each slot the attempt that has begun there last: its serial in the upper half, and in the lower its
      * verdict once it has ended, in case the frame that says so did not come through. */

@@ -59,6 +59,26 @@ IN_EVERY_MODE_OF(background, when_it_fails_that_is_said_and_attempts_go_on)
     cr_assert_eq(noted("down"), 1);
 }
 
+/* Nobody would ever hear of its messages else. */
+Test(background, one_that_blocks_in_a_child_ends_with_it_and_the_child_s_messages_are_run_in_another)
+{
+    const char *queue = stage_name("sticks");
+    struct worker *worker = worker_start("",
+                                         "[{'name': '%s', 'processor': 'background', 'run': 'process',"
+                                         "  'timeout': '500ms', 'retry': {'delay': '20ms'},"
+                                         "  'settings': {'path': '%s'}}]",
+                                         queue, stage_path("notes"));
+    worker_await_consuming(worker, queue);
+
+    client_send(stage_client(), queue, "s", "stick");
+    await_answered(1);
+    client_send_many(stage_client(), queue, 3);
+    await_answered(4);
+    cr_assert_eq(worker_said(worker, "held up by code that has not come to an await"), 1);
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_counts(worker, queue).acked, 4);
+}
+
 Test(background, one_that_stays_ends_with_the_process)
 {
     const char *queue = stage_name("stays");

@@ -1,11 +1,13 @@
 /* A background() that numbers its attempts: each asks through a channel, and awaits its number at an event.
  *
  *   leave     has background() end, with an error
+ *   stick     has it come to no await any more
  *   anything  is acked when its number is there, and rejected when it is none
  * What comes and goes is noted in the file that the settings name. */
 #include <whippet/processor.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +16,8 @@ struct question {
     whippet_event *answered;
     int number; /* 0: none yet */
 };
+
+static struct question stick;
 
 struct state {
     int file;
@@ -80,6 +84,8 @@ static int answer_questions(whippet_task *task, void *arg)
         struct question *question = item;
         if (question == NULL)
             return WHIPPET_E_UNAVAILABLE;
+        while (question == &stick)
+            poll(NULL, 0, 1000);
         question->number = ++state->count;
         whippet_event_set(question->answered);
     }
@@ -111,6 +117,10 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
     if (body.len == 5 && memcmp(body.data, "leave", 5) == 0) {
         whippet_event_destroy(question.answered);
         return whippet_channel_put(task, state->questions, NULL) == 0 ? acknowledge(state) : WHIPPET_RETRY;
+    }
+    if (body.len == 5 && memcmp(body.data, "stick", 5) == 0) {
+        whippet_event_destroy(question.answered);
+        return whippet_channel_put(task, state->questions, &stick) == 0 ? acknowledge(state) : WHIPPET_RETRY;
     }
     int error = whippet_channel_put(task, state->questions, &question);
     if (error == 0)

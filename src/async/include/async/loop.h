@@ -57,6 +57,10 @@ double loop_busy_for(const struct loop *loop);
  * what came meanwhile. Seconds. */
 double loop_lag(const struct loop *loop);
 
+/* Has what loop_turn_began says written to `where` as well, which may be memory that another process looks
+ * at. Before loop_run; borrowed. */
+void loop_show_turns(struct loop *loop, _Atomic double *where);
+
 /* For a watchdog, of which there is one at most. `timer` is a timerfd of CLOCK_MONOTONIC that the watchdog
  * waits for in a thread of its own; -1: nobody watches. The loop sets it to LOOP_WATCH_SECONDS when a turn
  * begins and nobody is about to look, and takes it back when it goes idle again soon. Set it before loop_run,
