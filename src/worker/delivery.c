@@ -435,6 +435,7 @@ void consumer_return_all(struct consumer *consumer)
         if (delivery->consumer == consumer && delivery->handover != NULL)
             handover_withdraw(delivery->handover);
     }
+    relays_poke(subscription->worker);
     consumer_release(consumer);
 }
 

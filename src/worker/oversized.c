@@ -233,12 +233,34 @@ static void await_end_of_alarm(whippet_task *task, struct relay *relay)
     }
 }
 
+/* A delay that is a delay queue's may be longer than the broker lets a message be unacknowledged: it would
+ * take all that came by the channel away. */
+static double pause_before_return(const struct delivery *delivery)
+{
+    const struct worker *worker = delivery->subscription->worker;
+    const struct queue_config *config = delivery->subscription->config;
+    double patience = queue_patience(config, worker->config->consumer_timeout);
+    double held = loop_now(worker->loop) - delivery->arrived_at;
+    return fmax(fmin(config->retry.delay, (patience - held) / 2), 1);
+}
+
+/* Not to come again at once: unless it is in its queue already, or somebody else's turn. */
+static void rest(whippet_task *task, struct relay *relay)
+{
+    const struct delivery *delivery = relay->delivery;
+    double until = loop_now(worker_of(relay)->loop) + pause_before_return(delivery);
+    int error = 0;
+    while (error == 0 && delivery_is_current(delivery) && !subscription_is_leaving(delivery->subscription)) {
+        waiter_init(&relay->changed);
+        error = waiter_wait(task, &relay->changed, until, "before it goes back to its queue");
+    }
+}
+
 /* The body's remainder is still to come by, and the message is not to come again at once. A stop waits for
  * none of that: relays_hurry. */
 static void wait_it_out(whippet_task *task, struct relay *relay)
 {
     struct log_fields fields = relay->delivery->fields;
-    const whippet_retry_policy *retry = &relay->delivery->subscription->config->retry;
     fields.error = relay->failure.text;
     log_limited(relay->delivery->subscription, LOG_NOT_HANDED_OVER, &fields,
                 "a message of %llu bytes, over max_message_size, could not be dead-lettered; "
@@ -254,7 +276,7 @@ static void wait_it_out(whippet_task *task, struct relay *relay)
     waiter_init(&relay->changed);
     while (!relay->arrived && waiter_wait(task, &relay->changed, INFINITY, "skipping a message") == 0)
         waiter_init(&relay->changed);
-    whippet_sleep(task, fmax(retry->delay, 1));
+    rest(task, relay);
 }
 
 static int relay_main(whippet_task *task, void *arg)

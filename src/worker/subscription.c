@@ -346,6 +346,7 @@ void subscription_retire(struct subscription *subscription)
 {
     subscription->retired = true;
     subscription_wake(subscription);
+    relays_poke(subscription->worker);
 }
 
 static int subscription_main(whippet_task *task, void *arg)

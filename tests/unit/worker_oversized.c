@@ -232,6 +232,47 @@ Test(oversized, that_waits_before_it_goes_back_is_returned_when_the_worker_stops
     stop_at_once();
 }
 
+/* By the broker's own word it takes away what is unacknowledged for half an hour, and its neighbours too. */
+Test(oversized, that_waits_before_it_goes_back_is_not_held_longer_than_the_broker_lets_it)
+{
+    work_open(QUEUE("q", ",\"max_message_size\":1000,\"retry\":{\"delay\":\"2h\",\"via\":\"broker\"}"));
+    rig.broker->confirm = FAKE_NACKS;
+    deliver_whole();
+    rig_until(fake_published(rig.broker) == 1 && copy()->whole);
+    rig_settle_down();
+    cr_assert_eq(work_count(0, OUTCOME_RETURNED), 0);
+    rig.loop->ahead += 1700;
+    rig_until(work_count(0, OUTCOME_RETURNED) == 1);
+    rig_until(rig.broker->requeued == 1);
+}
+
+static void wait_before_it_goes_back(void)
+{
+    work_open(QUEUE("q", ",\"max_message_size\":1000,\"retry\":{\"delay\":\"10m\",\"attempts\":2}"));
+    rig.broker->confirm = FAKE_NACKS;
+    deliver_whole();
+    rig_until(fake_published(rig.broker) == 1 && copy()->whole);
+    rig_settle_down();
+    cr_assert_eq(work_count(0, OUTCOME_RETURNED), 0);
+}
+
+Test(oversized, that_waits_before_it_goes_back_waits_no_longer_when_its_channel_goes)
+{
+    wait_before_it_goes_back();
+    fake_channel_close(rig.broker, work_consume_link(), work_channel("q"), 406,
+                       "PRECONDITION_FAILED - timeout");
+    assert_returned_and_well();
+}
+
+Test(oversized, that_waits_before_it_goes_back_does_not_hold_a_reload_up)
+{
+    wait_before_it_goes_back();
+    work_retire();
+    rig_until(list_empty(&work.worker->subscriptions));
+    cr_assert_eq(rig.broker->requeued, 1);
+    work_close_retired();
+}
+
 Test(oversized, that_fails_while_the_worker_stops_is_returned_at_once)
 {
     begin_oversized();
