@@ -212,11 +212,25 @@ static double pause_asked_for(const struct delivery *delivery)
     return fmin(delivery->retry_after, fmin(config->retry.max_delay, room));
 }
 
+/* Delays that are a delay queue's may be longer than the broker lets a message be unacknowledged: it would
+ * take all that came by the channel away, and this one's count of attempts would begin anew, for ever. */
+static double longest_pause(const struct delivery *delivery)
+{
+    const struct worker *worker = delivery->subscription->worker;
+    const struct queue_config *config = delivery->subscription->config;
+    if (config->retry_via != RETRY_VIA_BROKER)
+        return INFINITY;
+    double patience = queue_patience(config, worker->config->consumer_timeout);
+    double held = loop_now(worker->loop) - delivery->arrived_at;
+    return fmax((patience - held - config->timeout) / 2, 1);
+}
+
 void delivery_retry_in_memory(struct delivery *delivery)
 {
     struct subscription *subscription = delivery->subscription;
     double delay = fmax(pause_asked_for(delivery),
                         retry_delay(&subscription->config->retry, delivery->message.attempt, random_unit()));
+    delay = fmin(delay, longest_pause(delivery));
     struct log_fields fields = delivery->fields;
     char next[UNITS_TEXT_SIZE];
     duration_format(delay, next);

@@ -1,4 +1,5 @@
 /* Retries through the broker, in a whole worker against a fake broker. */
+#include "../../src/async/loop_state.h"
 #include "worker_testing.h"
 
 #define QUEUE(more)                                                                                          \
@@ -200,4 +201,24 @@ Test(retry_queue, can_not_take_a_message_whose_headers_fill_a_frame_which_is_ret
     rig_until(work_starts("r1") == 2);
     rig_until(work_count(0, OUTCOME_DEAD_LETTERED) == 1);
     cr_assert_eq(work.starts[1].attempt, 2);
+}
+
+/* Half an hour, as it is unless it is told otherwise. */
+Test(retry_queue, whose_delay_is_longer_than_the_broker_s_patience_is_not_waited_for_in_memory)
+{
+    static char text[131000];
+    work_open(
+        "{\"name\":\"q\",\"processor\":\"counting\",\"retry\":{\"via\":\"broker\",\"attempts\":3,\"delay\":"
+        "\"2h\"}}");
+    memset(text, 't', sizeof text - 1);
+    wire_entry_text(&headers, "large", text);
+    deliver_with_headers("r1");
+    rig_until(work_starts("r1") == 1);
+    rig_settle_down();
+    rig.loop->ahead += 800;
+    rig_until(work_starts("r1") == 2);
+    rig_settle_down();
+    rig.loop->ahead += 400;
+    rig_until(work_count(0, OUTCOME_DEAD_LETTERED) == 1);
+    cr_assert_eq(work_starts("r1"), 3);
 }
