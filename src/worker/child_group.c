@@ -490,16 +490,24 @@ static void kill_all(struct timer *timer)
         kill_child(&closing->group->children[i], SIGKILL);
 }
 
-void child_group_close(whippet_task *task, struct child_group *group, double until)
+void child_group_end(struct child_group *group)
 {
-    struct loop *loop = group->subscription->worker->loop;
-    struct timers *timers = &loop_scheduler(loop)->timers;
-    struct closing closing = {.group = group, .timer.function = kill_all};
     if (group->closing)
         return;
     group->closing = true;
     for (unsigned i = 0; i < group->count; i++)
         ask_to_end(&group->children[i]);
+}
+
+void child_group_close(whippet_task *task, struct child_group *group, double until)
+{
+    struct loop *loop = group->subscription->worker->loop;
+    struct timers *timers = &loop_scheduler(loop)->timers;
+    struct closing closing = {.group = group, .timer.function = kill_all};
+    if (group->awaited)
+        return;
+    group->awaited = true;
+    child_group_end(group);
     if (!timer_start(timers, &closing.timer, fmin(until, loop_now(loop) + END_SECONDS)))
         kill_all(&closing.timer);
     while (!is_gone(group)) {

@@ -44,8 +44,9 @@ struct child {
 struct child_group {
     struct subscription *subscription;
     unsigned count;
-    uint32_t share; /* seats of each child */
-    bool closing;
+    uint32_t share;                      /* seats of each child */
+    bool closing;                        /* its children were told to end */
+    bool awaited;                        /* and child_group_close waits for that */
     struct log_repetition failed_starts; /* since a child was ready last */
     struct list publications; /* struct errand of child_publish.c: what children publish, and its task */
     struct waiter changed;    /* child_group_close waits here */
@@ -57,8 +58,11 @@ void child_group_destroy(struct child_group *group); /* kills what is left; NULL
 void child_group_open(struct child_group *group);
 bool child_group_is_up(const struct child_group *group);
 
-/* Lets children end that have nothing to do, kills those that have, and at `until` all. Suspends until they
- * are gone, whatever strikes the task; a second call returns at once. */
+/* Lets children end that have nothing to do, and kills those that have. More than once changes nothing. */
+void child_group_end(struct child_group *group);
+
+/* The same, and kills all at `until`. Suspends until they are gone, whatever strikes the task; a second call
+ * returns at once. */
 void child_group_close(whippet_task *task, struct child_group *group, double until);
 
 /* What the child sends, whatever it is: what makes no sense is the child's end. A handler of frame_link;

@@ -1,3 +1,4 @@
+#include "child_group.h"
 #include "worker_internal.h"
 #include <base/clock.h>
 #include <base/log.h>
@@ -295,8 +296,12 @@ static void cancel_at_work(struct worker *worker)
 
 static void close_executors(whippet_task *task, struct worker *worker, double until)
 {
-    each_subscription (subscription, worker)
+    /* All at once: who is waited for last must not have the least time. */
+    each_subscription (subscription, worker) {
         background_cancel(&subscription->background);
+        if (subscription->children != NULL)
+            child_group_end(subscription->children);
+    }
     each_subscription (subscription, worker)
         subscription->executor->close(task, subscription, until);
 }

@@ -175,3 +175,23 @@ Test(stopping, leaves_nothing_lost_when_it_is_killed)
     worker_await_end(worker, 5, 128 + SIGKILL);
     await_ready(queue, MESSAGES);
 }
+
+#define TAKES_DOWN                                                                                           \
+    "{'name': '%s', 'processor': 'modes', 'run': 'process',"                                                 \
+    " 'settings': {'path': '%s', 'teardown': '1500ms'}}"
+
+/* The last queue's as well, and all of them at once. */
+Test(stopping, lets_every_teardown_in_child_processes_come_to_its_end)
+{
+    const char *notes = stage_path("notes"), *last = stage_name("fourth");
+    struct worker *worker = worker_start(
+        "'shutdown_timeout': '5s'", "[" TAKES_DOWN "," TAKES_DOWN "," TAKES_DOWN "," TAKES_DOWN "]",
+        stage_name("first"), notes, stage_name("second"), notes, stage_name("third"), notes, last, notes);
+
+    worker_await_consuming(worker, stage_name("first"));
+    worker_await_consuming(worker, stage_name("second"));
+    worker_await_consuming(worker, stage_name("third"));
+    worker_await_consuming(worker, last);
+    worker_stop(worker, 20);
+    cr_assert_eq(records_count(notes, "down", NULL), 4, "only %zu of 4", records_count(notes, "down", NULL));
+}

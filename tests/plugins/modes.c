@@ -33,6 +33,7 @@
 struct modes {
     int file;
     double delay;
+    double teardown;
     whippet_semaphore *permits;
     atomic_int permits_out;
     whippet_channel *channel;
@@ -48,6 +49,7 @@ static const whippet_option options[] = {
     {"setup", WHIPPET_OPTION_STRING, "ok", false,
      "ok, or fail, segv or wait while the file <path>.down exists"},
     {"delay", WHIPPET_OPTION_DURATION, "0", false, "how long other messages sleep"},
+    {"teardown", WHIPPET_OPTION_DURATION, "0", false, "how long teardown() takes"},
     {"ratio", WHIPPET_OPTION_NUMBER, "0.5", false, "has to be 0.5"},
     {"pairs", WHIPPET_OPTION_MAP, "{\"a\": \"b\"}", false, "has to be {\"a\": \"b\"}"},
     {0},
@@ -95,6 +97,7 @@ static int setup(const whippet_settings *settings, void **state, whippet_failure
         return -1;
     }
     modes->delay = whippet_setting_duration(settings, "delay");
+    modes->teardown = whippet_setting_duration(settings, "teardown");
     modes->permits = whippet_semaphore_create(PERMITS);
     modes->channel = whippet_channel_create(1);
     modes->event = whippet_event_create();
@@ -125,6 +128,7 @@ static void teardown(void *state)
 {
     struct modes *modes = state;
 
+    usleep((useconds_t)(modes->teardown * 1e6));
     if (write(modes->file, "down 0 0 0 -\n", 13) != 13) {
         abort();
     }
