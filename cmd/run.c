@@ -209,8 +209,9 @@ static int run(const struct config *config, const char *file)
     admin_stop(service.admin);
     if (!traces_ended)
         _exit(code);
+    bool is_held_up = worker_offloaded(worker) + loop_offloaded(loop) > 0;
     worker_destroy(worker);
-    if (loop_offloaded(loop) > 0) {
+    if (is_held_up) {
         /* A resolver that hangs can't be told to end, and is not worth waiting for. */
         _exit(code);
     }

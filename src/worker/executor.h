@@ -56,7 +56,11 @@ extern const struct executor PROCESS_EXECUTOR; /* a child process */
 bool executor_open_background(struct subscription *subscription);
 void executor_close_background(whippet_task *task, struct subscription *subscription, double until);
 
-/* Ends its threads; no attempt may run. NULL is fine. */
+/* Ends its threads; no attempt may run. What can't be told to end (loop_offloaded) is left behind, with the
+ * loop that it belongs to. NULL is fine. */
 void thread_pool_destroy(struct thread_pool *pool);
+
+/* loop_offloaded of all of its threads. NULL is fine. */
+size_t thread_pool_offloaded(const struct thread_pool *pool);
 
 #endif

@@ -131,7 +131,8 @@ static void show_work(struct pool_thread *thread)
 static void thread_free(struct pool_thread *thread)
 {
     ledger_slot_release(thread->site.slot);
-    loop_destroy(thread->loop);
+    if (loop_offloaded(thread->loop) == 0)
+        loop_destroy(thread->loop);
     memory_free(thread);
 }
 
@@ -211,6 +212,16 @@ void thread_pool_destroy(struct thread_pool *pool)
         thread_free(thread);
     }
     memory_free(pool);
+}
+
+size_t thread_pool_offloaded(const struct thread_pool *pool)
+{
+    size_t count = 0;
+    if (pool == NULL)
+        return 0;
+    list_each (each, &pool->threads)
+        count += loop_offloaded(list_entry(each, struct pool_thread, link)->loop);
+    return count;
 }
 
 /* Offers what is free to those who wait, one attempt each in turn. */

@@ -197,6 +197,11 @@ void worker_destroy(struct worker *worker)
     memory_free(worker);
 }
 
+size_t worker_offloaded(const struct worker *worker)
+{
+    return worker != NULL ? thread_pool_offloaded(worker->threads) : 0;
+}
+
 void worker_trace(struct worker *worker, struct tracer *tracer)
 {
     worker->tracer = tracer;

@@ -434,6 +434,48 @@ Test(delivery, that_can_not_be_started_is_tried_again_and_the_queue_says_why)
 
 /* --- Stopping -------------------------------------------------------------------------------------------*/
 
+static struct loop *lookup_loop;
+static atomic_bool looked_up;
+
+static void hang(void *arg)
+{
+    (void)arg;
+    usleep(4000000);
+    atomic_store(&looked_up, true);
+}
+
+static int look_up(whippet_task *task, void *arg)
+{
+    return loop_offload(task, hang, arg, NULL);
+}
+
+static whippet_verdict process_by_lookup(whippet_task *task, const whippet_message *message, void *state)
+{
+    (void)message, (void)state;
+    lookup_loop = loop_of_task(task);
+    return whippet_with_timeout(task, 0.05, look_up, NULL) == WHIPPET_E_TIMEOUT ? WHIPPET_ACK
+                                                                                : WHIPPET_REJECT;
+}
+
+/* As a host name's, that nobody answers for, in a thread. */
+Test(delivery, whose_lookup_hangs_does_not_hold_up_the_worker_s_end)
+{
+    work_open(QUEUE("q", ",\"run\":\"thread\""));
+    work.plugins[0].descriptor.process = process_by_lookup;
+    work_deliver("q", "a1");
+    rig_until(rig.broker->acked == 1);
+    worker_stop(work.worker);
+    rig_until(work.worker->ended && loop_scheduler(rig.loop)->tasks == 0);
+    cr_assert_eq(worker_offloaded(work.worker), 1);
+    rig.check = NULL;
+    work_destroy();
+    cr_assert(!atomic_load(&looked_up), "it was waited for");
+    rig_close();
+    while (loop_offloaded(lookup_loop) > 0)
+        usleep(10000);
+    loop_destroy(lookup_loop);
+}
+
 Test(delivery, that_has_not_started_is_returned_at_the_stop_and_what_has_is_finished)
 {
     work_open(QUEUE("q", ",\"concurrency\":2,\"prefetch\":100,\"retry\":{\"delay\":\"10s\"}"));

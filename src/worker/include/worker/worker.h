@@ -47,6 +47,10 @@ void worker_stop(struct worker *worker);
 /* True when worker_stop has come to its end by itself, and every delivery has. */
 bool worker_has_ended(const struct worker *worker);
 
+/* What the loops of its own threads have offloaded and nobody waits for any more, such as a lookup that
+ * hangs: worker_destroy leaves it behind, and the process has to end without waiting for it. NULL is fine. */
+size_t worker_offloaded(const struct worker *worker);
+
 /* What may be seen of it from other threads, for as long as it exists. */
 struct stats *worker_stats(struct worker *worker);
 
