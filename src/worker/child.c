@@ -285,6 +285,21 @@ static void on_published(struct child *child, const struct frame *frame, const u
     }
 }
 
+static void configure_log(const struct log_frame *log)
+{
+    bool text =
+        log->format == CONFIG_LOG_TEXT || (log->format == CONFIG_LOG_AUTO && isatty(STDERR_FILENO) == 1);
+    log_configure(STDERR_FILENO, (enum whippet_log_level)log->level,
+                  text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON);
+}
+
+static void on_log(const uint8_t *payload)
+{
+    struct log_frame log;
+    memcpy(&log, payload, sizeof log);
+    configure_log(&log);
+}
+
 /* --- The parent's word ----------------------------------------------------------------------------------*/
 
 static void on_closed(void *owner, int error)
@@ -302,6 +317,7 @@ static bool is_sound(const struct child *child, const struct frame *frame)
         return frame->slot < child->setup.slots && frame->length >= sizeof(struct deliver_frame);
     case FRAME_CANCEL: return frame->slot < child->setup.slots;
     case FRAME_PUBLISHED: return frame->length == sizeof(int32_t);
+    case FRAME_LOG: return frame->length == sizeof(struct log_frame);
     default: return frame->kind == FRAME_DRAIN;
     }
 }
@@ -317,6 +333,7 @@ static void on_frame(void *owner, const struct frame *frame, const uint8_t *payl
     case FRAME_DELIVER: on_deliver(child, frame, payload); break;
     case FRAME_CANCEL: on_cancel(child, frame); break;
     case FRAME_PUBLISHED: on_published(child, frame, payload); break;
+    case FRAME_LOG: on_log(payload); break;
     default:
         child->draining = true;
         leave_when_done(child);
@@ -458,10 +475,7 @@ static int set_up(struct child *child, struct whippet_failure *failure)
     if (child->page == MAP_FAILED)
         return failure_set(failure, WHIPPET_E_MEMORY, "out of memory");
     close(CHILD_PAGE);
-    bool text = child->setup.log_format == CONFIG_LOG_TEXT ||
-                (child->setup.log_format == CONFIG_LOG_AUTO && isatty(STDERR_FILENO) == 1);
-    log_configure(STDERR_FILENO, (enum whippet_log_level)child->setup.log_level,
-                  text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON);
+    configure_log(&child->setup.log);
     int error = set_up_processor(child, failure);
     if (error == 0)
         error = make_loop(child, failure);

@@ -244,6 +244,13 @@ static const struct frame_handlers HANDLERS = {
 
 /* --- Coming ---------------------------------------------------------------------------------------------*/
 
+/* Of the worker, and not of the queue's own configuration, which may be older. */
+static struct log_frame log_of(const struct child *child)
+{
+    const struct config *config = worker_of(child)->config;
+    return (struct log_frame){.level = (int32_t)config->log_level, .format = (int32_t)config->log_format};
+}
+
 /* False when memory is short. */
 static bool send_setup(struct child *child)
 {
@@ -255,8 +262,7 @@ static bool send_setup(struct child *child)
     struct buffer payload;
     buffer_init(&payload);
     struct setup_frame setup = {
-        .log_level = (int32_t)source->log_level,
-        .log_format = (int32_t)source->log_format,
+        .log = log_of(child),
         .stack_size = source->stack_size,
         .spawned = worker_of(child)->spawned.most,
         .timeout = config->timeout,
@@ -450,6 +456,16 @@ void child_group_open(struct child_group *group)
     for (unsigned i = 0; i < group->count; i++)
         if (group->children[i].state == CHILD_DOWN && !start(&group->children[i]))
             start_later(&group->children[i]);
+}
+
+void child_group_tell_log(struct child_group *group)
+{
+    for (unsigned i = 0; i < group->count; i++) {
+        struct child *child = &group->children[i];
+        struct log_frame log = log_of(child);
+        if (child->state != CHILD_DOWN)
+            frame_link_send(&child->link, FRAME_LOG, 0, 0, &log, sizeof log);
+    }
 }
 
 bool child_group_is_up(const struct child_group *group)

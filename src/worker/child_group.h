@@ -81,6 +81,9 @@ static inline uint32_t child_busy(const struct child *child)
 /* Something that child_group_close may wait for has changed. */
 void child_group_wake(struct child_group *group);
 
+/* They are to log as worker->config says now. */
+void child_group_tell_log(struct child_group *group);
+
 /* --- child_end.c: when one has ended --------------------------------------------------------------------*/
 
 /* Ends the attempts it had: one is charged, the others are run again. */

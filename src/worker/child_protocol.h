@@ -30,6 +30,9 @@ enum frame_kind {
     FRAME_ENDED,   /* struct ended_frame: the attempt in this slot */
     FRAME_PUBLISH, /* struct publish_frame */
     FRAME_RECALL,  /* nobody awaits the publication with this serial any more */
+
+    /* To the child again. */
+    FRAME_LOG, /* struct log_frame: how it is to log from now on */
     FRAME_KINDS,
 };
 
@@ -43,9 +46,14 @@ struct frame {
 /* A body of AMQP has at most 512 MiB here, and what goes before it at most a frame of AMQP. */
 #define FRAME_LENGTH_MAX ((512u << 20) + (1u << 20))
 
+/* As in struct config. */
+struct log_frame {
+    int32_t level;
+    int32_t format;
+};
+
 struct setup_frame {
-    int32_t log_level;
-    int32_t log_format; /* as in struct config */
+    struct log_frame log;
     uint64_t stack_size;
     uint64_t spawned; /* tasks that processors may spawn at once */
     double timeout;

@@ -1,5 +1,6 @@
 /* From one configuration to the next while messages come in. Everything that can fail is done first, and can
  * be undone; what follows can't fail. */
+#include "child_group.h"
 #include "reload_plan.h"
 #include "worker_internal.h"
 #include <base/log.h>
@@ -192,6 +193,13 @@ static void report(const struct reload *reload)
         log_event(WHIPPET_WARNING, NULL, "%s: needs a restart to take effect; the rest is applied", keys);
 }
 
+static void tell_children(struct worker *worker)
+{
+    each_subscription (subscription, worker)
+        if (subscription->children != NULL)
+            child_group_tell_log(subscription->children);
+}
+
 static void commit(struct reload *reload)
 {
     struct worker *worker = reload->worker;
@@ -201,6 +209,7 @@ static void commit(struct reload *reload)
     config_destroy(worker->config);
     worker->config = config_retain(reload->config);
     worker_limit_spawning(worker);
+    tell_children(worker);
     report(reload);
     if (reload->brokers == NULL) {
         connections_refresh_credentials(worker->connections);

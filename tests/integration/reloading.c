@@ -351,6 +351,24 @@ Test(reloading, applies_the_log_level_at_once)
     worker_stop(worker, 10);
 }
 
+#define MODES "[{'name': '%s', 'processor': 'modes', 'run': 'process', 'settings': {'path': '%s'}}]"
+
+/* The queue is what it was, and so is its child. */
+Test(reloading, applies_the_log_level_in_child_processes_too)
+{
+    const char *queue = stage_name("level");
+    struct worker *worker = worker_start("'log': {'level': 'error'}", MODES, queue, stage_path("notes"));
+
+    worker_await_consuming(worker, queue);
+    worker_configure(worker, "'log': {'level': 'info'}", MODES, queue, stage_path("notes"));
+    worker_signal(worker, SIGHUP);
+    await(10, (worker_signal(worker, SIGUSR1), worker_said(worker, "0 in flight") > 0), "the level info");
+    client_send(stage_client(), queue, "a", "awaits");
+    worker_await_saying(worker, 20, "every await works");
+    worker_stop(worker, 20);
+    cr_assert_eq(records_count(stage_path("notes"), "down", NULL), 1, "the child was started anew");
+}
+
 Test(reloading, makes_the_connection_anew_and_repeats_no_message)
 {
     const char *queue = stage_name("orders");
