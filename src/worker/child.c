@@ -511,7 +511,8 @@ static enum child_end run(struct child *child)
     frame_link_flush(&child->link);
     processor_teardown(&child->processor);
     frame_link_close(&child->link);
-    loop_destroy(child->loop);
+    if (loop_offloaded(child->loop) == 0) /* a lookup that hangs is not waited for */
+        loop_destroy(child->loop);
     return CHILD_DONE;
 }
 

@@ -220,13 +220,14 @@ void child_take_frame(void *owner, const struct frame *frame, const uint8_t *pay
         refuse(child, "it sent a frame that can't be");
 }
 
-/* Its exit watch does the rest; one that only closed its socket is of no more use. */
+/* Its exit watch does the rest; one that only closed its socket is of no more use. One that was told to end
+ * has teardown() behind it, and what libc and libraries do at a process's end before it. */
 static void on_closed(void *owner, int error)
 {
     struct child *child = owner;
     if (error == WHIPPET_E_PROTOCOL)
         refuse(child, "it sent what is no frame");
-    else
+    else if (child->state != CHILD_ENDING)
         kill_child(child, SIGKILL);
 }
 

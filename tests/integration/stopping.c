@@ -105,6 +105,27 @@ Test(stopping, returns_what_is_left_at_the_shutdown_timeout)
                  records_count(stage_path("record"), "cut", NULL));
 }
 
+/* What libc keeps until the process ends: a child is not to be killed on its last few steps. */
+Test(stopping, loses_nothing_of_what_child_processes_have_printed)
+{
+    enum {
+        CHILDREN = 8,
+        LINES = 80
+    };
+    const char *queue = stage_name("printing");
+    struct worker *worker =
+        worker_start("",
+                     "[{'name': '%s', 'processor': 'modes', 'run': 'process', 'processes': %d,"
+                     "  'concurrency': %d, 'settings': {'path': '%s'}}]",
+                     queue, CHILDREN, CHILDREN, stage_path("notes"));
+
+    worker_await_consuming(worker, queue);
+    client_send_copies(stage_client(), queue, LINES, "print hello");
+    await(20, records_ended_ids(stage_path("notes"), LINES) == LINES, "all of them");
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_said(worker, "hello"), LINES, "%u of %d lines", worker_said(worker, "hello"), LINES);
+}
+
 Test(stopping, happens_at_once_on_a_second_signal)
 {
     const char *queue = stage_name("orders");

@@ -5,6 +5,7 @@
  *                  "awaits blocking" blocks in between, too
  *   sleep MS       awaits
  *   block MS       holds up whatever it runs on
+ *   print TEXT     prints the text, as libc keeps it until the process ends
  *   spin           never comes back, whatever it is told
  *   segv, exit     takes its process down: always, or with a number only in so many attempts
  *   offexit        the same, in a thread of whippet_offload
@@ -577,6 +578,9 @@ static whippet_verdict perform(whippet_task *task, const whippet_message *messag
     }
     if (strcmp(word, "block") == 0) {
         return poll(NULL, 0, (int)number) == 0 ? WHIPPET_ACK : whippet_retry_later(task, "interrupted");
+    }
+    if (strcmp(word, "print") == 0) {
+        printf("%s\n", rest);
     }
     while (strcmp(word, "spin") == 0) {
         poll(NULL, 0, 1000);
