@@ -128,6 +128,11 @@ static void charge(struct child *child, int status)
         snprintf(
             text, sizeof text,
             "it held up its child process past its timeout, without an await, and the process was ended");
+    } else if (child->is_strange) {
+        delivery->crashed = true;
+        snprintf(text, sizeof text,
+                 "its child process wrote what makes no sense into the worker's socket, "
+                 "and was ended");
     } else {
         delivery->crashed = true;
         snprintf(text, sizeof text, "the child process %s", how);

@@ -361,6 +361,9 @@ static void explain(struct child *child, enum child_state before, long process, 
                     SETUP_SECONDS);
     else if (before == CHILD_STARTING) /* without its number: the same cause each time */
         failure_set(&child->failure, WHIPPET_E_CLOSED, "the child process %s before it was set up", how);
+    else if (child->is_strange)
+        failure_set(&child->failure, WHIPPET_E_CLOSED, "the child process %ld was ended for what it sent",
+                    process);
     else
         failure_set(&child->failure, WHIPPET_E_CLOSED, "the child process %ld %s", process, how);
 }
@@ -372,6 +375,7 @@ static void on_exit_event(void *owner, int events)
     enum child_state before = child->state;
     long process = child->process.process;
     (void)events;
+    child->state = CHILD_ENDING; /* it can't be given anything any more */
     frame_link_take(&child->link);
     watch_destroy(child->exit_watch);
     child->exit_watch = NULL;

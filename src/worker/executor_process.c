@@ -12,7 +12,8 @@
 
 static bool can_take(const struct child *child)
 {
-    return child->state == CHILD_UP && child->free_count > 0 && !frame_link_is_full(&child->link);
+    return child->state == CHILD_UP && child->free_count > 0 && frame_link_is_open(&child->link) &&
+           !frame_link_is_full(&child->link);
 }
 
 /* The one with the least to do; NULL when none can take any. */

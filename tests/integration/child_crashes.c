@@ -262,6 +262,37 @@ Test(child_crashes, include_a_processor_that_writes_into_the_worker_s_socket)
     cr_assert_eq(worker_counts(worker, queue).acked, 1);
 }
 
+Test(child_crashes, by_what_a_processor_writes_into_the_worker_s_socket_are_not_blamed_on_the_kernel)
+{
+    const char *queue = stage_name("scribbles");
+    struct client_message *dead;
+    struct worker *worker = start(queue, ", 'retry': {'attempts': 1}, 'concurrency': 1");
+
+    client_send(stage_client(), queue, "s", "scribble");
+    dead = take(dead_queue(queue), 30);
+    assert_header(dead, "whippet-reason", "^crash$");
+    assert_header(dead, "whippet-error", "makes no sense");
+    client_message_destroy(dead);
+    worker_stop(worker, 20);
+}
+
+/* Its end takes a while: what comes meanwhile is for the other one. */
+Test(child_crashes, of_a_child_that_has_lost_its_socket_keep_no_message_from_another)
+{
+    const char *queue = stage_name("hangup");
+    struct worker *worker =
+        start(queue, ", 'processes': 2, 'concurrency': 32, 'prefetch': 200, 'retry': {'delay': '50ms'}");
+
+    for (unsigned i = 0; i < 20; i++) {
+        client_send(stage_client(), queue, "h", "hangup 1");
+        client_send_many(stage_client(), queue, 500);
+    }
+    await(60, records_ended_ids(stage_path("notes"), 500) == 500 && client_ready(stage_client(), queue) == 0,
+          "all of them");
+    worker_stop(worker, 20);
+    cr_assert_eq(worker_said(worker, "out of memory to hand it"), 0);
+}
+
 Test(child_crashes, from_outside_and_under_load_lose_nothing_and_charge_one_message_each)
 {
     enum {

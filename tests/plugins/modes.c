@@ -16,6 +16,7 @@
  *   publish QUEUE  publishes the body's size and sum to the queue, as every message with reply-to does there
  *   reply          answers with every property there is, and headers of every kind
  *   original       says what the message's user id and expiration were at first, and fails at first
+ *   hangup         closes whatever sockets it finds, and then sleeps
  *   scribble       writes into whatever sockets it finds, as a library with a bug would
  * Anything else is acked, after the time that the settings say. */
 #include <whippet/processor.h>
@@ -541,6 +542,16 @@ static void scribble(void)
     }
 }
 
+static void hang_up(void)
+{
+    for (int descriptor = 3; descriptor < 64; descriptor++) {
+        struct stat status;
+        if (fstat(descriptor, &status) == 0 && S_ISSOCK(status.st_mode)) {
+            close(descriptor);
+        }
+    }
+}
+
 static int end_process(void *arg)
 {
     (void)arg;
@@ -596,6 +607,11 @@ static whippet_verdict perform(whippet_task *task, const whippet_message *messag
     }
     if (strcmp(word, "scribble") == 0 && so_often) {
         scribble();
+        poll(NULL, 0, rest[0] ? 0 : 1000);
+    }
+    if (strcmp(word, "hangup") == 0 && so_often) {
+        hang_up();
+        poll(NULL, 0, 1000);
     }
     if (strcmp(word, "publish") == 0) {
         return publish_sum(task, message, rest);
