@@ -73,9 +73,11 @@ void delivery_arrived(struct subscription *subscription, struct message *message
 
 /* --- The end --------------------------------------------------------------------------------------------*/
 
+/* A connection that is being closed takes no acks any more. */
 bool delivery_is_current(const struct delivery *delivery)
 {
-    return delivery->consumer->channel.is_open;
+    const struct channel *channel = &delivery->consumer->channel;
+    return channel->is_open && connection_session(channel->connection) != NULL;
 }
 
 /* Tells the broker; returns the outcome that it comes to. What came by a channel that has gone is back in its

@@ -591,3 +591,39 @@ Test(delivery, that_comes_after_the_stop_began_is_returned)
     cr_assert_eq(work_count(0, OUTCOME_RETURNED) + work_count(0, OUTCOME_ACKED), 2);
     cr_assert_eq(rig.broker->acked + rig.broker->requeued, 2);
 }
+
+static struct waiter stubborn;
+
+static whippet_verdict process_stubbornly(whippet_task *task, const whippet_message *message, void *state)
+{
+    (void)message, (void)state;
+    waiter_wait_shielded(task, &stubborn, "nobody ends this");
+    return WHIPPET_ACK;
+}
+
+static bool leave_close_unanswered(struct fake_broker *broker, struct fake_link *link, unsigned channel,
+                                   amqp_method_number_t id, void *decoded)
+{
+    (void)broker, (void)link, (void)channel, (void)decoded;
+    return id == AMQP_CONNECTION_CLOSE_METHOD;
+}
+
+Test(delivery, whose_verdict_comes_while_its_connection_is_being_closed_is_not_counted_as_acked)
+{
+    work_open(QUEUE("q", ""));
+    waiter_init(&stubborn);
+    work.plugins[0].descriptor.process = process_stubbornly;
+    work_deliver("q", "a1");
+    rig_until(!list_empty(&work_subscription(0)->at_work));
+    work.config->shutdown_timeout = 0.05;
+    rig.broker->on_method = leave_close_unanswered;
+    worker_stop(work.worker);
+    rig_until(connection_state(work.worker->consume) == CONNECTION_CLOSING);
+    waiter_wake(&stubborn, 0);
+    rig_until(worker_in_flight(work.worker) == 0);
+    cr_assert_eq(work_count(0, OUTCOME_ACKED), 0, "the broker was never told");
+    cr_assert_eq(work_count(0, OUTCOME_RETURNED), 1);
+    cr_assert_eq(counter_get(&work_subscription(0)->stats.counters.stale_settlements), 1);
+    rig_until(work.worker->ended);
+    cr_assert_eq(rig.broker->acked, 0);
+}
