@@ -133,8 +133,9 @@ static int begin(whippet_task *task, struct subscription *subscription)
     if (error != 0)
         return error;
     error = open_channel(task, subscription);
-    if (error == 0)
-        error = consume(task, subscription);
+    if (error != 0)
+        return error;
+    error = consume(task, subscription);
     if (error != 0)
         consumer_abandon(subscription->consumer);
     return error;

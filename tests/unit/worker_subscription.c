@@ -335,6 +335,29 @@ Test(subscription, retries_and_dead_letters_what_came_by_a_cancelled_consumer)
     rig_until(!is_open(before));
 }
 
+static bool no_consumer(size_t size)
+{
+    return size != sizeof(struct consumer);
+}
+
+Test(subscription, that_has_no_memory_for_its_next_consumer_leaves_the_last_one_s_work_alone)
+{
+    work_open(QUEUE(""));
+    unsigned before = work_channel("q");
+    work_deliver("q", "h1");
+    rig_until(work_held_count() == 1);
+    memory_permit = no_consumer;
+    cancel_by_broker();
+    rig_until(subscription()->state == SUBSCRIPTION_FAILED && subscription()->failures > 0);
+    rig_settle_down();
+    memory_permit = NULL;
+    cr_assert(is_open(before), "what is at work can't be settled any more");
+    work_release("h1", WHIPPET_ACK);
+    rig_until(rig.broker->acked == 1);
+    cr_assert_eq(work_count(0, OUTCOME_ACKED), 1);
+    consume_anew(before);
+}
+
 /* --- Losing at once, and over again ---------------------------------------------------------------------*/
 
 static size_t taken_away;
