@@ -37,13 +37,43 @@ void channel_destroy(struct session *session, struct session_channel *channel)
         update_closing_since(session);
 }
 
-/* The lowest free number from 1; 0 when all are taken. */
-static uint16_t free_number(const struct session *session)
+/* --- Numbers --------------------------------------------------------------------------------------------*/
+
+static uint8_t *left_byte(struct session *session, uint16_t number)
+{
+    return &session->left[number / 8];
+}
+
+static uint8_t left_bit(uint16_t number)
+{
+    return (uint8_t)(1u << number % 8);
+}
+
+bool session_channel_was_left(const struct session *session, uint16_t number)
+{
+    return number <= SESSION_CHANNEL_MAX && (session->left[number / 8] & left_bit(number)) != 0;
+}
+
+/* One that was left, the longest ago where all were; 0 when all are taken. */
+static uint16_t free_number_again(struct session *session)
+{
+    for (unsigned i = 0; i < session->channel_max; i++) {
+        uint16_t number = (uint16_t)((session->taken_again + i) % session->channel_max + 1);
+        if (session_channel(session, number) == NULL)
+            return session->taken_again = number;
+    }
+    return 0;
+}
+
+/* The lowest free number from 1; 0 when all are taken. Those whose channel the broker has closed come last:
+ * the process that served it may still write when the next one's consumer is there. */
+static uint16_t free_number(struct session *session)
 {
     for (unsigned number = 1; number <= session->channel_max; number++)
-        if (session_channel(session, (uint16_t)number) == NULL)
+        if (session_channel(session, (uint16_t)number) == NULL &&
+            !session_channel_was_left(session, (uint16_t)number))
             return (uint16_t)number;
-    return 0;
+    return free_number_again(session);
 }
 
 static bool make_room(struct session *session, uint16_t number)
@@ -300,7 +330,10 @@ static void channel_replied(struct session *session, struct session_channel *cha
         return;
     channel->awaited = 0;
     switch (reply.kind) {
-    case CHANNEL_OPENED: channel->state = CHANNEL_STATE_OPEN; break;
+    case CHANNEL_OPENED:
+        channel->state = CHANNEL_STATE_OPEN;
+        *left_byte(session, number) &= (uint8_t)~left_bit(number);
+        break;
     case CHANNEL_CLOSED: channel_destroy(session, channel); break;
     case CHANNEL_CONSUMING: channel->consuming = true; break;
     case CHANNEL_CONSUMER_CANCELLED: channel->consuming = false; break;
@@ -328,6 +361,7 @@ static void channel_closed_by_broker(struct session *session, struct session_cha
     struct channel_reason reason = {.code = close->reply_code, .text = bytes_of_amqp(close->reply_text)};
     uint16_t number = channel->number;
     bool crossed = channel->state == CHANNEL_STATE_CLOSING;
+    *left_byte(session, number) |= left_bit(number);
     send_close_ok(session, number);
     /* When both sides close at once, the answer to our own close is still to come. */
     if (crossed || session->state == SESSION_CLOSED)

@@ -273,6 +273,19 @@ static void frame_on_no_channel(struct session *session, uint16_t number)
     session_violation(session, AMQP_CHANNEL_ERROR, "a frame on channel %u, which is not open", number);
 }
 
+/* Whether it is the former channel's of that number. Of one that is being opened, the answer to that is not.
+ */
+static bool is_late(const struct session *session, uint16_t number, const struct session_channel *channel,
+                    enum frame_type type, whippet_bytes payload)
+{
+    if (channel != NULL && channel->state != CHANNEL_STATE_OPENING)
+        return false;
+    if (!session_channel_was_left(session, number))
+        return false;
+    uint32_t method = type == FRAME_METHOD && payload.len >= 4 ? read_u32(payload.data) : 0;
+    return channel == NULL || (method != AMQP_CHANNEL_OPEN_OK_METHOD && method != AMQP_CHANNEL_CLOSE_METHOD);
+}
+
 static void frame_on_channel(struct session *session, enum frame_type type, uint16_t number,
                              whippet_bytes payload)
 {
@@ -283,6 +296,8 @@ static void frame_on_channel(struct session *session, enum frame_type type, uint
     if (session->state == SESSION_CLOSING)
         return;
     struct session_channel *channel = session_channel(session, number);
+    if (is_late(session, number, channel, type, payload))
+        return;
     if (channel == NULL) {
         frame_on_no_channel(session, number);
         return;
@@ -305,6 +320,8 @@ void session_long_header(struct session *session, uint16_t number, whippet_bytes
     if (session->state == SESSION_CLOSING)
         return;
     struct session_channel *channel = session_channel(session, number);
+    if (is_late(session, number, channel, FRAME_CONTENT_HEADER, payload))
+        return;
     if (channel == NULL)
         frame_on_no_channel(session, number);
     else

@@ -103,6 +103,8 @@ struct session {
 
     struct session_channel **channels; /* by number; owned */
     size_t channel_capacity;
+    uint8_t left[SESSION_CHANNEL_MAX / 8 + 1]; /* a bit for each number: session_channel_was_left */
+    uint16_t taken_again;                      /* the last of these that a channel was given */
 };
 
 void short_text_set(struct short_text *to, whippet_bytes from);
@@ -143,6 +145,11 @@ struct session_channel *session_channel(const struct session *session, uint16_t 
 void channel_method(struct session *session, struct session_channel *channel, uint32_t method,
                     whippet_bytes arguments);
 void channel_destroy(struct session *session, struct session_channel *channel);
+
+/* The broker has closed the last channel of that number, and the next one, if any, is not open yet: what
+ * comes on it may still be the old one's. RabbitMQ goes on delivering on a channel that it has closed until
+ * it has our close-ok (rabbitmq/rabbitmq-server#13384). */
+bool session_channel_was_left(const struct session *session, uint16_t number);
 
 /* As if every channel.close that is not answered had been sent at `now` only. */
 void channels_excuse_closing(struct session *session, double now);

@@ -70,6 +70,46 @@ Test(connection, closed_by_the_operator_comes_back)
     assert_nothing_left(worker, queue);
 }
 
+/* RabbitMQ goes on delivering on a channel that it has closed until it has our close-ok
+ * (rabbitmq/rabbitmq-server#13384). */
+static void close_channels_under_load(const char *type)
+{
+    enum {
+        MESSAGES = 20000,
+        ROUNDS = 3 /* of more the log tells the number only */
+    };
+    const char *queue = stage_name("busy");
+    struct worker *worker;
+
+    stage_start_broker();
+    client_declare(stage_client(), queue, type);
+    client_send_many(stage_client(), queue, MESSAGES);
+    worker = start_worker(queue, "20ms");
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        size_t ended = records_count(stage_path("record"), "end", NULL);
+
+        await(20, records_count(stage_path("record"), "end", NULL) > ended, "messages to flow");
+        broker_do(stage_broker(), "[rabbit_channel:do(C, {'basic.ack', 4000000000, false}) "
+                                  "|| C <- rabbit_channel:list(), "
+                                  "rabbit_channel:info(C, [consumer_count]) =/= [{consumer_count, 0}]], ok");
+        await(20, worker_said(worker, "unknown delivery tag") >= round, "the channel's end");
+    }
+    cr_assert_eq(worker_said(worker, "connection lost"), 0, "the connection went with a channel");
+    await(60, records_ended_ids(stage_path("record"), MESSAGES) == MESSAGES, "%d messages, found %zu",
+          MESSAGES, records_ended_ids(stage_path("record"), MESSAGES));
+    assert_nothing_left(worker, queue);
+}
+
+Test(connection, outlives_a_channel_that_the_broker_closes_under_load)
+{
+    close_channels_under_load("quorum");
+}
+
+Test(connection, outlives_a_channel_of_a_classic_queue_that_the_broker_closes_under_load)
+{
+    close_channels_under_load("classic");
+}
+
 Test(connection, to_a_broker_that_is_not_there_yet_is_waited_for)
 {
     const char *queue = stage_name("orders");

@@ -330,6 +330,107 @@ Test(channels, the_broker_may_refuse_to_open_one)
     cr_assert_eq(session_state(peer->session), SESSION_OPEN);
 }
 
+/* RabbitMQ goes on delivering on a channel that it has closed until it has our close-ok
+ * (rabbitmq/rabbitmq-server#13384). */
+static void write_late(uint16_t channel)
+{
+    static const char large[PEER_FRAME_MAX];
+    wire_deliver(&wire, channel, peer_consumer_tag(channel), 7);
+    wire_content(&wire, channel, NULL, "some body", 9, PEER_FRAME_MAX);
+    wire_deliver(&wire, channel, peer_consumer_tag(channel), 8);
+    wire_content(&wire, channel, NULL, "", 0, PEER_FRAME_MAX);
+    wire_deliver(&wire, channel, peer_consumer_tag(channel), 9);
+    wire_content(&wire, channel, NULL, large, sizeof large, PEER_FRAME_MAX);
+    wire_ack(&wire, channel, 1, false);
+}
+
+Test(channels, what_comes_late_on_one_that_the_broker_closed_is_dropped)
+{
+    uint16_t first = peer_open_consumer(peer, PEER_NO_LIMIT),
+             second = peer_open_consumer(peer, PEER_NO_LIMIT);
+    wire_channel_close(&wire, first, 406, "PRECONDITION_FAILED - delivery acknowledgement timed out");
+    write_late(first);
+    feed();
+    peer_expect_event(peer, "channel-closed %u", first);
+    peer_expect_no_event(peer);
+    peer_expect_method(peer, first, AMQP_CHANNEL_CLOSE_OK_METHOD);
+    peer_expect_nothing_sent(peer);
+    peer_deliver(peer, second, 1, NULL, "x", 1);
+    peer_expect_event(peer, "delivered %u", second);
+}
+
+Test(channels, what_comes_late_does_not_disturb_the_next_life_of_the_number)
+{
+    uint16_t channel;
+    restart(1);
+    peer_open_consumer(peer, PEER_NO_LIMIT);
+    wire_channel_close(&wire, 1, 406, "PRECONDITION_FAILED");
+    feed();
+    peer_expect_event(peer, "channel-closed 1");
+    peer_skip_sent(peer);
+    cr_assert_eq(session_channel_open(peer->session, &channel), 0);
+    cr_assert_eq(channel, 1);
+    peer_skip_sent(peer);
+    write_late(1);
+    feed();
+    peer_expect_no_event(peer);
+    wire_channel_open_ok(&wire, 1);
+    feed();
+    peer_expect_event(peer, "replied 1 opened");
+    cr_assert_eq(peer_consume(peer, 1, PEER_NO_LIMIT), 0);
+    wire_consume_ok(&wire, 1, peer_consumer_tag(1));
+    feed();
+    peer_expect_event(peer, "replied 1 consuming");
+    peer_deliver(peer, 1, 1, NULL, "x", 1);
+    peer_expect_event(peer, "delivered 1 tag=1");
+}
+
+Test(channels, what_comes_late_after_closes_that_crossed_is_dropped)
+{
+    uint16_t channel = peer_open_consumer(peer, PEER_NO_LIMIT);
+    cr_assert_eq(request_close(channel), 0);
+    wire_channel_close(&wire, channel, 406, "PRECONDITION_FAILED");
+    wire_channel_close_ok(&wire, channel);
+    write_late(channel);
+    feed();
+    peer_expect_event(peer, "replied %u closed", channel);
+    peer_expect_no_event(peer);
+    cr_assert_eq(session_state(peer->session), SESSION_OPEN, "%s", peer_log(peer));
+}
+
+/* Who served the old one may still write when the new one has its consumer. */
+Test(channels, a_number_that_the_broker_closed_is_used_again_as_late_as_can_be)
+{
+    enum {
+        NUMBERS = 3
+    };
+    unsigned used[2 * NUMBERS];
+    restart(NUMBERS);
+    for (int i = 0; i < 2 * NUMBERS; i++) {
+        used[i] = peer_open_channel(peer);
+        wire_channel_close(&wire, used[i], 404, "NOT_FOUND");
+        feed();
+        peer_expect_event(peer, "channel-closed %u", used[i]);
+        peer_skip_sent(peer);
+        for (int earlier = i > NUMBERS - 1 ? i - NUMBERS + 1 : 0; earlier < i; earlier++)
+            cr_assert_neq(used[i], used[earlier], "%u for the %dth and the %dth", used[i], earlier, i);
+    }
+}
+
+Test(channels, what_comes_late_is_no_violation_for_long_only)
+{
+    restart(1);
+    cr_assert_eq(peer_open_channel(peer), 1);
+    wire_channel_close(&wire, 1, 404, "NOT_FOUND");
+    feed();
+    peer_expect_event(peer, "channel-closed 1");
+    peer_skip_sent(peer);
+    cr_assert_eq(peer_open_channel(peer), 1);
+    write_late(1);
+    feed();
+    peer_expect_violation(peer, 503, 0, NULL);
+}
+
 /* Both sides close: the broker answers our close, though it has sent its own (section 1.5.2.5). */
 Test(channels, closes_that_cross_end_it_once)
 {
