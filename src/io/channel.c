@@ -167,8 +167,12 @@ const char *channel_error_text(const struct channel *channel, int error)
 int channel_close(whippet_task *task, struct channel *channel, double seconds)
 {
     struct session *session = session_of(channel);
-    if (session == NULL)
+    /* It may be the connection that closes: that is still to tell its channels, and this one's owner may be
+     * gone by then. */
+    if (session == NULL) {
+        unroute(channel);
         return 0;
+    }
     int error = await_reply(task, channel, send_close(channel, session), seconds);
     unroute(channel);
     return error == WHIPPET_E_CLOSED ? 0 : error;

@@ -467,6 +467,33 @@ Test(channel, hears_nothing_more_once_it_is_forgotten_while_the_connection_close
     cr_assert_eq(self.closed, 0, "its owner may be gone");
 }
 
+static struct channel *mortal;
+
+static int open_mortal(whippet_task *task)
+{
+    return channel_open(task, mortal, self.connection, &HANDLERS, &self, seconds);
+}
+
+static int close_mortal(whippet_task *task)
+{
+    return channel_close(task, mortal, seconds);
+}
+
+/* As one that lives on a task's stack. */
+Test(channel, hears_nothing_more_once_it_is_closed_while_the_connection_closes)
+{
+    struct call stopping;
+    mortal = malloc(sizeof *mortal);
+    cr_assert_eq(run(open_mortal), 0);
+    rig.broker->deaf = true;
+    begin(&stopping, stop_connection);
+    cr_assert_eq(run(close_mortal), 0, "the connection's end is its own, too");
+    free(mortal);
+    rig_until(stopping.ended);
+    cr_assert_eq(self.closed, 0, "its owner may be gone");
+    rig.broker->deaf = false;
+}
+
 Test(channel, of_another_connection_takes_nothing_once_that_is_lost)
 {
     cr_assert_eq(run(do_open), 0);
