@@ -115,16 +115,32 @@ static void on_confirmed(void *owner, uint64_t delivery_tag, bool multiple, bool
     wake_next(publisher);
 }
 
-/* basic.return names no delivery tag. It comes before the confirm, so what it is about is still unconfirmed,
- * and two that are alike in all of this are the same message to everybody. */
-static bool is_returned(const struct pending *pending, const struct message *message)
+/* basic.return names no delivery tag. It comes before the confirm, so what it is about is still unconfirmed.
+ * Two that are alike in all of this are the same message to everybody, unless their other properties differ:
+ * an exchange may route by headers. */
+static bool is_returned(const struct pending *pending, const struct message *message, bool exactly)
 {
     const struct publishing *publishing = pending->publishing;
     return !pending->returned && bytes_equal_text(message->routing_key, publishing->routing_key) &&
            bytes_equal_text(message->exchange, publishing->exchange) &&
-           bytes_equal(properties_get(message->properties, PROPERTY_MESSAGE_ID),
-                       properties_get(publishing->properties, PROPERTY_MESSAGE_ID)) &&
+           (exactly ? bytes_equal(message->properties, publishing->properties)
+                    : bytes_equal(properties_get(message->properties, PROPERTY_MESSAGE_ID),
+                                  properties_get(publishing->properties, PROPERTY_MESSAGE_ID))) &&
            bytes_equal(message->body, publishing->body);
+}
+
+/* NULL: none. Where a broker has changed the properties (RabbitMQ takes BCC out), the message id has to do.
+ */
+static struct pending *find_returned(const struct publisher *publisher, const struct message *message)
+{
+    for (int exactly = 1; exactly >= 0; exactly--) {
+        list_each (link, &publisher->unconfirmed) {
+            struct pending *pending = list_entry(link, struct pending, link);
+            if (is_returned(pending, message, exactly != 0))
+                return pending;
+        }
+    }
+    return NULL;
 }
 
 /* No queue takes what goes to a client's direct reply-to: RabbitMQ hands it over, and returns it all the
@@ -139,17 +155,14 @@ static void on_returned(void *owner, const struct channel_reason *reason, const 
     struct publisher *publisher = owner;
     if (is_direct_reply(message))
         return;
-    list_each (link, &publisher->unconfirmed) {
-        struct pending *pending = list_entry(link, struct pending, link);
-        if (!is_returned(pending, message))
-            continue;
-        pending->returned = true;
-        failure_set(pending->failure, WHIPPET_E_UNROUTABLE,
-                    "no queue took the message (exchange \"%s\", routing key \"%s\"): %d %.*s",
-                    pending->publishing->exchange, pending->publishing->routing_key, reason->code,
-                    (int)reason->text.len, (const char *)reason->text.data);
+    struct pending *pending = find_returned(publisher, message);
+    if (pending == NULL)
         return;
-    }
+    pending->returned = true;
+    failure_set(pending->failure, WHIPPET_E_UNROUTABLE,
+                "no queue took the message (exchange \"%s\", routing key \"%s\"): %d %.*s",
+                pending->publishing->exchange, pending->publishing->routing_key, reason->code,
+                (int)reason->text.len, (const char *)reason->text.data);
 }
 
 static void fail_unconfirmed(struct publisher *publisher, const struct whippet_failure *why)

@@ -287,6 +287,49 @@ Test(publisher, matches_returns_by_message_id_where_the_rest_is_alike)
     buffer_destroy(&properties[1]);
 }
 
+/* A headers exchange routes the one and not the other. */
+Test(publisher, matches_returns_by_headers_where_the_rest_is_alike)
+{
+    struct call calls[2] = {0};
+    struct wire properties[2] = {0};
+    for (int i = 0; i < 2; i++) {
+        struct wire entries = {0};
+        wire_entry_text(&entries, "region", i == 0 ? "eu" : "us");
+        wire_properties_with_headers(&properties[i], &entries);
+        wire_destroy(&entries);
+        calls[i].publishing.properties = bytes_of(properties[i].data, properties[i].length);
+        publish(&calls[i], "same");
+    }
+    rig_until(arrived(2));
+    fake_return(&rig.broker->publishes[1]);
+    confirm(2, true, false);
+    rig_until(calls[0].ended && calls[1].ended);
+    assert_result(&calls[0], 0);
+    assert_result(&calls[1], WHIPPET_E_UNROUTABLE);
+    wire_destroy(&properties[0]);
+    wire_destroy(&properties[1]);
+}
+
+/* RabbitMQ takes BCC out of the headers. */
+Test(publisher, matches_a_return_whose_properties_the_broker_has_changed)
+{
+    struct call call = {0};
+    struct wire entries = {0}, properties = {0};
+    wire_entry_text(&entries, "region", "eu");
+    wire_properties_with_headers(&properties, &entries);
+    call.publishing.properties = bytes_of(properties.data, properties.length);
+    publish(&call, "body");
+    rig_until(arrived(1));
+    wire_destroy(&rig.broker->publishes[0].properties);
+    wire_raw(&rig.broker->publishes[0].properties, "\0\0", 2);
+    fake_return(&rig.broker->publishes[0]);
+    confirm(1, false, false);
+    rig_until(call.ended);
+    assert_result(&call, WHIPPET_E_UNROUTABLE);
+    wire_destroy(&entries);
+    wire_destroy(&properties);
+}
+
 Test(publisher, counts_two_returns_of_what_is_alike_as_two)
 {
     struct call calls[3] = {0};
