@@ -20,6 +20,19 @@ static void append(char *text, size_t size, const char *word, size_t length)
     snprintf(text + used, size - used, "%s%.*s", used > 0 ? ", " : "", (int)length, word);
 }
 
+/* An address that is neither of IPv4 nor of IPv6 can stand in a certificate, too: OpenSSL takes any length.
+ */
+static void format_address(const ASN1_OCTET_STRING *bytes, char address[INET6_ADDRSTRLEN])
+{
+    int length = ASN1_STRING_length(bytes);
+    int family = length == sizeof(struct in_addr)    ? AF_INET
+                 : length == sizeof(struct in6_addr) ? AF_INET6
+                                                     : AF_UNSPEC;
+    if (family == AF_UNSPEC ||
+        inet_ntop(family, ASN1_STRING_get0_data(bytes), address, INET6_ADDRSTRLEN) == NULL)
+        snprintf(address, INET6_ADDRSTRLEN, "an address that is none");
+}
+
 /* The names and addresses that the certificate is for, as far as they fit. */
 static void list_names(X509 *certificate, char *text, size_t size)
 {
@@ -31,9 +44,8 @@ static void list_names(X509 *certificate, char *text, size_t size)
             append(text, size, (const char *)ASN1_STRING_get0_data(name->d.dNSName),
                    (size_t)ASN1_STRING_length(name->d.dNSName));
         } else if (name->type == GEN_IPADD) {
-            char address[INET6_ADDRSTRLEN] = "an address";
-            int family = ASN1_STRING_length(name->d.iPAddress) == 4 ? AF_INET : AF_INET6;
-            inet_ntop(family, ASN1_STRING_get0_data(name->d.iPAddress), address, sizeof address);
+            char address[INET6_ADDRSTRLEN];
+            format_address(name->d.iPAddress, address);
             append(text, size, address, strlen(address));
         }
     }
@@ -52,9 +64,12 @@ static void explain_wrong_name(const struct tls_transport *transport, struct whi
         transport->name, names[0] != '\0' ? names : "no name at all");
 }
 
-/* True when the chain or the name was refused by us. */
+/* True when the chain or the name was refused by us. Where verification is off OpenSSL verifies them all the
+ * same, and goes on whatever comes of it: then it is something else that failed. */
 static bool explain_verification(const struct tls_transport *transport, struct whippet_failure *failure)
 {
+    if (SSL_get_verify_mode(transport->ssl) == SSL_VERIFY_NONE)
+        return false;
     long result = SSL_get_verify_result(transport->ssl);
     switch (result) {
     case X509_V_OK: return false;

@@ -304,6 +304,15 @@ Test(tls, refuses_a_certificate_for_no_name_at_all)
     assert_refused("for no name at all");
 }
 
+/* An iPAddress of one octet, of which OpenSSL takes any number. */
+Test(tls, refuses_a_certificate_for_an_address_that_is_none)
+{
+    certificate_destroy(&server);
+    server = certificate_valid(&authority, "DER:30:03:87:01:7F");
+    shake_hands();
+    assert_refused("an address that is none");
+}
+
 Test(tls, expects_the_server_name_of_the_options_in_place_of_the_host)
 {
     host = "10.1.2.3";
@@ -388,6 +397,19 @@ Test(tls, says_that_the_broker_asks_for_a_certificate_of_ours)
 
 Test(tls, says_that_a_broker_with_1_2_asks_for_a_certificate_of_ours)
 {
+    peer_options.version_max = TLS1_2_VERSION;
+    peer_options.client = &authority;
+    shake_hands();
+    assert_refused("asks for a client certificate");
+}
+
+/* OpenSSL finds fault with the broker's certificate all the same, which is not why it failed. */
+Test(tls, says_that_a_broker_with_1_2_asks_for_a_certificate_of_ours_where_verification_is_off)
+{
+    certificate_destroy(&server);
+    server = certificate_issue(NULL, "DNS:other.example", -7200, -3600);
+    options.skips_verification = true;
+    options.ca = NULL;
     peer_options.version_max = TLS1_2_VERSION;
     peer_options.client = &authority;
     shake_hands();
