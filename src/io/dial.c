@@ -67,6 +67,15 @@ static int dial_address(whippet_task *task, const char *host, const struct addri
                        error == WHIPPET_E_SYSTEM ? strerror(reason) : whippet_error_text(error));
 }
 
+/* What each address answered, in turn: the last one may be of a kind that this machine has no route to. */
+static void add_failure(struct whippet_failure *failure, const struct whippet_failure *one)
+{
+    if (failure->text[0] != '\0')
+        failure_set(failure, one->error, "%s; %s", failure->text, one->text);
+    else
+        *failure = *one;
+}
+
 int dial(whippet_task *task, const char *host, uint16_t port, struct whippet_failure *failure)
 {
     return dial_briefly(task, host, port, INFINITY, failure);
@@ -76,15 +85,20 @@ int dial_briefly(whippet_task *task, const char *host, uint16_t port, double sec
                  struct whippet_failure *failure)
 {
     struct addrinfo *addresses;
+    struct whippet_failure one;
     int result = resolve(task, host, port, &addresses, failure);
     if (result != 0)
         return result;
     int left = 0;
+    failure->text[0] = '\0';
     for (const struct addrinfo *address = addresses; address != NULL; address = address->ai_next)
         left++;
     for (const struct addrinfo *address = addresses; address != NULL; address = address->ai_next) {
-        result = dial_address(task, host, address, fmin(whippet_time_left(task) / left--, seconds), failure);
-        if (result >= 0 || result == WHIPPET_E_CANCELLED)
+        result = dial_address(task, host, address, fmin(whippet_time_left(task) / left--, seconds), &one);
+        if (result >= 0)
+            break;
+        add_failure(failure, &one);
+        if (result == WHIPPET_E_CANCELLED)
             break;
     }
     freeaddrinfo(addresses);

@@ -105,6 +105,23 @@ Test(dial, says_who_refused_and_at_which_address)
     cr_assert_not_null(strstr(call.failure.text, strerror(ECONNREFUSED)), "%s", call.failure.text);
 }
 
+/* That the last one can't be reached says little where the first one has refused. */
+Test(dial, says_what_became_of_each_address)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *addresses;
+    struct call call = {.host = "localhost", .port = dead_port()};
+    if (getaddrinfo("localhost", NULL, &hints, &addresses) != 0)
+        cr_skip_test("no name resolves here");
+    run(&call);
+    cr_assert_eq(call.result, WHIPPET_E_SYSTEM);
+    for (const struct addrinfo *address = addresses; address != NULL; address = address->ai_next) {
+        char text[64];
+        getnameinfo(address->ai_addr, address->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST);
+        cr_assert_not_null(strstr(call.failure.text, text), "%s is not in: %s", text, call.failure.text);
+    }
+    freeaddrinfo(addresses);
+}
+
 Test(dial, says_which_name_does_not_resolve)
 {
     struct call call = {.host = "no-such-host.invalid", .port = 5672, .seconds = 20};
