@@ -538,6 +538,11 @@ uint32_t session_frame_max(const struct session *session)
     return session->frame_max;
 }
 
+uint16_t session_channel_max(const struct session *session)
+{
+    return session->channel_max;
+}
+
 double session_heartbeat(const struct session *session)
 {
     return session->heartbeat;

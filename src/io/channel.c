@@ -69,6 +69,11 @@ int channel_open(whippet_task *task, struct channel *channel, struct connection 
     if (session == NULL)
         return failure_set(&channel->closed_by, WHIPPET_E_CLOSED, "there is no connection");
     int error = session_channel_open(session, &channel->number);
+    if (error == WHIPPET_E_LIMIT)
+        return failure_set(&channel->closed_by, error,
+                           "all %u channels are taken that the broker allows on a connection; raise its "
+                           "channel_max, or let several workers share the queues",
+                           session_channel_max(session));
     if (error != 0)
         return failure_set(&channel->closed_by, error, "opening a channel: %s", whippet_error_text(error));
     if (!connection_route(connection, channel->number, channel)) {
@@ -159,7 +164,7 @@ int channel_confirm_select(whippet_task *task, struct channel *channel, double s
 
 const char *channel_error_text(const struct channel *channel, int error)
 {
-    if (error == WHIPPET_E_CLOSED && channel->closed_by.error != 0)
+    if ((error == WHIPPET_E_CLOSED || error == WHIPPET_E_LIMIT) && channel->closed_by.error != 0)
         return channel->closed_by.text;
     return error == WHIPPET_E_TIMEOUT ? "the broker did not answer in time" : whippet_error_text(error);
 }

@@ -46,6 +46,7 @@ struct fake_broker *fake_broker_create(void)
     struct fake_broker *broker = calloc(1, sizeof *broker);
     check(broker != NULL, "calloc");
     broker->frame_max = 131072;
+    broker->channel_max = 2047;
     init_amqp_pool(&broker->pool, 4096);
     broker->holder = bind_to_port(broker);
     fake_broker_reopen(broker);
@@ -363,8 +364,9 @@ static void take_content(struct fake_broker *broker, struct fake_link *link, uns
 
 static void start_ok(struct fake_broker *broker, struct fake_link *link, const amqp_connection_start_ok_t *ok)
 {
-    amqp_connection_tune_t tune = {
-        .channel_max = 2047, .frame_max = broker->frame_max, .heartbeat = (uint16_t)broker->heartbeat};
+    amqp_connection_tune_t tune = {.channel_max = (uint16_t)broker->channel_max,
+                                   .frame_max = broker->frame_max,
+                                   .heartbeat = (uint16_t)broker->heartbeat};
     for (int i = 0; i < ok->client_properties.num_entries; i++) {
         const amqp_table_entry_t *entry = &ok->client_properties.entries[i];
         if (entry->key.len == 15 && memcmp(entry->key.bytes, "connection_name", 15) == 0)

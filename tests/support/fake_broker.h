@@ -93,6 +93,7 @@ struct fake_broker {
     const struct tls_peer_options *tls; /* of what is accepted from now on; NULL: plain */
     unsigned heartbeat;                 /* seconds, of connection.tune */
     uint32_t frame_max;
+    unsigned channel_max;
     int receive_buffer;    /* SO_RCVBUF of what is accepted; 0: the system's */
     bool keeps_bodies_off; /* counts what is published, and does not keep the bodies */
 

@@ -521,6 +521,26 @@ Test(channel, numbers_are_used_again)
 
 static struct channel other, another;
 
+static int open_other(whippet_task *task)
+{
+    return channel_open(task, &other, self.connection, &HANDLERS, &self, seconds);
+}
+
+Test(channel, says_that_all_the_channels_are_taken_that_the_broker_allows)
+{
+    rig.broker->channel_max = 1;
+    fake_link_reset(rig.broker, link_now());
+    rig_until(!is_open());
+    rig_until(is_open());
+    cr_assert_eq(run(do_open), 0);
+    int error = run(open_other);
+    cr_assert_eq(error, WHIPPET_E_LIMIT);
+    cr_assert_not_null(strstr(channel_error_text(&other, error), "all 1 channels"), "%s",
+                       channel_error_text(&other, error));
+    cr_assert_not_null(strstr(channel_error_text(&other, error), "channel_max"), "%s",
+                       channel_error_text(&other, error));
+}
+
 /* Is woken, by the broker's late answer, just before the one who awaits the end of the first channel. */
 static int declare_and_open_another(whippet_task *task)
 {

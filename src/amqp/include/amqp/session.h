@@ -159,8 +159,9 @@ void session_close(struct session *session, int code, const char *text);
 void session_abort(struct session *session, const char *text);
 
 enum session_state session_state(const struct session *session);
-uint32_t session_frame_max(const struct session *session); /* negotiated */
-double session_heartbeat(const struct session *session);   /* negotiated, seconds */
+uint32_t session_frame_max(const struct session *session);   /* negotiated */
+uint16_t session_channel_max(const struct session *session); /* negotiated */
+double session_heartbeat(const struct session *session);     /* negotiated, seconds */
 bool session_is_blocked(const struct session *session);
 const char *
 session_server(const struct session *session); /* "RabbitMQ 3.10.8", once it introduced itself; else "" */
