@@ -2,6 +2,7 @@
 #include "connection_internal.h"
 #include <base/memory.h>
 #include <stdio.h>
+#include <string.h>
 
 /* --- Channels' events -----------------------------------------------------------------------------------*/
 
@@ -121,14 +122,22 @@ static void on_opened(void *owner)
     waiter_wake(&connection->changed, 0);
 }
 
-/* What to do about a login that the broker refused. */
-static const char *login_advice(int code)
+static bool has(whippet_bytes text, const char *words)
 {
-    switch (code) {
-    case 403: return " Check user and password.";
-    case 530: return "; does the virtual host exist, and may this user use it?";
-    default: return "";
-    }
+    return text.len > 0 && memmem(text.data, text.len, words, strlen(words)) != NULL;
+}
+
+/* What to do about a login that the broker refused. RabbitMQ says 530 (not allowed) also where a limit is
+ * reached or the virtual host does not work, and then says so. */
+static const char *login_advice(const struct endpoint *endpoint, const struct session_closing *closing)
+{
+    if (closing->code == 403)
+        return endpoint->external ? " Has the broker a user of the name that it takes from the client "
+                                    "certificate (ssl_cert_login_from)?"
+                                  : " Check user and password.";
+    if (closing->code != 530 || has(closing->text, "limit") || has(closing->text, "is down"))
+        return "";
+    return "; does the virtual host exist, and may this user use it?";
 }
 
 static void describe_end(struct connection *connection, const struct session_closing *closing)
@@ -141,7 +150,7 @@ static void describe_end(struct connection *connection, const struct session_clo
                                                                : "the connection was lost";
     failure_set(&connection->failure, WHIPPET_E_CLOSED, "%s: %s: %.*s%s", endpoint->display, what,
                 (int)closing->text.len, (const char *)closing->text.data,
-                refused ? login_advice(closing->code) : "");
+                refused ? login_advice(endpoint, closing) : "");
 }
 
 static void on_closed(void *owner, const struct session_closing *closing)

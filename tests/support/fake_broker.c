@@ -529,7 +529,7 @@ static void take_frames(struct fake_broker *broker, struct fake_link *link)
             breach(broker, "another protocol header", 0);
         link->header_seen = true;
         link->in_read = 8;
-        wire_start(&link->out, "AMQPLAIN PLAIN");
+        wire_start(&link->out, "AMQPLAIN PLAIN EXTERNAL");
     }
     while (link->header_seen && link->descriptor >= 0 &&
            (taken =

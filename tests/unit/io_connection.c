@@ -264,6 +264,57 @@ Test(connection, says_that_the_login_was_refused_in_the_brokers_words)
     cr_assert_null(strstr(failure_text(), "s3cr3t"), "%s", failure_text());
 }
 
+static struct {
+    unsigned code;
+    const char *text;
+} refusal;
+
+static bool refuse_to_open(struct fake_broker *broker, struct fake_link *link, unsigned channel,
+                           amqp_method_number_t id, void *decoded)
+{
+    (void)broker, (void)channel, (void)decoded;
+    if (id != AMQP_CONNECTION_OPEN_METHOD)
+        return false;
+    wire_connection_close(&link->out, refusal.code, refusal.text);
+    return true;
+}
+
+static void expect_advice(unsigned code, const char *text, const char *advice, bool expected)
+{
+    unsigned failed = owner.failed;
+    refusal.code = code;
+    refusal.text = text;
+    rig_until(owner.failed >= failed + 2);
+    cr_assert_not_null(strstr(failure_text(), text), "%s", failure_text());
+    cr_assert_eq(strstr(failure_text(), advice) != NULL, expected, "%s", failure_text());
+}
+
+Test(connection, gives_advice_only_where_it_is_to_the_point)
+{
+    const char *advice = "does the virtual host exist";
+    refusal.text = "";
+    rig.broker->on_method = refuse_to_open;
+    start();
+    expect_advice(530, "NOT_ALLOWED - vhost nowhere not found", advice, true);
+    expect_advice(530, "NOT_ALLOWED - access to vhost '/' refused for user 'u'", advice, true);
+    expect_advice(530,
+                  "NOT_ALLOWED - access to vhost '/' refused for user 'u': connection limit (1) is reached",
+                  advice, false);
+    expect_advice(530, "NOT_ALLOWED - access to vhost '/' refused for user 'u': vhost '/' is down", advice,
+                  false);
+    expect_advice(403, "ACCESS_REFUSED", "Check user and password", true);
+}
+
+Test(connection, does_not_ask_for_a_password_where_the_certificate_is_the_login)
+{
+    owner.endpoints[0].external = true;
+    refusal.text = "";
+    rig.broker->on_method = refuse_to_open;
+    start();
+    expect_advice(403, "ACCESS_REFUSED", "password", false);
+    expect_advice(403, "ACCESS_REFUSED", "certificate", true);
+}
+
 Test(connection, tries_its_addresses_in_turn_without_a_pause)
 {
     owner.endpoints[0] = owner.endpoints[1] = endpoint_at((uint16_t)unused_port());
