@@ -9,6 +9,7 @@
 
 static const double PROBE_INTERVAL = 0.5; /* seconds at most between two probes */
 static const double PROBE_PATIENCE = 1;   /* seconds for an address that does not even refuse */
+static const double STEADY_SECONDS = 5;   /* a connection that stood for so long was none in vain */
 
 /* In the upper half, by chance, so that many workers don't come in one moment. */
 static double jittered(double seconds)
@@ -92,6 +93,8 @@ int connection_await_next_try(whippet_task *task, struct connection *connection,
         report(connection, tried, was_open, "trying the next address");
         return 0;
     }
+    if (was_open && loop_now(connection->loop) - connection->opened_at >= STEADY_SECONDS)
+        connection->attempts = 0;
     double delay = backoff(connection);
     connection->attempts++;
     snprintf(next, sizeof next, "trying again in %.1f s", delay);

@@ -110,7 +110,7 @@ static void on_opened(void *owner)
     char text[1024];
     connection->state = CONNECTION_OPEN;
     connection->epoch++;
-    connection->attempts = 0;
+    connection->opened_at = loop_now(connection->loop);
     log_repetition_over(&connection->history[connection->endpoint].refusals);
     snprintf(text, sizeof text, "connected to %s (%s%s%s)", endpoint->display,
              session_server(connection->session), *cluster != '\0' ? ", " : "", cluster);

@@ -33,7 +33,8 @@ struct connection {
     bool stopping;
     bool reading_paused;
     size_t endpoint;                  /* the one to be tried next */
-    unsigned attempts;                /* in a row that failed */
+    unsigned attempts;                /* in a row that failed, or broke off soon */
+    double opened_at;                 /* the last that did not fail */
     struct endpoint_history *history; /* by endpoint; owned */
     int dialled;           /* what a probe got of the endpoint to be tried next; owned; -1: nothing */
     char *password;        /* what the endpoint's file held when it was read last; owned; NULL: never read */

@@ -1,4 +1,5 @@
 /* A connection that keeps itself up, against a broker that makes it hard. */
+#include "../../src/async/loop_state.h"
 #include "io_testing.h"
 #include "short_memory.h"
 #include <io/connection.h>
@@ -385,6 +386,35 @@ Test(connection, leaves_a_broker_that_takes_connections_and_breaks_off_in_peace)
     rig_until(owner.failed == 1);
     rig_turn_for(1.2);
     cr_assert_eq(rig.broker->link_count, 1, "it was dialled again during the pause");
+}
+
+/* Each time, what is in flight comes again, and counts towards a quorum queue's delivery limit. */
+Test(connection, leaves_a_broker_that_opens_and_then_breaks_off_in_peace_for_longer_and_longer)
+{
+    double lost_at;
+    owner.options.reconnect_min = 0.01;
+    owner.options.reconnect_max = 10;
+    start_and_open();
+    for (int i = 0; i < 5; i++) {
+        fake_link_reset(rig.broker, link_now());
+        rig_until(!is_open());
+        lost_at = loop_now(rig.loop);
+        rig_until(is_open());
+        cr_assert_geq(loop_now(rig.loop) - lost_at, 0.01 * exp2(i) / 2 * 0.99, "after loss %d", i);
+    }
+}
+
+Test(connection, that_stood_for_a_while_is_made_anew_after_the_shortest_pause)
+{
+    owner.options.reconnect_min = 0.01;
+    owner.options.reconnect_max = 3000;
+    start_and_open();
+    for (int i = 0; i < 20; i++) {
+        rig.loop->ahead += 6;
+        fake_link_reset(rig.broker, link_now());
+        rig_until(!is_open());
+        rig_until(is_open());
+    }
 }
 
 /* --- Staying up -----------------------------------------------------------------------------------------*/

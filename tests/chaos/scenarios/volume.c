@@ -58,7 +58,7 @@ SCENARIO(shared, thousand_reconnects)
     trial_open(&(struct trial_plan){.name = "thousand_reconnects",
                                     .type = "classic",
                                     .prefetch = 20,
-                                    .amqp = "'heartbeat': '20s'",
+                                    .amqp = "'heartbeat': '20s', 'reconnect': {'max': '500ms'}",
                                     .proxied = true});
     trial_start_worker();
     reconnect(WARM_UP / CONNECTIONS);
