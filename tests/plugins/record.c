@@ -17,6 +17,7 @@ struct recorder {
     int file;
     double delay;
     double block;
+    const char *hold;
     int64_t fail_attempts;
     whippet_verdict verdict;
     const char *reason;
@@ -28,6 +29,7 @@ static const whippet_option options[] = {
     {"path", WHIPPET_OPTION_STRING, NULL, true, "the file to append to"},
     {"delay", WHIPPET_OPTION_DURATION, "0", false, "how long an attempt sleeps, giving way to others"},
     {"block", WHIPPET_OPTION_DURATION, "0", false, "how long an attempt holds up the thread it runs on"},
+    {"hold", WHIPPET_OPTION_STRING, "", false, "an attempt lasts as long as this file is there"},
     {"verdict", WHIPPET_OPTION_STRING, "ack", false, "ack, retry, reject, or nothing"},
     {"reason", WHIPPET_OPTION_STRING, "told to", false, "why it retries or rejects"},
     {"fail_attempts", WHIPPET_OPTION_INTEGER, "0", false, "retry this many attempts of each message first"},
@@ -63,6 +65,7 @@ static int setup(const whippet_settings *settings, void **state, whippet_failure
     }
     recorder->delay = whippet_setting_duration(settings, "delay");
     recorder->block = whippet_setting_duration(settings, "block");
+    recorder->hold = whippet_setting_string(settings, "hold");
     recorder->fail_attempts = whippet_setting_integer(settings, "fail_attempts");
     recorder->reason = whippet_setting_string(settings, "reason");
     recorder->origin = whippet_setting_boolean(settings, "origin");
@@ -128,6 +131,9 @@ static whippet_verdict process(whippet_task *task, const whippet_message *messag
     }
     if (recorder->delay > 0) {
         error = whippet_sleep(task, recorder->delay);
+    }
+    while (error >= 0 && recorder->hold[0] && access(recorder->hold, F_OK) == 0) {
+        error = whippet_sleep(task, 0.02);
     }
     if (recorder->block > 0) {
         block(recorder->block);

@@ -5,6 +5,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+void record_hold(const char *path)
+{
+    FILE *file = fopen(path, "we");
+
+    cr_assert_not_null(file, "cannot write %s", path);
+    fclose(file);
+}
+
+void record_let_go(const char *path)
+{
+    cr_assert_eq(unlink(path), 0, "nothing is held by %s", path);
+}
 
 struct records records_read(const char *path)
 {

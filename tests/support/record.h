@@ -24,6 +24,10 @@ struct records {
     size_t count;
 };
 
+/* Attempts whose setting `hold` names that path go on until they are let go, however long that takes. */
+void record_hold(const char *path);
+void record_let_go(const char *path);
+
 /* Everything written so far; empty when there is no file yet. */
 struct records records_read(const char *path);
 void records_destroy(struct records *records);
