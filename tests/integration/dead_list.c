@@ -211,7 +211,9 @@ Test(dead_letters, survive_being_looked_at_more_often_than_the_delivery_limit)
     client_send_numbered(stage_client(), dead_queue, 0, SMALL, 10);
     client_send_numbered(stage_client(), dead_queue, SMALL, SMALL, 100 * 1000);
     for (int i = 0; i < 6; i++) {
+        letters_await(dead_queue, COUNT);
         assert_dead(DONE, "list", dead_queue, NULL, NULL);
+        letters_await(dead_queue, COUNT);
         assert_dead(DONE, "purge", dead_queue, "--dry-run", NULL);
     }
     letters_await(dead_queue, COUNT);
