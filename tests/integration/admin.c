@@ -125,9 +125,9 @@ Test(admin, is_asked_by_the_health_check)
         worker_start("'admin': {'listen': '127.0.0.1:0'}, 'amqp': {'url': 'amqp://127.0.0.1:1/'}",
                      "[{'name': 'orders', 'processor': 'counting'}]");
     unsigned port = port_of(worker);
-    char line[200];
+    char line[200] = "";
 
-    cr_assert_eq(healthcheck(port, NULL, line, sizeof(line)), 0);
+    await(20, healthcheck(port, NULL, line, sizeof(line)) == 0, "an answer in time, not \"%s\"", line);
     cr_assert_str_eq(line, "the worker is alive");
     cr_assert_eq(healthcheck(port, "--ready", NULL, 0), 1);
     worker_stop(worker, 20);
@@ -172,15 +172,15 @@ Test(admin, is_found_by_the_health_check_while_its_configuration_is_edited)
     replace_configuration(worker, text);
     worker_signal(worker, SIGHUP);
     worker_await_saying(worker, 10, "everything goes on as it was");
-    cr_assert_eq(healthcheck_of(worker, NULL), 0, "the reload refused it: the worker is as it was");
+    await(20, healthcheck_of(worker, NULL) == 0, "the reload refused it: the worker is as it was");
 
     replace_configuration(worker, "{ \"admin\": ");
     cr_assert_eq(healthcheck_of(worker, NULL), 1, "nobody knows where it is");
-    cr_assert_eq(healthcheck_of(worker, url), 0);
+    await(20, healthcheck_of(worker, url) == 0, "an answer in time");
 
     replace_configuration(worker, "{ \"admin\": { \"listen\": \"127.0.0.1:1\" }, \"queues\": [] }");
     cr_assert_eq(healthcheck_of(worker, NULL), 1);
-    cr_assert_eq(healthcheck_of(worker, url), 0);
+    await(20, healthcheck_of(worker, url) == 0, "an answer in time");
     worker_stop(worker, 20);
     cr_assert_eq(healthcheck_of(worker, url), 1, "nobody is there any more");
     cr_assert_eq(healthcheck_of(worker, "nonsense"), 64);
@@ -212,7 +212,7 @@ Test(admin, is_asked_at_each_address_of_its_name)
     snprintf(script, sizeof(script),
              "mount --bind %s /etc/hosts && %s healthcheck --admin http://localhost:%u", hosts,
              getenv("WHIPPET_PROGRAM"), port_of(worker));
-    cr_assert_eq(command_run(arguments, NULL, 0), 0);
+    await(20, command_run(arguments, NULL, 0) == 0, "an answer in time");
     worker_stop(worker, 20);
 }
 
@@ -241,7 +241,8 @@ Test(admin, tells_systemd_how_it_is)
     cr_assert_eq(bind(descriptor, (struct sockaddr *)&address, sizeof(address)), 0);
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     setenv("NOTIFY_SOCKET", address.sun_path, 1);
-    setenv("WATCHDOG_USEC", "200000", 1);
+    /* So seldom that the socket takes all that it is told while this process waits for a CPU. */
+    setenv("WATCHDOG_USEC", "1600000", 1);
     struct worker *worker = worker_start("", "[{'name': '%s', 'processor': 'counting'}]", queue);
     await_told(descriptor, "READY=1");
     cr_assert_eq(client_consumers(stage_client(), queue), 1, "it said so before it consumed");
@@ -340,7 +341,7 @@ Test(admin, adds_up_in_every_scrape_while_a_hundred_thousand_messages_run, .time
     const char *queue = stage_name("orders");
     struct worker *worker;
     double consumed, before = 0, deadline = patience_deadline(200);
-    unsigned scrapes = 0;
+    unsigned scrapes = 0, sent = messages;
 
     client_declare(stage_client(), queue, "classic");
     client_send_many(stage_client(), queue, messages);
@@ -363,7 +364,10 @@ Test(admin, adds_up_in_every_scrape_while_a_hundred_thousand_messages_run, .time
         scrapes++;
         http_free(&metrics);
         cr_assert(patience_now() < deadline, "only %g were consumed", consumed);
-    } while (consumed < messages);
-    cr_assert_gt(scrapes, 10, "too few scrapes to tell: %u", scrapes);
+        if (consumed >= sent && scrapes <= 10) { /* too few to tell, as this process had to wait for a CPU */
+            client_send_many(stage_client(), queue, messages / 4);
+            sent += messages / 4;
+        }
+    } while (consumed < sent);
     worker_stop(worker, 20);
 }
