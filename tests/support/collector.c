@@ -71,7 +71,6 @@ static int take(const char *head, const char *body)
     }
     cJSON_Delete(request);
     pthread_mutex_unlock(&lock);
-    requests++;
     return status;
 }
 
@@ -110,11 +109,12 @@ static void serve(int connection)
     while (read_head(connection, head) && (body = read_body(connection, head))) {
         int status = take(head, body);
         free(body);
+        snprintf(reply, sizeof(reply), "HTTP/1.1 %d It is\r\n%s%sContent-Length: %zu\r\n\r\n%s", status,
+                 answer_field, *answer_field ? "\r\n" : "", strlen(answer_body), answer_body);
+        requests++; /* whoever saw that may have the next one answered in another way */
         if (status == COLLECTOR_NEVER) {
             continue; /* waits for what comes next, which is the end */
         }
-        snprintf(reply, sizeof(reply), "HTTP/1.1 %d It is\r\n%s%sContent-Length: %zu\r\n\r\n%s", status,
-                 answer_field, *answer_field ? "\r\n" : "", strlen(answer_body), answer_body);
         if (send(connection, reply, strlen(reply), MSG_NOSIGNAL) < 0) {
             break;
         }
