@@ -268,6 +268,7 @@ Test(secrets, are_left_out_of_core_dumps)
     snprintf(url, sizeof(url), "amqp://%s:" CANARY "@127.0.0.1:%s/", user, broker_port(stage_broker()));
     worker = start_worker(url);
     worker_await_consuming(worker, stage_name("orders"));
+    await(20, worker_said(worker, "connected to ") >= 2, "the end of both logins");
     cr_assert_eq(count_in_dump(worker, &elsewhere), 0, "a core dump would show it");
     cr_assert_gt(elsewhere, 0, "it is nowhere: this test looks in vain");
     assert_worker_is_clean(worker);
