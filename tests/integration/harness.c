@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-TestSuite(harness, .init = stage_open, .fini = stage_close, .timeout = 60);
+TestSuite(harness, .init = stage_open, .fini = stage_close, .timeout = 120);
 TestSuite(harness_alone, .init = stage_open_alone, .fini = stage_close, .timeout = 300);
 
 Test(harness, publishes_counts_gets_and_purges)

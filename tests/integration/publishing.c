@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-TestSuite(publishing, .init = stage_open, .fini = stage_close, .timeout = 60);
+TestSuite(publishing, .init = stage_open, .fini = stage_close, .timeout = 120);
 
 enum {
     DONE = 0,
@@ -117,11 +117,11 @@ Test(publishing, goes_on_when_the_connection_was_lost)
 {
     struct proxy *proxy = proxy_start(broker_port(stage_broker()));
     const char *queue = stage_name("lost");
-    pid_t child = start_publishing(proxy, queue, "--count=300", -1);
+    pid_t child = start_publishing(proxy, queue, "--count=1000", -1); /* which takes ten seconds */
 
     proxy_say(proxy, "reset");
     cr_assert_eq(command_wait(child), DONE);
-    await(5, client_ready(stage_client(), queue) >= 300, "300 messages, found %ld",
+    await(5, client_ready(stage_client(), queue) >= 1000, "1000 messages, found %ld",
           client_ready(stage_client(), queue));
     cr_assert_gt(proxy_status(proxy).accepted, 1UL);
     proxy_end(proxy);

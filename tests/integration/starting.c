@@ -1,7 +1,7 @@
 /* What cannot work is refused before the first message, with exit status 78 and the reason. */
 #include "stage.h"
 
-TestSuite(starting, .init = stage_open, .fini = stage_close, .timeout = 60);
+TestSuite(starting, .init = stage_open, .fini = stage_close, .timeout = 120);
 
 enum {
     CONFIGURATION = 78
