@@ -315,6 +315,28 @@ unsigned worker_said(const struct worker *worker, const char *text)
     return count;
 }
 
+static unsigned first_line_with(const struct worker *worker, const char *text)
+{
+    FILE *file = open_log(worker);
+    char *line = NULL;
+    size_t size = 0;
+    unsigned number = 0, found = 0;
+
+    while (!found && getline(&line, &size, file) > 0) {
+        number++;
+        found = strstr(line, text) ? number : 0;
+    }
+    free(line);
+    fclose(file);
+    cr_assert_gt(found, 0, "no log line with \"%s\"", text);
+    return found;
+}
+
+bool worker_said_before(const struct worker *worker, const char *text, const char *other)
+{
+    return first_line_with(worker, text) < first_line_with(worker, other);
+}
+
 unsigned worker_number_behind(const struct worker *worker, const char *text)
 {
     FILE *file = open_log(worker);

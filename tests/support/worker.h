@@ -56,6 +56,11 @@ pid_t worker_pid(const struct worker *worker);
 /* How many lines it wrote to standard error that hold `text`. */
 unsigned worker_said(const struct worker *worker, const char *text);
 
+/* Whether the first line with `text` stands before the first with `other`; fails the test when either is
+ * missing.
+ */
+bool worker_said_before(const struct worker *worker, const char *text, const char *other);
+
 /* The number behind `text` in the last line that it wrote with it; fails the test when there is none. */
 unsigned worker_number_behind(const struct worker *worker, const char *text);
 
