@@ -65,8 +65,8 @@ IN_EVERY_MODE(what_fails_is_retried_and_dead_lettered_with_its_reason)
 {
     const char *queue = stage_name("failing");
     struct client_message *dead;
-    struct worker *worker = start(
-        mode, queue, ", 'timeout': '200ms', 'concurrency': 4, 'retry': {'attempts': 3, 'delay': '50ms'}");
+    struct worker *worker =
+        start(mode, queue, ", 'timeout': '1s', 'concurrency': 4, 'retry': {'attempts': 3, 'delay': '50ms'}");
 
     client_send(stage_client(), queue, "late", "sleep 60000");
     dead = take(dead_queue(queue), 20);
