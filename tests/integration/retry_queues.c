@@ -169,7 +169,7 @@ Test(retry_queues, are_one_for_each_delay_of_a_growing_backoff)
     cr_assert_eq(client_ready(stage_client(), beside(queue, "300ms")), 0);
     client_send(stage_client(), queue, "m", "");
     client_message_destroy(take(beside(queue, "dead"), 20));
-    assert_attempts_apart(stage_path("record"), 5, 0.09, patience_stretched(1.5));
+    assert_attempts_apart(stage_path("record"), 5, 0.09, patience_stretched(5));
     worker_stop(worker, 10);
 }
 
@@ -310,16 +310,16 @@ Test(retry_queues, keep_messages_while_their_queue_is_away)
 
     broker_control(stage_broker(), "eval",
                    "application:set_env(rabbit, dead_letter_worker_publisher_confirm_timeout, 1000).", NULL);
-    worker = start(queue, "quorum", "'delay': '3s', 'attempts': 2", "'verdict': 'retry'");
+    worker = start(queue, "quorum", "'delay': '10s', 'attempts': 2", "'verdict': 'retry'");
     client_send(stage_client(), queue, "m", "");
-    await(10, client_ready(stage_client(), beside(queue, "3s")) == 1, "the message in the delay queue");
-    expired = patience_now() + 3.5;
+    await(10, client_ready(stage_client(), beside(queue, "10s")) == 1, "the message in the delay queue");
+    expired = patience_now() + 10.5;
     worker_signal(worker, SIGKILL); /* which is quick: the queue must be gone before the message comes back */
     worker_await_end(worker, 20, 128 + SIGKILL);
     client_delete(stage_client(), queue);
-    await(10, client_ready(stage_client(), beside(queue, "3s")) <= 0 || patience_now() > expired,
+    await(20, client_ready(stage_client(), beside(queue, "10s")) <= 0 || patience_now() > expired,
           "the delay");
-    worker = start(queue, "quorum", "'delay': '3s', 'attempts': 2", "'verdict': 'retry'");
+    worker = start(queue, "quorum", "'delay': '10s', 'attempts': 2", "'verdict': 'retry'");
     client_message_destroy(take(beside(queue, "dead"), 60));
     worker_stop(worker, 10);
 }
@@ -339,6 +339,6 @@ Test(retry_queues_alone, keep_the_count_when_the_broker_is_killed)
     broker_kill(stage_broker());
     stage_start_broker();
     client_message_destroy(take(beside(queue, "dead"), 60));
-    assert_attempts_apart(stage_path("record"), 3, 5.9, 90);
+    assert_count_goes_on(stage_path("record"), 3, 5.9);
     worker_stop(worker, 10);
 }
