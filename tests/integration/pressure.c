@@ -183,12 +183,13 @@ static void assert_outlasts(const struct alarm *alarm)
     await(30, count_at_broker(fine, "messages") == 0, "the acks of others, %ld are left",
           count_at_broker(fine, "messages"));
     cr_assert(admin_says(worker, "/readyz", "\"blocked\":[\"publish\"]"));
-    cr_assert(admin_says(worker, "/readyz", "\"ready\":true"),
-              "an alarm is no reason to take it out of service");
+    await(20, admin_says(worker, "/readyz", "\"ready\":true"),
+          "readiness: an alarm is no reason to take it out of service");
     cr_assert_eq(admin_sample(worker, "whippet_connection_blocked{connection=\"publish\"} "), 1);
+    await(20, count_at_broker(failing, "messages_unacknowledged") == FAILING,
+          "all that fail at the worker, none of them settled unconfirmed: found %ld",
+          count_at_broker(failing, "messages_unacknowledged"));
     cr_assert_eq(count_at_broker(dead_queue(failing), "messages"), 0);
-    cr_assert_eq(count_at_broker(failing, "messages_unacknowledged"), FAILING,
-                 "some were settled unconfirmed");
     clear_alarm(alarm);
     await(30, count_at_broker(failing, "messages") == 0, "the dead letters' confirms");
     cr_assert_eq(client_ready(stage_client(), dead_queue(failing)), FAILING);
