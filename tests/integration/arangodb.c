@@ -147,7 +147,7 @@ Test(arangodb_worker, gives_up_a_server_that_hangs_and_says_so)
     const char *queue = stage_name("hangs");
     client_declare(stage_client(), queue, "quorum");
     struct worker *worker =
-        start("loop", queue, ", 'timeout': '2s'", ", 'retry': {'attempts': 2, 'delay': '10ms'}");
+        start("loop", queue, ", 'timeout': '5s'", ", 'retry': {'attempts': 2, 'delay': '10ms'}");
     arangodb_fail(arangodb, ARANGODB_LOGIN, ARANGODB_HANGS, 1);
     arangodb_fail(arangodb, ARANGODB_WRITE, ARANGODB_HANGS, 1);
     send_orders(queue, 0, 1);
