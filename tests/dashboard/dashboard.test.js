@@ -5,7 +5,7 @@ import { percentile } from "../../src/admin/dashboard/figures.js";
 import { formatSeconds } from "../../src/admin/dashboard/format.js";
 import { enableManagement } from "./support/broker.js";
 import { findBarriers, openBrowser, openPage } from "./support/browser.js";
-import { awaited } from "./support/patience.js";
+import { awaited, PATIENCE } from "./support/patience.js";
 import { publish, queueName, Worker } from "./support/worker.js";
 
 let browser;
@@ -104,7 +104,7 @@ test("shows rates, percentiles, and what the broker says of each queue", async (
   const url = await enableManagement();
   const worker = await startWorker(
     [
-      { name: quick, processor: "record", settings: { delay: "150ms" } },
+      { name: quick, processor: "record", concurrency: 1, settings: { delay: "150ms" } },
       { name: held, processor: "record", concurrency: 1, prefetch: 2, settings: { delay: "60s" } },
     ],
     { management: { url, interval: "200ms" } },
@@ -321,9 +321,16 @@ test("draws the last ten minutes", async () => {
   const worker = await startWorker([{ name: queue, processor: "counting" }]);
   await worker.awaitConsuming();
   await open(worker);
-  await publish(queue, "--body", "x", "--count", "30");
   const sparkline = card(queue).getByRole("img");
-  await awaited("a step of the history", async () => /settled 3\/s now/.test(await sparkline.getAttribute("aria-label")));
+  const settledNow = async () => (await sparkline.getAttribute("aria-label")).match(/settled (\S+) now/)?.[1];
+  // Where a step ends amid them, once more: right behind another one's end.
+  await awaited("a step of the history", async () => {
+    await awaited("a step without any", async () => (await settledNow()) === "0/s");
+    await publish(queue, "--body", "x", "--count", "30");
+    let settled;
+    await awaited("a step with them", async () => (settled = await settledNow()) !== "0/s");
+    return settled === "3/s";
+  }, 3 * PATIENCE);
   const drawn = await sparkline.locator("canvas").evaluate((canvas) => {
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     return data.some((value) => value !== 0);
