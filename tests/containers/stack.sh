@@ -42,7 +42,8 @@ stack_clear() {
     stack_configure ''
 }
 
-# stack_configure MORE: one queue, whose processor writes down each message; MORE are further queues.
+# stack_configure MORE: one queue, whose processor writes down each message; MORE are further queues. With type=classic, since
+# a busy RabbitMQ may forget what was acknowledged of a quorum queue by a worker that stops.
 stack_configure() {
     cat >"$CONFIGURATION/whippet.json" <<-END
 	{
@@ -51,7 +52,7 @@ stack_configure() {
 	  "log": { "format": "\${LOG_FORMAT}" },
 	  "state_dir": "/var/lib/whippet",
 	  "queues": [
-	    { "name": "$queue", "processor": "record", "max_message_size": "64KiB",
+	    { "name": "$queue", "type": "${type:-quorum}", "processor": "record", "max_message_size": "64KiB",
 	      "settings": { "path": "/var/lib/whippet/record", "delay": "${delay:-20ms}" } } $1
 	  ]
 	}

@@ -34,6 +34,7 @@ is_confined() {
 
 scenario_growing_to_three_and_back_shares_the_work() {
     local seen
+    type=classic stack_configure ''
     stack_up
     traffic_begin 300
     await 60 "messages to be processed" has_processed 300
@@ -66,7 +67,7 @@ has_consumers() {
 }
 
 scenario_a_worker_stopped_at_work_finishes_what_it_began() {
-    delay=500ms stack_configure ''
+    delay=500ms type=classic stack_configure ''
     stack_up
     traffic_begin 1000
     await 60 "messages to be processed" has_processed 200

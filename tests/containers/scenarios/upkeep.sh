@@ -38,7 +38,7 @@ scenario_workers_are_upgraded_and_back_as_the_docs_say() {
     local commands watcher fewest
     commands=$(docs_commands Upgrading 2)
     [[ $commands == *--no-recreate*scale\ worker=6*'docker stop $old'* ]] || fail "docs/containers.md upgrades by: $commands"
-    delay=100ms stack_configure ''
+    delay=100ms type=classic stack_configure ''
     docker tag whippet-test whippet-test-next
     stack_up --scale worker=3 worker
     await 60 "three consumers" has_consumers 3
