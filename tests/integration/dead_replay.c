@@ -10,8 +10,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-TestSuite(dead_letters, .init = stage_open, .fini = stage_close, .timeout = 120);
-TestSuite(dead_letters_alone, .init = stage_open_alone, .fini = stage_close, .timeout = 180);
+TestSuite(dead_letters, .init = stage_open, .fini = stage_close, .timeout = 300);
+TestSuite(dead_letters_alone, .init = stage_open_alone, .fini = stage_close, .timeout = 300);
 
 enum {
     UNDER_WAY = 256 /* messages whose confirm may be lost with the process */

@@ -16,6 +16,7 @@ enum {
 struct client {
     amqp_connection_state_t connection;
     uint64_t published; /* messages sent on CHANNEL_PUBLISH so far, and so the last one's delivery tag */
+    uint64_t ahead;     /* the first of those that went ahead of their confirms; 0: none */
 };
 
 static void check(amqp_rpc_reply_t reply, const char *what)
@@ -197,6 +198,21 @@ void client_publish(struct client *client, const char *exchange, const char *rou
 {
     publish(client, exchange, routing_key, properties, body);
     await_confirms(client, client->published);
+}
+
+void client_publish_ahead(struct client *client, const char *exchange, const char *routing_key,
+                          const amqp_basic_properties_t *properties, amqp_bytes_t body)
+{
+    publish(client, exchange, routing_key, properties, body);
+    client->ahead = client->ahead ? client->ahead : client->published;
+}
+
+void client_await_confirms(struct client *client)
+{
+    if (client->ahead) {
+        await_confirms(client, client->ahead);
+    }
+    client->ahead = 0;
 }
 
 static amqp_basic_properties_t persistent(const char *id)

@@ -40,7 +40,12 @@ long client_consumers(struct client *client, const char *queue);
 void client_publish(struct client *client, const char *exchange, const char *routing_key,
                     const amqp_basic_properties_t *properties, amqp_bytes_t body);
 
-/* The same to a queue, persistent, with a message id and a text as the body. */
+/* Publishes without waiting, and waits for the confirms of all that went so. */
+void client_publish_ahead(struct client *client, const char *exchange, const char *routing_key,
+                          const amqp_basic_properties_t *properties, amqp_bytes_t body);
+void client_await_confirms(struct client *client);
+
+/* Publishes one to a queue and waits, persistent, with a message id and a text as the body. */
 void client_send(struct client *client, const char *queue, const char *id, const char *body);
 
 /* Sends `count` persistent messages with the ids "0", "1", … and the same text as body; then waits for all

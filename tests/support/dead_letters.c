@@ -60,7 +60,10 @@ int dead(const char *verb, const char *queue, const char *first, const char *sec
 
 /* --- Letters --------------------------------------------------------------------------------------------*/
 
-void letter_send(const char *queue, const char *id, const struct letter_header *headers, amqp_bytes_t body)
+/* Sends it by that function of the client's. */
+static void send_by(void (*publish)(struct client *, const char *, const char *,
+                                    const amqp_basic_properties_t *, amqp_bytes_t),
+                    const char *queue, const char *id, const struct letter_header *headers, amqp_bytes_t body)
 {
     amqp_table_entry_t entries[8];
     amqp_basic_properties_t properties = {._flags = AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_HEADERS_FLAG |
@@ -73,7 +76,12 @@ void letter_send(const char *queue, const char *id, const struct letter_header *
         entries[properties.headers.num_entries++] = (amqp_table_entry_t){
             .key = amqp_cstring_bytes(headers[i].name),
             .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(headers[i].value)}};
-    client_publish(stage_client(), "", queue, &properties, body);
+    publish(stage_client(), "", queue, &properties, body);
+}
+
+void letter_send(const char *queue, const char *id, const struct letter_header *headers, amqp_bytes_t body)
+{
+    send_by(client_publish, queue, id, headers, body);
 }
 
 void letters_send(const char *queue, const char *dead_queue, unsigned count)
@@ -92,8 +100,9 @@ void letters_send(const char *queue, const char *dead_queue, unsigned count)
         char id[16];
 
         snprintf(id, sizeof id, "%u", i);
-        letter_send(dead_queue, id, headers, amqp_cstring_bytes("a body"));
+        send_by(client_publish_ahead, dead_queue, id, headers, amqp_cstring_bytes("a body"));
     }
+    client_await_confirms(stage_client());
 }
 
 void letters_await(const char *queue, long count)
