@@ -238,7 +238,7 @@ Test(pipe_processor, the_node_example_answers_in_the_order_in_which_it_is_ready)
     const char *queue = stage_name("node");
     struct worker *worker;
 
-    client_declare(stage_client(), queue, "quorum");
+    client_declare(stage_client(), queue, "classic");
     client_send(stage_client(), queue, "1", "{\"customer\": \"slow\", \"delay\": 3000}");
     client_send(stage_client(), queue, "2", "{\"customer\": \"quick\"}");
     worker = start_example("loop", queue, "node", "orders.js");
