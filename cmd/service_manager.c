@@ -1,5 +1,6 @@
 #include "service_manager.h"
 #include <base/clock.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +10,14 @@
 
 static const double TICK_SECONDS = 1;
 
-/* What can't be told is not worth an error: nobody listens, or soon nobody will. */
-static void tell(const struct service_manager *manager, const char *text)
+/* False: the socket takes no more for now, as systemd is busy. What else can't be told is not worth an error:
+ * nobody listens, or soon nobody will. */
+static bool tell(const struct service_manager *manager, const char *text)
 {
-    if (manager->socket >= 0)
-        sendto(manager->socket, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT,
-               (const struct sockaddr *)&manager->address, manager->address_size);
+    return manager->socket < 0 ||
+           sendto(manager->socket, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT,
+                  (const struct sockaddr *)&manager->address, manager->address_size) >= 0 ||
+           (errno != EAGAIN && errno != ENOBUFS);
 }
 
 /* Half the time after which systemd loses patience, if that is less than a tick. */
@@ -29,17 +32,16 @@ static void on_tick(void *owner, int events)
 {
     struct service_manager *manager = owner;
     struct queue_counts counts = stats_count_queues(manager->stats);
-    bool becomes_ready = !manager->ready && counts.consuming == counts.queues;
     uint64_t ticks;
     char text[256];
     (void)events;
     if (read(manager->clock, &ticks, sizeof ticks) < 0)
         return;
-    manager->ready |= becomes_ready;
+    manager->ready |= counts.consuming == counts.queues;
     snprintf(text, sizeof text, "%sWATCHDOG=1\nSTATUS=%zu of %zu queues consumed, %llu in flight",
-             becomes_ready ? "READY=1\n" : "", counts.consuming, counts.queues,
+             manager->ready && !manager->is_told ? "READY=1\n" : "", counts.consuming, counts.queues,
              (unsigned long long)counts.in_flight);
-    tell(manager, text);
+    manager->is_told |= tell(manager, text) && manager->ready;
 }
 
 /* False: there is nobody to tell. */
@@ -95,17 +97,16 @@ void service_manager_end(struct service_manager *manager)
 void service_manager_reloading(const struct service_manager *manager)
 {
     char text[80];
-    if (!manager->ready)
+    if (!manager->is_told)
         return;
     snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
              (unsigned long long)(clock_monotonic() * 1e6));
     tell(manager, text);
 }
 
-void service_manager_reloaded(const struct service_manager *manager)
+void service_manager_reloaded(struct service_manager *manager)
 {
-    if (manager->ready)
-        tell(manager, "READY=1");
+    manager->is_told = manager->is_told && tell(manager, "READY=1");
 }
 
 void service_manager_stopping(const struct service_manager *manager)

@@ -17,7 +17,8 @@ struct service_manager {
     int socket; /* -1: there is nobody to tell */
     int clock;  /* a timerfd */
     struct watch *watch;
-    bool ready; /* READY=1 was said */
+    bool ready;   /* every queue was consumed at once */
+    bool is_told; /* and systemd has taken READY=1, since the last reload, too */
 };
 
 /* From now on the loop says READY=1 when every queue is consumed for the first time, STATUS= as it goes, and
@@ -26,7 +27,7 @@ bool service_manager_begin(struct service_manager *manager, struct loop *loop, c
 void service_manager_end(struct service_manager *manager);
 
 void service_manager_reloading(const struct service_manager *manager);
-void service_manager_reloaded(const struct service_manager *manager);
+void service_manager_reloaded(struct service_manager *manager);
 void service_manager_stopping(const struct service_manager *manager);
 
 #endif

@@ -3,6 +3,7 @@
 #include "http.h"
 #include "stage.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,18 +230,27 @@ static void await_told(int socket, const char *text)
     } while (!strstr(told, text));
 }
 
-Test(admin, tells_systemd_how_it_is)
+/* What systemd listens to; NOTIFY_SOCKET says where. */
+static int notify_socket(struct sockaddr_un *address)
 {
-    const char *queue = stage_name("orders");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval limit = {.tv_sec = 1};
     int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/whippet-notify-%d", getpid());
-    unlink(address.sun_path);
-    cr_assert_eq(bind(descriptor, (struct sockaddr *)&address, sizeof(address)), 0);
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(address->sun_path, sizeof(address->sun_path), "/tmp/whippet-notify-%d", getpid());
+    unlink(address->sun_path);
+    cr_assert_eq(bind(descriptor, (struct sockaddr *)address, sizeof(*address)), 0);
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    setenv("NOTIFY_SOCKET", address->sun_path, 1);
+    return descriptor;
+}
+
+Test(admin, tells_systemd_how_it_is)
+{
+    const char *queue = stage_name("orders");
+    struct sockaddr_un address;
+    int descriptor = notify_socket(&address);
+
     /* So seldom that the socket takes all that it is told while this process waits for a CPU. */
     setenv("WATCHDOG_USEC", "1600000", 1);
     struct worker *worker = worker_start("", "[{'name': '%s', 'processor': 'counting'}]", queue);
@@ -254,6 +264,24 @@ Test(admin, tells_systemd_how_it_is)
     worker_signal(worker, SIGTERM);
     await_told(descriptor, "STOPPING=1");
     worker_await_end(worker, 20, 0);
+    unlink(address.sun_path);
+}
+
+Test(admin, tells_systemd_that_it_is_ready_though_that_was_busy_at_first)
+{
+    const char *queue = stage_name("orders");
+    struct sockaddr_un address;
+    int descriptor = notify_socket(&address), others = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    while (sendto(others, "", 1, MSG_DONTWAIT, (struct sockaddr *)&address, sizeof(address)) >= 0) {
+    }
+    cr_assert_eq(errno, EAGAIN);
+    setenv("WATCHDOG_USEC", "20000", 1);
+    struct worker *worker = worker_start("", "[{'name': '%s', 'processor': 'counting'}]", queue);
+    worker_await_consuming(worker, queue);
+    usleep(200000); /* some twenty ticks, none of which can be seen */
+    await_told(descriptor, "READY=1");
+    worker_stop(worker, 20);
     unlink(address.sun_path);
 }
 
