@@ -1,4 +1,5 @@
 #include "dead_pass.h"
+#include "dead_count.h"
 #include <base/memory.h>
 #include <inttypes.h>
 #include <math.h>
@@ -305,14 +306,9 @@ static uint64_t find_hold_max(const struct dead_pass *pass)
     return (double)most > pass->rate * TIMELY_SECONDS && pass->rate > 0 ? 0 : HELD_MAX;
 }
 
-/* How many letters are ready in the queue. */
 static int count_ready(whippet_task *task, struct dead_pass *pass, uint64_t *ready)
 {
-    struct queue_declaration look = {.queue = pass->queue, .passive = true};
-    int error = channel_queue_declare(task, &pass->channel, &look, REQUEST_SECONDS);
-    if (error == 0)
-        *ready = pass->channel.reply.message_count;
-    return error;
+    return dead_count_ready(task, &pass->channel, pass->link->loop, pass->queue, ready);
 }
 
 static int begin(whippet_task *task, struct dead_pass *pass)

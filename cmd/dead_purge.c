@@ -1,5 +1,6 @@
 /* whippet dead purge: dead letters thrown away, after a question. */
 #include "dead.h"
+#include "dead_count.h"
 #include "exit_codes.h"
 #include "progress.h"
 #include <inttypes.h>
@@ -23,18 +24,16 @@ static int count(whippet_task *task, struct broker_link *link, void *arg)
     static const struct channel_handlers NO_HANDLERS = {0};
     struct purge *purge = arg;
     struct dead_pass nothing = {.queue = purge->request->queues[0]};
-    struct queue_declaration look = {.queue = purge->request->queues[0], .passive = true};
     struct channel channel;
     int error = channel_open(task, &channel, link->consume, &NO_HANDLERS, purge, REQUEST_SECONDS);
     if (error == 0)
-        error = channel_queue_declare(task, &channel, &look, REQUEST_SECONDS);
+        error = dead_count_ready(task, &channel, link->loop, nothing.queue, &purge->asked_about);
     if (error != 0) {
         failure_set(&nothing.failure, error, "looking at \"%s\": %s", nothing.queue,
                     channel.closed_by.error != 0 ? channel.closed_by.text : whippet_error_text(error));
         nothing.missing = channel.closed_code == 404;
         return dead_report_failure(purge->request, &nothing);
     }
-    purge->asked_about = channel.reply.message_count;
     channel_close(task, &channel, REQUEST_SECONDS);
     return link->interrupted ? EXIT_FAILED : EXIT_DONE;
 }

@@ -279,6 +279,23 @@ Test(dead_letters, stay_in_a_dry_run)
     letters_await(queue, 0);
 }
 
+/* A queue that is suspended stands for one that is slow: RabbitMQ waits for it for 250 ms, and then says 0.
+ */
+Test(dead_letters, are_found_in_a_quorum_queue_that_takes_long_to_tell_how_many_there_are)
+{
+    const char *queue = stage_name("orders"), *dead_queue = stage_name("dead");
+
+    letters_send(queue, dead_queue, 3);
+    broker_do(stage_broker(),
+              "{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>)), "
+              "{Name, _} = amqqueue:get_pid(Q), Server = whereis(Name), sys:suspend(Server), "
+              "{ok, _} = timer:apply_after(2000, sys, resume, [Server]), ok",
+              dead_queue);
+    assert_dead(DONE, "replay", dead_queue, NULL, NULL);
+    assert_says("3 replayed of 3 messages");
+    letters_await(queue, 3);
+}
+
 /* Starts a replay of `count` letters and comes back when some, not all, are through: all of them take twenty
  * seconds. */
 static pid_t replay_halfway(const char *queue, const char *dead_queue, unsigned count, int *descriptor)
