@@ -29,6 +29,7 @@ static void fill_in(struct trial_plan *plan)
     plan->prefetch = plan->prefetch ? plan->prefetch : 100;
     plan->reject_every = plan->reject_every ? plan->reject_every : 50;
     plan->delay = plan->delay ? plan->delay : "100ms";
+    plan->patience = plan->patience ? plan->patience : "500ms";
     plan->settings = plan->settings ? plan->settings : "";
     plan->amqp = plan->amqp ? plan->amqp : "'heartbeat': '20s'";
 }
@@ -144,8 +145,8 @@ static char *write_amqp(void)
     snprintf(own, sizeof(own), "'amqp://%s:%s@127.0.0.1:%s/'", trial.user, trial.password, port);
     cr_assert_geq(asprintf(&text,
                            "'amqp': {'url': %s, 'connect_timeout': '2s',"
-                           "  'reconnect': {'min': '50ms', 'max': '500ms'}, %s}",
-                           trial.plan.urls ? trial.plan.urls : own, trial.plan.amqp),
+                           "  'reconnect': {'min': '50ms', 'max': '%s'}, %s}",
+                           trial.plan.urls ? trial.plan.urls : own, trial.plan.patience, trial.plan.amqp),
                   0, "out of memory");
     return text;
 }

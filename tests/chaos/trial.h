@@ -32,6 +32,7 @@ struct trial_plan {
     const char *delay;    /* that an attempt takes: "100ms" */
     const char *settings; /* further ones of the processor, as worker_start takes JSON */
     const char *amqp;     /* further members of "amqp" */
+    const char *patience; /* its "reconnect.max": "500ms" */
     const char *urls;     /* JSON of "amqp.url": the stage's broker */
     bool proxied;         /* the worker goes through trial_proxy() */
     bool alone;           /* on the broker, which stays up: its own counters are compared too */

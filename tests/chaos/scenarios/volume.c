@@ -58,7 +58,8 @@ SCENARIO(shared, thousand_reconnects)
     trial_open(&(struct trial_plan){.name = "thousand_reconnects",
                                     .type = "classic",
                                     .prefetch = 20,
-                                    .amqp = "'heartbeat': '20s', 'reconnect': {'max': '500ms'}",
+                                    .amqp = "'heartbeat': '20s'",
+                                    .patience = "50ms",
                                     .proxied = true});
     trial_start_worker();
     reconnect(WARM_UP / CONNECTIONS);
