@@ -78,7 +78,7 @@ static void have_channels_closed(const char *queue)
 {
     broker_do(stage_broker(),
               "{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>)), "
-              "[rabbit_channel:do(element(1, C), {'basic.ack', 4000000000, false}) "
+              "[gen_server:cast(element(1, C), {method, {'basic.ack', 4000000000, false}, none, noflow}) "
               "|| C <- rabbit_amqqueue:consumers(Q)], ok",
               queue);
 }
