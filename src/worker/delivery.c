@@ -73,7 +73,6 @@ void delivery_arrived(struct subscription *subscription, struct message *message
 
 /* --- The end --------------------------------------------------------------------------------------------*/
 
-/* A connection that is being closed takes no acks any more. */
 bool delivery_is_current(const struct delivery *delivery)
 {
     const struct channel *channel = &delivery->consumer->channel;
@@ -214,17 +213,21 @@ static double pause_asked_for(const struct delivery *delivery)
     return fmin(delivery->retry_after, fmin(config->retry.max_delay, room));
 }
 
+double delivery_patience_left(const struct delivery *delivery)
+{
+    const struct worker *worker = delivery->subscription->worker;
+    double held = loop_now(worker->loop) - delivery->arrived_at;
+    return queue_patience(delivery->subscription->config, worker->config->consumer_timeout) - held;
+}
+
 /* Delays that are a delay queue's may be longer than the broker lets a message be unacknowledged: it would
  * take all that came by the channel away, and this one's count of attempts would begin anew, for ever. */
 static double longest_pause(const struct delivery *delivery)
 {
-    const struct worker *worker = delivery->subscription->worker;
     const struct queue_config *config = delivery->subscription->config;
     if (config->retry_via != RETRY_VIA_BROKER)
         return INFINITY;
-    double patience = queue_patience(config, worker->config->consumer_timeout);
-    double held = loop_now(worker->loop) - delivery->arrived_at;
-    return fmax((patience - held - config->timeout) / 2, 1);
+    return fmax((delivery_patience_left(delivery) - config->timeout) / 2, 1);
 }
 
 void delivery_retry_in_memory(struct delivery *delivery)

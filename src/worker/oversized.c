@@ -237,11 +237,8 @@ static void await_end_of_alarm(whippet_task *task, struct relay *relay)
  * take all that came by the channel away. */
 static double pause_before_return(const struct delivery *delivery)
 {
-    const struct worker *worker = delivery->subscription->worker;
-    const struct queue_config *config = delivery->subscription->config;
-    double patience = queue_patience(config, worker->config->consumer_timeout);
-    double held = loop_now(worker->loop) - delivery->arrived_at;
-    return fmax(fmin(config->retry.delay, (patience - held) / 2), 1);
+    double delay = delivery->subscription->config->retry.delay;
+    return fmax(fmin(delay, delivery_patience_left(delivery) / 2), 1);
 }
 
 /* Not to come again at once: unless it is in its queue already, or somebody else's turn. */

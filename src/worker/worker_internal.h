@@ -214,8 +214,12 @@ void delivery_arrived(struct subscription *subscription, struct message *message
 /* Ends it with that outcome: the broker is told where it is still to be told, it is counted, and freed. */
 void delivery_end(struct delivery *delivery, enum delivery_outcome outcome);
 
-/* True while the channel that it came by is open: it can still be settled. */
+/* True while the channel that it came by is open, and its connection is not being closed: it can still be
+ * settled. */
 bool delivery_is_current(const struct delivery *delivery);
+
+/* Seconds that the broker still lets it be unacknowledged: below 0 when that is over. */
+double delivery_patience_left(const struct delivery *delivery);
 
 /* An executor's word that the attempt has come to its end: verdict, struck, crashed, reason, retry_after,
  * started_at and duration are filled in. The delivery may be gone afterwards. */
